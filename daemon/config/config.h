@@ -1,0 +1,100 @@
+/*
+ * The configuration: a YAML file (and its includes) read, checked and turned into settings and a
+ * compiled plan. Everything is built anew at each load; the caller swaps. All errors at once, each
+ * with file:line:column, source line, caret and did-you-mean, handed to `report`.
+ *
+ * The settings are declared once, in settings.def (name, type, unit, range, default, reloadable,
+ * help); parsing, `kpid check`, docs and defaults come from it.
+ */
+#pragma once
+
+#include <kpi/plan.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum config_start {
+    CONFIG_START_BEGINNING,
+    CONFIG_START_END,
+    CONFIG_START_TIME,
+};
+
+enum config_on_loss {
+    CONFIG_ON_LOSS_REBUILD,
+    CONFIG_ON_LOSS_HALT,
+};
+
+struct config_receiver {
+    char *name;
+    char *url;
+    char *secret;  /* NULL: unsigned */
+    char *ca_file; /* NULL: the system's */
+    char **allow;  /* NULL-terminated list of CIDRs, or NULL */
+};
+
+struct config_property {
+    char *name;
+    char *value;
+};
+
+struct config {
+    char *path; /* as given */
+    struct {
+        char *brokers;
+        char **topics;
+        uint32_t n_topics;
+        char *group;
+        enum config_start start;
+        kpi_time start_time;
+        char *dead_letter_topic; /* NULL: refused events are only counted */
+        kpi_duration session_timeout;
+        struct config_property *properties; /* allow-listed librdkafka properties */
+        uint32_t n_properties;
+    } kafka;
+    struct {
+        char *url; /* NULL: no store, state lives in memory only (demo) */
+        char *username;
+        char *password;
+        uint32_t replicas;
+    } redis;
+    struct {
+        char *listen; /* address:port */
+        char *external_url; /* for links in alerts; NULL: none */
+    } http;
+    struct {
+        kpi_duration interval;
+        uint64_t max_unsaved; /* records per shard */
+    } checkpoint;
+    struct {
+        enum config_on_loss on_loss;
+        char *key_file; /* the secret for ids, made at first start */
+    } state;
+    uint32_t workers; /* threads */
+    char *currency;
+    struct config_receiver *receivers;
+    uint32_t n_receivers;
+    uint64_t dedupe_memory; /* bytes, for all shards of the group */
+    struct kpi_plan *plan;  /* one reference */
+    uint32_t n_warnings;
+};
+
+enum {
+    CONFIG_E_INVALID = 1, /* errors were reported */
+    CONFIG_E_MISSING,     /* the file cannot be read; reported */
+};
+
+/* One message, already rendered with source line and caret, ending in a newline; or as parts. */
+struct config_report {
+    void (*line)(void *userdata, const char *text);
+    void *userdata;
+};
+
+/*
+ * Reads and checks FILE. n_shards (0: not known yet, 1 is assumed) divides limits that are given for
+ * the whole group. Returns 0, CONFIG_E_… or -ENOMEM.
+ */
+int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
+                const struct config_report *report);
+struct config *config_free(struct config *config); /* NULL is fine; returns NULL */
+
+/* The settings table as text, for `kpid check --settings` and the docs. */
+void config_print_settings(FILE *out);

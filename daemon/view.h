@@ -1,0 +1,57 @@
+/*
+ * The merged view: what everybody reads. Immutable, made by the main thread whenever shards have
+ * published or the clock moved, swapped in whole. HTTP, alerts and Redis readers see nothing else.
+ */
+#pragma once
+
+#include <kpi/alert.h>
+#include <kpi/engine.h>
+#include <kpi/report.h>
+
+struct view_shard {
+    uint32_t shard;
+    bool owned;             /* by this instance */
+    bool present;           /* its rows are in the view */
+    bool caught_up;         /* has read to the end of its partitions */
+    uint64_t epoch, generation;
+    int64_t lag;            /* records behind, -1 unknown */
+    int64_t n_unsaved;      /* records beyond the last durable checkpoint */
+    kpi_time saved_at;      /* wall clock of it; KPI_TIME_NONE: none yet */
+    kpi_time counts_from;   /* KPI_TIME_NONE: from the log's beginning; else after a loss, from then */
+    struct kpi_engine_stats stats;
+};
+
+struct view_partition {
+    const char *topic; /* borrowed from the view's topics, live as long as the process */
+    int32_t partition;
+    int64_t lag;       /* records to the high watermark; -1 unknown */
+    int64_t next;      /* next offset */
+};
+
+struct view_alert {
+    const struct kpi_target *target; /* of the plan */
+    struct kpi_alert alert;
+    struct kpi_value value;
+    struct kpi_scope scope;          /* as resolved at as_of */
+    double distance;                 /* in bands; NAN unless the value is OK */
+};
+
+struct view {
+    int n_references;
+    struct kpi_layout *layout; /* and with it the plan; holds a reference */
+    kpi_time as_of;            /* data is in up to here */
+    kpi_time made_at;          /* wall clock */
+    uint64_t version;          /* rises with each view of this process; ETag */
+    bool complete;             /* all shards present, caught up, without loss */
+    bool leader;               /* this instance judges and sends */
+    struct kpi_value *values;  /* [scope * n_kpis + kpi] */
+    uint32_t n_shards;
+    struct view_shard *shards;
+    uint32_t n_partitions;
+    struct view_partition *partitions;
+    uint32_t n_alerts;
+    struct view_alert *alerts;
+};
+
+struct view *view_ref(struct view *view);
+struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

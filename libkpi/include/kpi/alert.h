@@ -1,0 +1,78 @@
+/*
+ * Targets and the machine that judges them: ok -> pending -> firing(level) -> ok, and beside it
+ * no_data, stale and undefined. Pure: the time is an argument, the state a plain value that the
+ * caller stores.
+ */
+#pragma once
+
+#include <kpi/base.h>
+#include <kpi/definition.h>
+#include <kpi/report.h>
+
+struct kpi_target {
+    uint64_t fingerprint; /* of campaign, KPI, scope and better: the alert's identity, 64-bit */
+    uint32_t campaign, kpi;
+    struct kpi_scope scope_pattern; /* kind, phase or days; the layout gives the present days */
+    double value;             /* where the KPI should be, in its unit */
+    enum kpi_deviation deviation; /* RELATIVE or POINTS, never DEFAULT */
+    double deviation_amount;
+    double band;              /* half width of the band in the KPI's unit, > 0 */
+    enum kpi_better better;
+    kpi_time from, to;
+    kpi_duration hold;
+    int64_t sample_min;
+};
+
+enum kpi_alert_status {
+    KPI_ALERT_OK,
+    KPI_ALERT_PENDING,
+    KPI_ALERT_FIRING,
+    KPI_ALERT_NO_DATA,
+    KPI_ALERT_STALE,
+    KPI_ALERT_UNDEFINED,
+};
+
+enum kpi_alert_level {
+    KPI_LEVEL_NONE,
+    KPI_LEVEL_GENERAL,  /* 一般: at least 1 band away */
+    KPI_LEVEL_SERIOUS,  /* 严重: 2 */
+    KPI_LEVEL_CRITICAL, /* 重大: 3 */
+};
+
+const char *kpi_alert_status_name(enum kpi_alert_status status); /* "ok", "pending", … */
+const char *kpi_alert_level_name(enum kpi_alert_level level);    /* "none", "general", … */
+
+/* What the caller keeps (and stores) per target. All zero but KPI_TIME_NONE times is a fresh one. */
+struct kpi_alert {
+    enum kpi_alert_status status;
+    enum kpi_alert_level level;   /* while firing: the highest since it fired */
+    kpi_time since;               /* when this status began */
+    kpi_time deviating_since;     /* when the deviation that is pending or firing began */
+    uint64_t sequence;            /* transitions sent for this target so far */
+    uint64_t firing_sequence;     /* the sequence with which the present firing began */
+};
+
+/* What is seen of a target's KPI at a moment. */
+struct kpi_observation {
+    struct kpi_value value;
+    bool stale; /* kpid is behind, a shard is missing or incomplete: nothing may be concluded */
+};
+
+enum kpi_transition {
+    KPI_TRANSITION_NONE,
+    KPI_TRANSITION_FIRING,   /* began, or rose to a higher level */
+    KPI_TRANSITION_RESOLVED, /* back within half the band, or the target's time is over */
+};
+
+/*
+ * Deviation in bands (>= 1 deviates): how far the value is on the bad side, or on either side if
+ * better is band. NAN unless the value is OK.
+ */
+double kpi_target_distance(const struct kpi_target *target, double value);
+
+/*
+ * Advances one target by one look. Every return other than NONE has incremented alert->sequence.
+ * A firing alert stays firing while nothing can be concluded (stale, no data, undefined).
+ */
+enum kpi_transition kpi_alert_step(struct kpi_alert *alert, const struct kpi_target *target,
+                                   const struct kpi_observation *observation, kpi_time now);

@@ -1,0 +1,120 @@
+/*
+ * What people define, as plain values: the input of kpi_plan_new(). Whoever reads the file
+ * (daemon/config) fills these; texts that hold expressions are compiled by libkpi.
+ *
+ * Everything here is borrowed during kpi_plan_new(), which copies what it keeps.
+ */
+#pragma once
+
+#include <kpi/base.h>
+#include <kpi/diag.h>
+
+enum kpi_unit {
+    KPI_UNIT_RATIO,    /* 0.65, shown as 65 % */
+    KPI_UNIT_COUNT,
+    KPI_UNIT_MONEY,    /* in the plan's currency */
+    KPI_UNIT_DURATION, /* seconds */
+    KPI_UNIT_POINTS,   /* NPS: -100 … 100 */
+    KPI_UNIT_MULTIPLE, /* ROI 1:x */
+};
+
+enum kpi_better {
+    KPI_BETTER_UP,
+    KPI_BETTER_DOWN,
+    KPI_BETTER_BAND,
+};
+
+/*
+ * A zone's calendar: day_starts[i] is the instant at which local day first_day + i begins, strictly
+ * rising, n_days + 1 entries (the last one ends the last day). Made by the daemon from the zone's
+ * rules, so that libkpi needs none.
+ */
+struct kpi_zone {
+    struct kpi_string name; /* IANA name */
+    kpi_day first_day;
+    uint32_t n_days;
+    const kpi_time *day_starts;
+};
+
+/* `orders: {agg: count, where: type == "purchase"}` */
+struct kpi_attribute_definition {
+    struct kpi_text name;
+    struct kpi_text aggregate; /* count | sum(field) | min(time) | max(time) | last(field) */
+    struct kpi_text where;     /* a condition, or empty */
+};
+
+/* `buyers: {agg: users, where: type == "purchase"}` */
+struct kpi_measure_definition {
+    struct kpi_text name;
+    struct kpi_text aggregate; /* count | sum(field) | users | users(n) | latest_users(condition) */
+    struct kpi_text where;
+};
+
+struct kpi_kpi_definition {
+    struct kpi_text name;
+    struct kpi_text formula;
+    struct kpi_text title_en; /* may be empty: the name is shown */
+    struct kpi_text title_zh;
+    enum kpi_unit unit;
+    enum kpi_better better;
+};
+
+struct kpi_phase_definition {
+    struct kpi_text name;
+    kpi_day start_day; /* [start_day, end_day) in the campaign's zone, already resolved */
+    kpi_day end_day;
+};
+
+enum kpi_deviation {
+    KPI_DEVIATION_DEFAULT, /* 10 points for unit ratio, 10 % relative else */
+    KPI_DEVIATION_RELATIVE, /* amount is a ratio: 0.1 */
+    KPI_DEVIATION_POINTS,   /* amount in the value's own unit: 0.1 of a ratio is 10 points */
+};
+
+struct kpi_target_definition {
+    struct kpi_text kpi;
+    struct kpi_text value; /* an expression of literals and campaign parameters: 65%, 4, 0.5*audience */
+    enum kpi_deviation deviation;
+    kpi_decimal deviation_amount;
+    int better;               /* enum kpi_better, or -1: the KPI's own */
+    struct kpi_text scope;    /* "campaign", "day", "rolling:7d", a phase's name; empty: campaign */
+    kpi_time from, to;        /* judged in [from, to); KPI_TIME_NONE: unbounded */
+    kpi_duration hold;        /* `for`: how long it must deviate before it fires */
+    int64_t sample_min;       /* `min_sample`: least denominator that is judged */
+};
+
+struct kpi_campaign_definition {
+    struct kpi_text id; /* what the event field `campaign` holds */
+    uint32_t zone;      /* index into kpi_definitions.zones */
+    kpi_day start_day, end_day;
+    kpi_decimal audience; /* KPI_TIME_NONE: not given */
+    kpi_decimal budget;   /* sum of base and float; KPI_TIME_NONE: not given */
+    const struct kpi_phase_definition *phases;
+    uint32_t n_phases;
+    const struct kpi_target_definition *targets;
+    uint32_t n_targets;
+};
+
+struct kpi_definitions {
+    const struct kpi_attribute_definition *attributes;
+    uint32_t n_attributes;
+    const struct kpi_measure_definition *measures;
+    uint32_t n_measures;
+    const struct kpi_kpi_definition *kpis;
+    uint32_t n_kpis;
+    const struct kpi_campaign_definition *campaigns;
+    uint32_t n_campaigns;
+    const struct kpi_text *active_types; /* the list that `active_types` names in expressions */
+    uint32_t n_active_types;
+    const struct kpi_zone *zones; /* [0] is the plan's default */
+    uint32_t n_zones;
+    const uint32_t *rolling_days; /* rolling scopes offered, ascending: {7, 30} */
+    uint32_t n_rolling_days;
+    uint8_t week_start;           /* 0 is Monday … 6 is Sunday */
+    kpi_duration keep;            /* older than this behind the newest record: expired */
+    kpi_duration future_skew_max; /* ahead of its record by more: future */
+    kpi_duration dedupe_window;   /* 0: no dedupe */
+    uint64_t dedupe_ids_max;      /* per shard; the oldest hours go first when it binds */
+    uint64_t users_max;           /* per shard */
+    uint32_t values_max;          /* values of a dimension per shard; the rest is __other__ */
+};

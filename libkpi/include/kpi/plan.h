@@ -1,0 +1,103 @@
+/*
+ * A plan: definitions compiled once, immutable afterwards and shared by all threads (reference
+ * counted, the one atomic in libkpi).
+ *
+ * A plan knows which fields an event must give (the decoder asks), what to store (the engine asks)
+ * and how KPIs come out of what shards report (kpi/report.h).
+ */
+#pragma once
+
+#include <kpi/base.h>
+#include <kpi/definition.h>
+#include <kpi/diag.h>
+#include <kpi/event.h>
+
+struct kpi_plan;
+
+enum {
+    KPI_PLAN_E_INVALID = 1, /* errors were reported to diag; there is no plan */
+};
+
+/* Sizes that definitions may reach; more is an error with its position. */
+enum {
+    KPI_FIELDS_MAX = 64,
+    KPI_ATTRIBUTES_MAX = 64,
+    KPI_MEASURES_MAX = 1024,
+    KPI_KPIS_MAX = 1024,
+    KPI_CAMPAIGNS_MAX = 1000,
+    KPI_ZONES_MAX = 64,
+    KPI_EXPRESSION_BYTES_MAX = 4096,
+    KPI_EXPRESSION_DEPTH_MAX = 32,
+    KPI_LEVELS_MAX = 16, /* n of users(n) */
+};
+
+/*
+ * Compiles definitions. All errors are reported to diag, at their origins.
+ * Returns 0, KPI_PLAN_E_INVALID or -ENOMEM. The caller owns one reference.
+ */
+int kpi_plan_new(struct kpi_plan **ret_plan, const struct kpi_definitions *definitions,
+                 const struct kpi_mem *mem, struct kpi_diag *diag);
+struct kpi_plan *kpi_plan_ref(struct kpi_plan *plan);
+struct kpi_plan *kpi_plan_unref(struct kpi_plan *plan); /* NULL is fine; returns NULL */
+void kpi_plan_unrefp(struct kpi_plan **plan);
+
+/* Hash of all that decides results; independent of order and of names of unused things. */
+uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan);
+
+/* What a field is used as. A decoder refuses another kind (KPI_REFUSAL_FIELD). */
+enum kpi_field_use {
+    KPI_USE_STRING,
+    KPI_USE_NUMBER,
+    KPI_USE_BOOL,
+    KPI_USE_AMOUNT, /* the field `amount`: decimal string or number, not negative, in `currency` */
+};
+
+struct kpi_field_spec {
+    struct kpi_string name; /* top-level JSON key */
+    enum kpi_field_use use;
+};
+
+/* Field 0 is always `campaign`. The envelope (id, source, type, user, time, currency) is not listed. */
+uint32_t kpi_plan_n_fields(const struct kpi_plan *plan);
+const struct kpi_field_spec *kpi_plan_field(const struct kpi_plan *plan, uint32_t field);
+
+struct kpi_kpi_info {
+    struct kpi_string name;
+    struct kpi_string title_en, title_zh; /* never empty */
+    struct kpi_string formula;            /* canonical text */
+    enum kpi_unit unit;
+    enum kpi_better better;
+    uint64_t fingerprint;                 /* of the definition with its measures, without zone */
+};
+
+uint32_t kpi_plan_n_kpis(const struct kpi_plan *plan);
+const struct kpi_kpi_info *kpi_plan_kpi(const struct kpi_plan *plan, uint32_t kpi);
+
+struct kpi_phase_info {
+    struct kpi_string name;
+    kpi_day start_day, end_day;
+};
+
+struct kpi_campaign_info {
+    struct kpi_string id;
+    uint32_t zone;
+    kpi_day start_day, end_day;
+    const struct kpi_phase_info *phases;
+    uint32_t n_phases;
+    kpi_decimal audience, budget; /* KPI_TIME_NONE if not given */
+};
+
+uint32_t kpi_plan_n_campaigns(const struct kpi_plan *plan);
+const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, uint32_t campaign);
+
+/* The zone, its tables owned by the plan. */
+const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone);
+
+/* The day that a time falls on, or INT32_MIN if the zone's table does not reach it. Branch-light. */
+kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time);
+/* The instant at which a day begins; clamped to the table's ends. */
+kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
+
+struct kpi_target; /* kpi/alert.h */
+uint32_t kpi_plan_n_targets(const struct kpi_plan *plan);
+const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t target);

@@ -1,0 +1,142 @@
+/*
+ * What the compiler (spec/) hands to the engine (engine/): the plan in the form that events meet.
+ *
+ * Glossary. An *instance* is a measure as it is stored: its aggregation and filter, in one zone, by
+ * one set of dimensions. Measures that say the same share an instance. users(n) is stored as a chain
+ * of instances, one per level: S1 (users), S2 (users seen at least twice that day), … each level's
+ * instance naming the one below. A *leaf* is a measure (or retained(…)) in a formula; it reports one
+ * or three rows.
+ */
+#pragma once
+
+#include <kpi/alert.h>
+#include <kpi/plan.h>
+#include <kpi/report.h>
+
+/* Which dimensions tell an instance's cells apart. */
+enum kpi_dimensions {
+    KPI_DIMENSIONS_NONE,     /* one tuple: everything */
+    KPI_DIMENSIONS_CAMPAIGN, /* field 0 of the event; events without it feed no such cell */
+};
+
+enum kpi_aggregate {
+    KPI_AGGREGATE_COUNT,
+    KPI_AGGREGATE_SUM,    /* of a number field; events without the field do not count */
+    KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times that day */
+    KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes */
+};
+
+#define KPI_NO_INDEX UINT32_MAX
+
+struct kpi_instance {
+    uint64_t fingerprint; /* aggregate, level, field, filter, zone, dimensions, grain */
+    enum kpi_aggregate aggregate;
+    enum kpi_dimensions dimensions;
+    uint32_t zone;
+    uint32_t level;     /* LEVEL: 1 … KPI_LEVELS_MAX */
+    uint32_t below;     /* LEVEL > 1: instance of level - 1, else KPI_NO_INDEX */
+    uint32_t above;     /* LEVEL: instance of level + 1 if one is stored, else KPI_NO_INDEX */
+    uint32_t field;     /* SUM */
+    uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
+    uint32_t answer;    /* LATEST: the condition that makes a yes */
+};
+
+/* What an event of a known type may do: feed `instance` if the residual condition holds. */
+struct kpi_action {
+    uint32_t instance;  /* never a level above 1: the engine walks `above` itself */
+    uint32_t condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
+};
+
+struct kpi_attribute {
+    uint64_t fingerprint;
+    enum kpi_attribute_kind {
+        KPI_ATTRIBUTE_COUNT,
+        KPI_ATTRIBUTE_SUM,
+        KPI_ATTRIBUTE_MIN_TIME,
+        KPI_ATTRIBUTE_MAX_TIME,
+        KPI_ATTRIBUTE_LAST, /* value of a field, of the event with the highest time seen so far */
+    } kind;
+    uint32_t field;     /* SUM, LAST */
+    uint32_t condition; /* or KPI_NO_INDEX */
+    uint32_t slot;      /* first 8-byte slot in the row; LAST takes two (time, value), else one */
+    bool is_string;     /* LAST of a string field: the value slot holds a dictionary id */
+};
+
+/* All actions and attribute updates that an event of one type can cause; [n_types] is any other type. */
+struct kpi_dispatch {
+    struct kpi_string type;
+    uint64_t hash; /* XXH3_64bits of type */
+    const struct kpi_action *actions;
+    uint32_t n_actions;
+    const struct kpi_action *updates; /* .instance is an attribute index here */
+    uint32_t n_updates;
+};
+
+enum kpi_leaf_kind {
+    KPI_LEAF_COUNT,   /* 1 row */
+    KPI_LEAF_SUM,     /* 1 row */
+    KPI_LEAF_USERS,   /* 1 row: distinct users seen at least `level` times in the scope */
+    KPI_LEAF_LATEST,  /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all */
+};
+
+enum kpi_basis {
+    KPI_BASIS_DAY,
+    KPI_BASIS_WEEK,  /* begins on the plan's week_start */
+    KPI_BASIS_MONTH, /* calendar month */
+};
+
+/*
+ * RETAINED, classic, calendar, first time: a user's cohort is the period (day, week, month) of the
+ * user's first `start` event within the campaign's tuple, looked for over all that is kept. The cohorts
+ * of a scope are those whose users started inside the scope. A user of cohort p is retained if seen in
+ * `return_` in period p + at. A cohort is mature when period p + at has ended at as_of.
+ */
+struct kpi_leaf {
+    enum kpi_leaf_kind kind;
+    uint32_t first_row;            /* within a scope's block of rows */
+    uint32_t level;                /* USERS */
+    enum kpi_basis basis;          /* RETAINED */
+    uint32_t at;                   /* RETAINED */
+    /* by zone (n_zones of each): the instance with dimensions CAMPAIGN; for USERS that of level 1,
+     * from which `above` leads to `level`. KPI_NO_INDEX where no campaign has that zone. */
+    const uint32_t *instance;
+    const uint32_t *return_instance; /* RETAINED: dimensions NONE, or CAMPAIGN if match=both */
+};
+
+struct kpi_program {
+    const struct kpi_instance *instances;
+    uint32_t n_instances;
+    const struct kpi_attribute *attributes;
+    uint32_t n_attributes;
+    uint32_t n_slots;                   /* 8-byte slots of an attribute row */
+    const struct kpi_dispatch *types;   /* n_types + 1, the last for any other type */
+    uint32_t n_types;
+    const struct kpi_leaf *leaves;
+    uint32_t n_leaves;
+    uint32_t n_rows;                    /* per scope */
+    uint8_t week_start;
+    kpi_duration keep, future_skew_max, dedupe_window;
+    uint64_t dedupe_ids_max, users_max;
+    uint32_t values_max;
+};
+
+const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan);
+
+/* The entry of a type: by its hash, then its bytes. Always an entry. */
+const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,
+                                                const struct kpi_field *type);
+
+/*
+ * Does the condition hold? A comparison with an absent field or attribute is false (and `not` makes
+ * it true). `slots` is the user's attribute row as it stood before the event, KPI_TIME_NONE where
+ * absent, or NULL for a user without row. Allocates nothing. `dictionary` turns a LAST string attribute's id into its string.
+ */
+typedef struct kpi_string (*kpi_dictionary_fn)(void *userdata, int64_t id);
+bool kpi_condition_holds(const struct kpi_plan *plan, uint32_t condition,
+                         const struct kpi_event *event, const int64_t *slots,
+                         kpi_dictionary_fn dictionary, void *userdata);
+
+/* First day of the period that `day` lies in, and of the one n periods later. */
+kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);
+kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, uint32_t n);
