@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import unittest
 import uuid
 
 from support.paths import BUILD, SUPPORT
@@ -43,7 +44,7 @@ log.message.timestamp.after.max.ms=9223372036854775807
 """
 
 
-class Unavailable(Exception):
+class Unavailable(unittest.SkipTest):
     """A part that tests need cannot be had here: the test is skipped, with this as the reason."""
 
 
