@@ -12,8 +12,8 @@ from support.campaigns import configuration
 from support.receiver import Receiver
 from support.redis import Redis
 
-# Short, so that a killed member's partitions are taken over soon.
-SESSION_TIMEOUT = "2s"
+# The shortest that brokers allow: a killed member's partitions are taken over after it.
+SESSION_TIMEOUT = "6s"
 
 
 class ProcessCase(unittest.TestCase):
@@ -61,11 +61,12 @@ class ProcessCase(unittest.TestCase):
             base["redis"] = {"url": redis.url}
         return config.merged(base, more)
 
-    def kpid(self, settings, **options):
+    def kpid(self, settings, wait=True, **options):
+        """A started instance; with wait, one that listens."""
         instance = daemon.Kpid(settings, start=False, **options)
         self.instances.append(instance)
         self.addCleanup(instance.close)
-        return instance.start()
+        return instance.start(wait=wait)
 
     def stage(self, campaigns=None, partitions=4, redis=None, **more):
         """The usual: a topic on the shared broker, a redis, one ready instance. Sets the attributes

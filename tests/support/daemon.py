@@ -100,7 +100,10 @@ class Kpid:
 
     @property
     def port(self):
-        return int(LISTENING.search(self.log()).group(1))
+        said = LISTENING.search(self.log())
+        if not said:
+            raise ConnectionError("it does not listen yet")
+        return int(said.group(1))
 
     @property
     def pid(self):

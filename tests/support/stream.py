@@ -39,10 +39,14 @@ def record(kind, user, campaign, at=None, id=None, **fields):
 
 
 def crowd(campaign, n_reached, n_participants, prefix="u", at=None):
-    """n_reached users who see the campaign, the first n_participants of whom take part."""
-    records = [record("exposure", f"{prefix}{i}", campaign, at) for i in range(n_reached)]
-    records += [record("participation", f"{prefix}{i}", campaign, at)
-                for i in range(n_participants)]
+    """n_reached users who see the campaign, the first n_participants of whom take part. The rate falls
+    to its end from above, so that nothing is low in between."""
+    records = []
+    for i in range(max(n_reached, n_participants)):
+        if i < n_participants:
+            records.append(record("participation", f"{prefix}{i}", campaign, at))
+        if i < n_reached:
+            records.append(record("exposure", f"{prefix}{i}", campaign, at))
     return records
 
 
