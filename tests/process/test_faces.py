@@ -24,20 +24,27 @@ class Faces(ProcessCase):
 
     NAME = 'c "1" \\ 双十一'
 
+    shared = None
+
     @classmethod
     def tearDownClass(cls):
-        case = cls.__dict__.get("shared")
-        if case:
-            case.doCleanups()
+        if cls.shared:
+            cls.shared.doCleanups()
             cls.shared = None
 
     def setUp(self):
         super().setUp()
-        if not type(self).__dict__.get("shared"):
-            case = type(self)("test_root_links")
+        if not Faces.shared:
+            case = Faces("test_root_links")
             ProcessCase.setUp(case)
-            type(self).shared = case
-            case.begin()
+            try:
+                case.begin()
+            except BaseException:
+                case.on_failure()
+                case.doCleanups()
+                raise
+            Faces.shared = case
+        self.instances, self.parts = self.shared.instances, self.shared.parts
         self.app = self.shared.app
         self.app.alive()
 
