@@ -62,7 +62,7 @@ struct store_position {
     int64_t last;             /* offset of the last record applied; STORE_OFFSET_NONE: none */
     int64_t last_timestamp;   /* its timestamp, ms */
     uint64_t last_hash;       /* XXH3_64bits of its value */
-    int64_t counts_from;      /* first offset that the numbers contain */
+    int64_t counts_from;      /* µs; after a loss, from when the numbers are whole; INT64_MIN: always */
 };
 
 struct store_manifest {
@@ -107,6 +107,7 @@ struct store_commit {
     uint32_t n_positions;
     const struct kpi_object *objects; /* changed ones; data NULL removes */
     uint32_t n_objects;
+    bool restart; /* the state was made anew from the log: offsets may go back */
 };
 
 /*
