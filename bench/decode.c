@@ -60,7 +60,7 @@ static int event_write(char *to, size_t size, uint64_t *state)
                                          "purchase", "signup",        "like",  "survey"};
     static const char *const channels[4] = {"wechat", "douyin", "app", "weibo"};
     static const char *const campaigns[4] = {"double11", "monthly-08", "member-day", "spring"};
-    static const char *const titles[4] = {"Home", "Member day", "Flash sale hall", "Coupon centre"};
+    static const char *const titles[4] = {"Home", "Member day", "Flash sale", "Coupons"};
     uint64_t r = random_next(state), user = random_next(state) % 1000000;
     const char *campaign = r % 16 == 0 ? "双十一狂欢" : campaigns[r >> 8 & 3];
     const char *title =
@@ -69,10 +69,10 @@ static int event_write(char *to, size_t size, uint64_t *state)
     if (r >> 63)
         user %= 100000;
     return snprintf(to, size,
-                    "{\"id\":\"01JC%016" PRIX64 "\",\"type\":\"%s\",\"user\":\"u-%07" PRIu64
+                    "{\"id\":\"01J%016" PRIX64 "\",\"type\":\"%s\",\"user\":\"u-%07" PRIu64
                     "\",\"time\":\"2026-11-%02uT%02u:%02u:%02u.%03u+08:00\",\"campaign\":\"%s\","
                     "\"channel\":\"%s\","
-                    "\"variant\":\"%c\",\"amount\":\"%u.%02u\",\"session\":%u,\"title\":\"%s\","
+                    "\"variant\":\"%c\",\"amount\":\"%u.%02u\",\"visit\":%u,\"page\":\"%s\","
                     "\"props\":{\"sku\":\"A%u\",\"n\":%u,\"os\":\"%s\"},\"tags\":[\"%s\",%u]}",
                     random_next(state), types[r >> 16 & 7], user, (unsigned)(r >> 20) % 28 + 1,
                     (unsigned)(r >> 24) % 24, (unsigned)(r >> 28) % 60, (unsigned)(r >> 32) % 60,

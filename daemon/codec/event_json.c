@@ -183,39 +183,39 @@ static void amount_take(struct message *message, const char *data, size_t length
     field->kind = KPI_FIELD_NUMBER;
 }
 
-static bool string_fits(const struct json_text *text, struct kpi_string string, size_t bytes_max)
+static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul)
 {
-    return string.length > 0 && string.length <= bytes_max && !text->has_nul;
+    return string.length > 0 && string.length <= bytes_max && !has_nul;
 }
 
 /* A wanted string; `at` is its opening quote. */
-static void string_take(struct message *message, const struct json_text *text, const uint8_t *at)
+static inline __attribute__((always_inline)) void string_take(struct message *message, struct kpi_string string, bool has_nul,
+                        const uint8_t *at)
 {
-    struct kpi_string string = text_get(message, text);
     struct kpi_event *event = message->event;
     kpi_time time;
 
     switch (message->key->kind) {
     case EVENT_KEY_ID:
-        if (!string_fits(text, string, EVENT_ID_BYTES_MAX))
+        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
             refuse(message, KPI_REFUSAL_ID, at);
         message->id = string;
         message->has_id = true;
         break;
     case EVENT_KEY_SOURCE:
-        if (!string_fits(text, string, EVENT_ID_BYTES_MAX))
+        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
             refuse(message, KPI_REFUSAL_ID, at);
         message->source = string;
         message->has_source = true;
         break;
     case EVENT_KEY_TYPE:
-        if (!string_fits(text, string, EVENT_TYPE_BYTES_MAX))
+        if (!string_fits(string, EVENT_TYPE_BYTES_MAX, has_nul))
             refuse(message, KPI_REFUSAL_TYPE, at);
         string_field_put(&event->type, string);
         message->has_type = true;
         break;
     case EVENT_KEY_USER:
-        if (!string_fits(text, string, EVENT_USER_BYTES_MAX))
+        if (!string_fits(string, EVENT_USER_BYTES_MAX, has_nul))
             refuse(message, KPI_REFUSAL_USER, at);
         user_take(message, string);
         break;
@@ -230,7 +230,7 @@ static void string_take(struct message *message, const struct json_text *text, c
             currency_doubt(message, at);
         break;
     case EVENT_KEY_STRING:
-        if (text->has_nul)
+        if (has_nul)
             refuse(message, KPI_REFUSAL_FIELD, at);
         string_field_put(&event->fields[message->key->field], string);
         break;
@@ -339,19 +339,11 @@ static void bool_take(struct message *message, bool value, const uint8_t *at)
     field->kind = KPI_FIELD_BOOL;
 }
 
-/* The value of a wanted key, at p; returns behind it, or NULL with message->problem. */
-static const uint8_t *wanted_take(struct message *message, const uint8_t *p)
+/* A wanted value that is no string, at p. */
+static const uint8_t *other_take(struct message *message, const uint8_t *p)
 {
-    struct json_text text;
-    const uint8_t *end;
+    const uint8_t *end = json_scan_value(p, 1, EVENT_DEPTH_MAX, &message->problem);
 
-    if (__builtin_expect(*p == '"', 1)) {
-        end = json_scan_string(p + 1, &text, &message->problem);
-        if (end)
-            string_take(message, &text, p);
-        return end;
-    }
-    end = json_scan_value(p, 1, EVENT_DEPTH_MAX, &message->problem);
     if (!end)
         return NULL;
     switch (*p) {
@@ -370,6 +362,45 @@ static const uint8_t *wanted_take(struct message *message, const uint8_t *p)
         break;
     }
     return end;
+}
+
+/* A wanted string with escapes or characters beyond ASCII; p is its quote. */
+static const uint8_t *odd_string_take(struct message *message, const uint8_t *p)
+{
+    struct json_text text;
+    const uint8_t *end = json_scan_string(p + 1, &text, &message->problem);
+
+    if (end)
+        string_take(message, text_get(message, &text), text.has_nul, p);
+    return end;
+}
+
+/* The value of a wanted key, at p; returns behind it, or NULL with message->problem. */
+static inline const uint8_t *wanted_take(struct message *message, const uint8_t *p)
+{
+    const uint8_t *end;
+
+    if (*p != '"')
+        return other_take(message, p);
+    end = json_skip_plain(p + 1);
+    if (__builtin_expect(*end != '"', 0))
+        return odd_string_take(message, p);
+    string_take(message,
+                (struct kpi_string){message->bytes + (p + 1 - message->decoder->copy),
+                                    (size_t)(end - p - 1)},
+                false, p);
+    return end + 1;
+}
+
+static inline const uint8_t *unwanted_skip(struct message *message, const uint8_t *p)
+{
+    if (*p == '"') {
+        const uint8_t *end = json_skip_plain(p + 1);
+
+        if (*end == '"')
+            return end + 1;
+    }
+    return json_scan_value(p, 1, EVENT_DEPTH_MAX, &message->problem);
 }
 
 /* A key that was not foreseen, at p; returns the value behind its colon. */
@@ -418,7 +449,7 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
                 return NULL;
         }
         if (key->kind == EVENT_KEY_OTHER) {
-            p = json_scan_value(p, 1, EVENT_DEPTH_MAX, &message->problem);
+            p = unwanted_skip(message, p);
         } else {
             if (key->seen_in == decoder->n_messages)
                 refuse(message, KPI_REFUSAL_DUPLICATE_KEY, p);
@@ -428,11 +459,13 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
         }
         if (!p)
             return NULL;
-        p = json_skip_space(p);
-        if (*p == '}')
-            return p + 1;
-        if (*p != ',')
-            return fail(message, KPI_REFUSAL_JSON);
+        if (*p != ',') {
+            p = json_skip_space(p);
+            if (*p == '}')
+                return p + 1;
+            if (*p != ',')
+                return fail(message, KPI_REFUSAL_JSON);
+        }
         p = json_skip_space(p + 1);
     }
 }

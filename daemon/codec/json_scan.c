@@ -156,7 +156,7 @@ static const uint8_t *skip_digits(const uint8_t *p)
     return p;
 }
 
-const uint8_t *json_scan_number(const uint8_t *p, enum kpi_refusal *ret_problem)
+static const uint8_t *scan_number(const uint8_t *p, enum kpi_refusal *ret_problem)
 {
     if (*p == '-')
         p++;
@@ -188,11 +188,9 @@ static const uint8_t *scan_literal(const uint8_t *p, const char *literal, size_t
 /* What follows (a comma, a bracket, the end) is looked at by the caller: "truex" fails there. */
 static const uint8_t *scan_scalar(const uint8_t *p, enum kpi_refusal *ret_problem)
 {
-    struct json_text text;
-
     switch (*p) {
     case '"':
-        return json_scan_string(p + 1, &text, ret_problem);
+        return json_skip_string(p + 1, ret_problem);
     case 't':
         return scan_literal(p, "true", 4, ret_problem);
     case 'f':
@@ -200,18 +198,16 @@ static const uint8_t *scan_scalar(const uint8_t *p, enum kpi_refusal *ret_proble
     case 'n':
         return scan_literal(p, "null", 4, ret_problem);
     default:
-        return json_scan_number(p, ret_problem);
+        return scan_number(p, ret_problem);
     }
 }
 
 /* From the quote of a key to the value behind the colon. */
 static const uint8_t *scan_key(const uint8_t *p, enum kpi_refusal *ret_problem)
 {
-    struct json_text text;
-
     if (*p != '"')
         return json_fail(KPI_REFUSAL_JSON, ret_problem);
-    p = json_scan_string(p + 1, &text, ret_problem);
+    p = json_skip_string(p + 1, ret_problem);
     if (!p)
         return NULL;
     p = json_skip_space(p);
@@ -220,44 +216,65 @@ static const uint8_t *scan_key(const uint8_t *p, enum kpi_refusal *ret_problem)
     return json_skip_space(p + 1);
 }
 
-const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_max,
-                               enum kpi_refusal *ret_problem)
+/* p is at the bracket that opens; level depth + 1 is its own. */
+static const uint8_t *scan_container(const uint8_t *p, unsigned depth, unsigned depth_max,
+                                     enum kpi_refusal *ret_problem)
 {
     unsigned base = depth;
     uint64_t objects = 0; /* bit 0: the innermost open container is an object */
 
     for (;;) {
-        if (objects & 1) {
-            p = scan_key(p, ret_problem);
+        if (*p == '"') {
+            p = json_skip_string(p + 1, ret_problem);
             if (!p)
                 return NULL;
-        }
-        if (*p == '{' || *p == '[') {
+        } else if (*p == '{' || *p == '[') {
             if (depth == depth_max)
                 return json_fail(KPI_REFUSAL_DEPTH, ret_problem);
             depth++;
             objects = objects << 1 | (*p == '{');
             p = json_skip_space(p + 1);
-            if (*p != (objects & 1 ? '}' : ']'))
+            if (*p != (objects & 1 ? '}' : ']')) {
+                if (objects & 1) {
+                    p = scan_key(p, ret_problem);
+                    if (!p)
+                        return NULL;
+                }
                 continue;
+            }
         } else {
             p = scan_scalar(p, ret_problem);
-            if (!p || depth == base)
-                return p;
-            p = json_skip_space(p);
+            if (!p)
+                return NULL;
         }
-        while (*p == (objects & 1 ? '}' : ']')) {
+        /* A value has ended, or an empty container is about to. */
+        while (*p != ',') {
+            p = json_skip_space(p);
+            if (*p == ',')
+                break;
+            if (*p != (objects & 1 ? '}' : ']'))
+                return json_fail(KPI_REFUSAL_JSON, ret_problem);
             p++;
             objects >>= 1;
             depth--;
             if (depth == base)
                 return p;
-            p = json_skip_space(p);
         }
-        if (*p != ',')
-            return json_fail(KPI_REFUSAL_JSON, ret_problem);
         p = json_skip_space(p + 1);
+        if (objects & 1) {
+            p = scan_key(p, ret_problem);
+            if (!p)
+                return NULL;
+        }
     }
+}
+
+const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_max,
+                               enum kpi_refusal *ret_problem)
+{
+    if (*p == '{' || *p == '[')
+        return scan_container(p, depth, depth_max, ret_problem);
+    return scan_scalar(p, ret_problem);
 }
 
 static char *utf8_put(char *to, uint32_t code)

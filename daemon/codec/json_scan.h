@@ -88,8 +88,16 @@ static inline const uint8_t *json_scan_string(const uint8_t *p, struct json_text
     return p + 1;
 }
 
-/* p is at the minus or first digit. */
-const uint8_t *json_scan_number(const uint8_t *p, enum kpi_refusal *ret_problem);
+/* As json_scan_string(), for a string that nobody wants. */
+static inline const uint8_t *json_skip_string(const uint8_t *p, enum kpi_refusal *ret_problem)
+{
+    struct json_text text;
+    const uint8_t *end = json_skip_plain(p);
+
+    if (__builtin_expect(*end == '"', 1))
+        return end + 1;
+    return json_scan_string(p, &text, ret_problem);
+}
 
 /* Any value. `depth` is how many objects and arrays are open already, depth_max how many may be. */
 const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_max,

@@ -6,6 +6,7 @@
 #include "codec/time_text.h"
 
 #include <assert.h>
+#include <endian.h>
 
 enum {
     DAYS_PER_ERA = 146097,  /* 400 years */
@@ -15,7 +16,7 @@ enum {
     ZONE_BYTES = sizeof("+08:00") - 1,
 };
 
-int64_t time_text_days(int64_t year, unsigned month, unsigned day)
+static inline int64_t days_get(int64_t year, unsigned month, unsigned day)
 {
     int64_t shifted = month <= 2 ? year - 1 : year;
     int64_t era = (shifted >= 0 ? shifted : shifted - 399) / 400;
@@ -26,7 +27,12 @@ int64_t time_text_days(int64_t year, unsigned month, unsigned day)
     return era * DAYS_PER_ERA + day_of_era - DAYS_TO_EPOCH;
 }
 
-bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
+int64_t time_text_days(int64_t year, unsigned month, unsigned day)
+{
+    return days_get(year, month, day);
+}
+
+static inline bool date_exists(int64_t year, unsigned month, unsigned day)
 {
     static const uint8_t lengths[13] = {0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -34,6 +40,45 @@ bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
     if (month < 1 || month > 12 || day < 1)
         return false;
     return day <= lengths[month] || (month == 2 && day == 29 && leap);
+}
+
+bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
+{
+    return date_exists(year, month, day);
+}
+
+/*
+ * Eight bytes of which some are digits and the others given separators, turned into numbers two digits
+ * at a time: byte i of the result is digits i and i + 1 as a number. False if a byte does not fit.
+ *
+ * XOR with the pattern (a zero for each digit) leaves 0-9 where a digit was and nothing where a
+ * separator was; adding `room` then carries into bit 7 of every byte that is too large.
+ */
+static inline bool digits8_get(const char *p, const char pattern[8], uint64_t room,
+                               uint64_t *ret_pairs)
+{
+    uint64_t x, expected;
+
+    memcpy(&x, p, sizeof(x));
+    memcpy(&expected, pattern, sizeof(expected));
+    x = le64toh(x ^ expected);
+    if (((x + room) | x) & 0x8080808080808080)
+        return false;
+    *ret_pairs = x * 10 + (x >> 8);
+    return true;
+}
+
+#define ROOM_DIGIT ((uint64_t)0x7f - 9)
+#define ROOM_SEPARATOR ((uint64_t)0x7f)
+#define ROOM2(shift) (ROOM_DIGIT << (shift) | ROOM_DIGIT << ((shift) + 8))
+#define ROOM_DATE                                                                                  \
+    (ROOM2(0) | ROOM2(16) | ROOM_SEPARATOR << 32 | ROOM2(40) | ROOM_SEPARATOR << 56)
+#define ROOM_CLOCK                                                                                 \
+    (ROOM2(0) | ROOM_SEPARATOR << 16 | ROOM2(24) | ROOM_SEPARATOR << 40 | ROOM2(48))
+
+static inline unsigned pair_get(uint64_t pairs, unsigned index)
+{
+    return pairs >> index * 8 & 0xff;
 }
 
 /* Two digits as a number; 100 and more if one is none. */
@@ -48,16 +93,17 @@ static inline unsigned digits2_get(const char *p)
  */
 static const char *fraction_parse(const char *p, const char *end, uint32_t *ret_microseconds)
 {
+    static const uint32_t units[7] = {1000000, 100000, 10000, 1000, 100, 10, 1};
     const char *start = p;
-    uint32_t value = 0, unit = 1000000;
+    uint32_t value = 0;
 
-    for (; p < end && *p >= '0' && *p <= '9'; p++) {
-        unit /= 10;
-        value += (uint32_t)(*p - '0') * unit;
-    }
+    for (; p < end && p < start + 6 && *p >= '0' && *p <= '9'; p++)
+        value = value * 10 + (uint32_t)(*p - '0');
     if (p == start)
         return NULL;
-    *ret_microseconds = value;
+    *ret_microseconds = value * units[p - start];
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
     return p;
 }
 
@@ -85,23 +131,23 @@ static int zone_parse(const char *p, const char *end, int64_t *ret_offset_s)
 int time_text_parse(const char *data, size_t length, kpi_time *ret_time)
 {
     const char *p = data, *end = data + length;
-    unsigned century, years, month, day, hour, minute, second;
+    uint64_t date, clock;
+    unsigned year, month, day, hour, minute, second;
     uint32_t microsecond = 0;
     int64_t offset_s, seconds;
     int r;
 
-    if (length < SHORTEST_BYTES || p[4] != '-' || p[7] != '-' ||
-        (p[10] != 'T' && p[10] != 't' && p[10] != ' ') || p[13] != ':' || p[16] != ':')
+    if (length < SHORTEST_BYTES || (p[10] != 'T' && p[10] != 't' && p[10] != ' ') ||
+        !digits8_get(p, "0000-00-", ROOM_DATE, &date) ||
+        !digits8_get(p + 11, "00:00:00", ROOM_CLOCK, &clock))
         return TIME_TEXT_E_INVALID;
-    century = digits2_get(p);
-    years = digits2_get(p + 2);
-    month = digits2_get(p + 5);
+    year = pair_get(date, 0) * 100 + pair_get(date, 2);
+    month = pair_get(date, 5);
     day = digits2_get(p + 8);
-    hour = digits2_get(p + 11);
-    minute = digits2_get(p + 14);
-    second = digits2_get(p + 17);
-    if (century > 99 || years > 99 || hour > 23 || minute > 59 || second > 60 ||
-        !time_text_date_exists(century * 100 + years, month, day))
+    hour = pair_get(clock, 0);
+    minute = pair_get(clock, 3);
+    second = pair_get(clock, 6);
+    if (hour > 23 || minute > 59 || second > 60 || !date_exists(year, month, day))
         return TIME_TEXT_E_INVALID;
     p += 19;
     if (*p == '.') {
@@ -113,7 +159,7 @@ int time_text_parse(const char *data, size_t length, kpi_time *ret_time)
     if (r)
         return r;
 
-    seconds = time_text_days(century * 100 + years, month, day) * SECONDS_PER_DAY +
+    seconds = days_get(year, month, day) * SECONDS_PER_DAY +
               (int64_t)(hour * 3600 + minute * 60 + second) - offset_s;
     if (second == 60) {
         /* Only the last minute of a UTC day can have one; seconds is then a multiple of a day. */

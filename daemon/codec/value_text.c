@@ -131,6 +131,35 @@ static int scale(uint64_t value, long shift, uint64_t *ret_value)
     return 0;
 }
 
+/*
+ * What nearly all are: few digits and no exponent. True if that is what it was. Twelve digits before
+ * the point and six behind it are less than 2^63 in units of 10^-6.
+ */
+static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret_decimal)
+{
+    static const uint32_t units[DECIMAL_PLACES + 1] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+    bool negative = p < end && *p == '-';
+    const char *digits = negative ? p + 1 : p, *point;
+    int64_t value = 0;
+
+    for (p = digits; p < end && is_digit(*p); p++)
+        value = value * 10 + (*p - '0');
+    point = p;
+    if (point == digits || point - digits > 12 || (*digits == '0' && point - digits > 1))
+        return false;
+    if (p < end && *p == '.') {
+        for (p++; p < end && is_digit(*p); p++)
+            value = value * 10 + (*p - '0');
+        if (p == point + 1 || p - point - 1 > DECIMAL_PLACES)
+            return false;
+        value *= units[p - point - 1];
+    } else {
+        value *= units[0];
+    }
+    *ret_decimal = negative ? -value : value;
+    return p == end;
+}
+
 int value_text_parse_decimal(const char *data, size_t length, unsigned allowed,
                              kpi_decimal *ret_decimal)
 {
@@ -139,6 +168,9 @@ int value_text_parse_decimal(const char *data, size_t length, unsigned allowed,
     long zeros, shift;
     int r;
 
+    /* No more digits than 64 bits hold, whatever comes out of them. */
+    if (length <= DIGITS_MAX - 1 && decimal_parse_short(data, data + length, ret_decimal))
+        return 0;
     r = number_split(data, data + length, &parts);
     if (r)
         return r;
