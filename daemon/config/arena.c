@@ -12,7 +12,9 @@ struct arena_block {
     _Alignas(16) unsigned char bytes[];
 };
 
-enum { BLOCK_BYTES = 64 * 1024 };
+enum {
+    BLOCK_BYTES = 64 * 1024
+};
 
 void *arena_alloc(struct arena *arena, size_t size)
 {

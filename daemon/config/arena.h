@@ -26,8 +26,8 @@ char *arena_copy(struct arena *arena, const char *data, size_t length);
 char *arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /*
- * Room for one more item: returns items, or a copy twice as large if *capacity is n; NULL if there is
- * no memory (the old items stay).
+ * Room for one more item: returns items, or a copy twice as large if *capacity is n; NULL if there
+ * is no memory (the old items stay).
  */
 void *arena_grow(struct arena *arena, void *items, uint32_t n, uint32_t *capacity, size_t size);
 void arena_deinit(struct arena *arena);

@@ -43,7 +43,8 @@ static void wrong(struct load *load, const struct doc_node *node, const char *wh
 
 /* --- zones --- */
 
-static int unknown_zone(struct load *load, const struct doc_node *node, struct kpi_string name, int r)
+static int unknown_zone(struct load *load, const struct doc_node *node, struct kpi_string name,
+                        int r)
 {
     const char *suggestion;
 
@@ -109,8 +110,8 @@ static kpi_time day_start(const struct draft *draft, kpi_day day)
 /* --- days and phases --- */
 
 /*
- * A day: "start", "end", a date, or an offset that counts from `anchor`. *ret_named tells whether the
- * text names a day of its own (not an offset). False: reported.
+ * A day: "start", "end", a date, or an offset that counts from `anchor`. *ret_named tells whether
+ * the text names a day of its own (not an offset). False: reported.
  */
 static bool read_day(const struct draft *draft, const struct doc_node *node, kpi_day anchor,
                      kpi_day *ret_day, bool *ret_named)
@@ -156,8 +157,8 @@ static bool is_reserved(const char *name)
 }
 
 /*
- * name: [from, to]. An offset in the first place counts from the campaign's start; one in the second
- * from the day that the first place names, or from the start if that is an offset, too.
+ * name: [from, to]. An offset in the first place counts from the campaign's start; one in the
+ * second from the day that the first place names, or from the start if that is an offset, too.
  */
 static void read_phase(const struct draft *draft, const struct doc_node *node,
                        struct kpi_phase_definition *phase)
@@ -203,8 +204,8 @@ static int read_phases(struct draft *draft, const struct doc_node *node)
     if (!node || doc_is_empty(node))
         return 0;
     if (node->kind != DOC_MAPPING || node->n_children > PHASES_MAX) {
-        report_error(&load->report, begin_of(node), "phases: at most %d are expected, as name: [from, to]",
-                     PHASES_MAX);
+        report_error(&load->report, begin_of(node),
+                     "phases: at most %d are expected, as name: [from, to]", PHASES_MAX);
         return 0;
     }
     draft->phases = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*draft->phases));
@@ -317,11 +318,16 @@ static void read_deviation(const struct draft *draft, const struct doc_node *nod
     }
     if (!(points && unit == KPI_UNIT_POINTS))
         amount = amount / 100 + (amount % 100 >= 50);
+    if (amount == 0) {
+        wrong(draft->load, node, "deviation", "is too small");
+        return;
+    }
     target->deviation = points ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
     target->deviation_amount = amount;
 }
 
-static void read_hold(const struct draft *draft, const struct doc_node *node, kpi_duration *ret_hold)
+static void read_hold(const struct draft *draft, const struct doc_node *node,
+                      kpi_duration *ret_hold)
 {
     struct kpi_string text;
     kpi_duration duration;
@@ -338,7 +344,8 @@ static void read_hold(const struct draft *draft, const struct doc_node *node, kp
         *ret_hold = duration;
 }
 
-static void read_sample_min(const struct draft *draft, const struct doc_node *node, int64_t *ret_min)
+static void read_sample_min(const struct draft *draft, const struct doc_node *node,
+                            int64_t *ret_min)
 {
     struct kpi_string text;
     uint64_t value;
@@ -360,9 +367,9 @@ static void read_target(const struct draft *draft, const struct doc_node *node,
 {
     struct doc_node *kpi, *value, *deviation, *better, *scope, *from, *to, *hold, *sample_min;
     const struct load_field fields[] = {
-        {"kpi", &kpi},     {"value", &value}, {"deviation", &deviation}, {"better", &better},
-        {"scope", &scope}, {"from", &from},   {"to", &to},               {"for", &hold},
-        {"min_sample", &sample_min},
+        {"kpi", &kpi},       {"value", &value}, {"deviation", &deviation},
+        {"better", &better}, {"scope", &scope}, {"from", &from},
+        {"to", &to},         {"for", &hold},    {"min_sample", &sample_min},
     };
     struct load *load = draft->load;
     struct kpi_string text;
@@ -474,8 +481,8 @@ static void read_budget(struct load *load, const struct doc_node *node, kpi_deci
     *ret_budget = sum;
 }
 
-static bool read_date(struct load *load, const struct doc_node *campaign, const struct doc_node *node,
-                      const char *what, kpi_day *ret_day)
+static bool read_date(struct load *load, const struct doc_node *campaign,
+                      const struct doc_node *node, const char *what, kpi_day *ret_day)
 {
     struct kpi_string text;
     const char *error;
@@ -492,8 +499,8 @@ static bool read_date(struct load *load, const struct doc_node *campaign, const 
     return !error;
 }
 
-static void read_days(struct draft *draft, const struct doc_node *node, const struct doc_node *start,
-                      const struct doc_node *end)
+static void read_days(struct draft *draft, const struct doc_node *node,
+                      const struct doc_node *start, const struct doc_node *end)
 {
     struct load *load = draft->load;
     kpi_day from, to;
@@ -591,8 +598,9 @@ int load_campaigns(struct load *load, const struct doc_node *section)
     if (doc_is_empty(section))
         return 0;
     if (section->kind != DOC_SEQUENCE) {
-        report_error(&load->report, begin_of(section), "campaigns: a list is expected, each item as "
-                                                       "- id: …");
+        report_error(&load->report, begin_of(section),
+                     "campaigns: a list is expected, each item as "
+                     "- id: …");
         return 0;
     }
     for (child = section->first; child; child = child->next) {

@@ -50,8 +50,8 @@ static int place_item(struct load *load, const struct section *section, const st
             memset(item, 0, section->item_size);
             *ret_item = item;
         } else if (before->file != key->file) { /* in one file it is a duplicate key already */
-            report_error(&load->report, doc_node_place(key), "%s %s is defined twice", section->kind,
-                         QUOTE(doc_string(key)));
+            report_error(&load->report, doc_node_place(key), "%s %s is defined twice",
+                         section->kind, QUOTE(doc_string(key)));
             report_note(&load->report, doc_node_place(before), "first defined here");
         }
         return 0;
@@ -65,7 +65,8 @@ static int place_item(struct load *load, const struct section *section, const st
     return *ret_item ? 0 : -ENOMEM;
 }
 
-static int read_section(struct load *load, const struct doc_node *node, const struct section *section)
+static int read_section(struct load *load, const struct doc_node *node,
+                        const struct section *section)
 {
     const struct doc_node *child;
 
@@ -181,7 +182,8 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
     if (title)
         read_title(load, title, kpi);
     /* in the order of enum kpi_unit and enum kpi_better */
-    if (unit && load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
+    if (unit &&
+        load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
         kpi->unit = (enum kpi_unit)choice;
     if (better && load_choice(load, better, "better", "up|down|band", &choice))
         kpi->better = (enum kpi_better)choice;
@@ -189,9 +191,9 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 
 int load_attributes(struct load *load, const struct doc_node *section)
 {
-    const struct section attributes = {
-        "attribute", &load->attributes, sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
-        read_attribute};
+    const struct section attributes = {"attribute", &load->attributes,
+                                       sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
+                                       read_attribute};
 
     return read_section(load, section, &attributes);
 }
@@ -207,8 +209,8 @@ int load_measures(struct load *load, const struct doc_node *section)
 
 int load_kpis(struct load *load, const struct doc_node *section)
 {
-    const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition), KPI_KPIS_MAX,
-                                 read_kpi};
+    const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
+                                 KPI_KPIS_MAX, read_kpi};
 
     return read_section(load, section, &kpis);
 }

@@ -201,7 +201,8 @@ const char *excerpt(struct arena *arena, struct doc_place place)
     d.source = both;
     d.caret = both + (COLUMNS_MAX + BEFORE_MAX) * 8;
     caret_end = place.end > end ? end : place.end;
-    draw_line(&d, copy, end - start, place.start - start, caret_end > start ? caret_end - start : 0);
+    draw_line(&d, copy, end - start, place.start - start,
+              caret_end > start ? caret_end - start : 0);
     while (d.n_caret > 0 && (d.caret[d.n_caret - 1] == ' ' || d.caret[d.n_caret - 1] == '\t'))
         d.n_caret--;
     d.caret[d.n_caret] = 0;

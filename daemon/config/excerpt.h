@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "config/yaml.h"
+#include "config/doc.h"
 
 /* Two lines, each ending in a newline, or "" for a place that is nowhere. NULL: no memory. */
 const char *excerpt(struct arena *arena, struct doc_place place);

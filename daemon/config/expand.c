@@ -1,6 +1,6 @@
 /*
- * ${VAR}, ${VAR:-default} and $$ in values, after YAML has been read: what a variable holds can never
- * become structure. A dollar before anything else stays a dollar.
+ * ${VAR}, ${VAR:-default} and $$ in values, after YAML has been read: what a variable holds can
+ * never become structure. A dollar before anything else stays a dollar.
  */
 #include "config/load.h"
 

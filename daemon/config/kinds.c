@@ -486,8 +486,8 @@ static int read_brokers(struct load *load, const struct setting *setting, struct
                 report_error(&load->report,
                              doc_value_place(item, (uint32_t)(part - copy), (uint32_t)strlen(part)),
                              "%s: \"%s\" %s", setting->path, part, error);
-            joined = arena_format(&load->arena, "%s%s%s", joined ? joined : "", joined ? "," : "",
-                                  part);
+            joined =
+                arena_format(&load->arena, "%s%s%s", joined ? joined : "", joined ? "," : "", part);
             if (!joined)
                 return -ENOMEM;
         }

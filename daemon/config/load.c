@@ -33,8 +33,8 @@ static void unknown_key(struct load *load, const struct doc_node *key, const cha
 
     for (i = 0; i < n_fields; i++)
         suggest_try(&suggest, fields[i].name);
-    report_error(&load->report, doc_node_place(key), "unknown key %s in %s",
-                 QUOTE(doc_string(key)), what);
+    report_error(&load->report, doc_node_place(key), "unknown key %s in %s", QUOTE(doc_string(key)),
+                 what);
     report_suggest(&load->report, suggest.best);
 }
 
@@ -47,8 +47,8 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
     for (i = 0; i < n_fields; i++)
         *fields[i].node = NULL;
     if (node->kind != DOC_MAPPING) {
-        report_error(&load->report, head_place(node), "%s: expected keys and values, found %s", what,
-                     doc_is_empty(node) ? "nothing" : kind_name(node));
+        report_error(&load->report, head_place(node), "%s: expected keys and values, found %s",
+                     what, doc_is_empty(node) ? "nothing" : kind_name(node));
         return false;
     }
     for (child = node->first; child; child = child->next) {
@@ -69,7 +69,8 @@ bool load_text(struct load *load, const struct doc_node *node, const char *what,
 {
     if (node->kind != DOC_SCALAR) {
         report_error(&load->report, head_place(node), "%s: expected a text, found %s%s", what,
-                     kind_name(node), node->flow ? "; a text that begins with [ or { needs quotes" : "");
+                     kind_name(node),
+                     node->flow ? "; a text that begins with [ or { needs quotes" : "");
         return false;
     }
     if (node->length == 0) {

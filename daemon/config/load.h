@@ -1,14 +1,14 @@
 /*
- * One load of the configuration: what all files of this folder share, and the small steps by which a
- * node becomes a value. Whoever finds a mistake reports it and goes on, so that all of them are seen
- * in one run; int results are 0 or -ENOMEM only.
+ * One load of the configuration: what all files of this folder share, and the small steps by which
+ * a node becomes a value. Whoever finds a mistake reports it and goes on, so that all of them are
+ * seen in one run; int results are 0 or -ENOMEM only.
  */
 #pragma once
 
 #include "config/report.h"
 #include "config/settings.h"
 #include "config/suggest.h"
-#include "config/yaml.h"
+#include "config/doc.h"
 
 #include <kpi/definition.h>
 
@@ -24,7 +24,6 @@ struct load {
     struct settings settings;
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
-    struct doc_node *includes;        /* the list of the main file, or NULL */
     struct load_list attributes, measures, kpis, campaigns, zones;
 };
 
@@ -35,8 +34,8 @@ struct load_field {
 };
 
 /*
- * Distributes the values of a mapping. Reports unknown keys (with did-you-mean) and a node that is no
- * mapping; `what` names it: "receiver", "target". False if it is no mapping.
+ * Distributes the values of a mapping. Reports unknown keys (with did-you-mean) and a node that is
+ * no mapping; `what` names it: "receiver", "target". False if it is no mapping.
  */
 bool load_fields(struct load *load, const struct doc_node *node, const char *what,
                  const struct load_field *fields, size_t n_fields);

@@ -1,7 +1,7 @@
 /*
- * kafka.properties: which of librdkafka's properties kpid passes on. What kpid sets itself would break
- * its bookkeeping, what loads code or runs commands would make a config file a program; the rest that
- * concerns connections, security and fetching is let through.
+ * kafka.properties: which of librdkafka's properties kpid passes on. What kpid sets itself would
+ * break its bookkeeping, what loads code or runs commands would make a config file a program; the
+ * rest that concerns connections, security and fetching is let through.
  */
 #include "config/kinds.h"
 #include "config/load.h"
@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PROPERTIES_MAX = 200 };
+enum {
+    PROPERTIES_MAX = 200
+};
 
 /* A name that ends in '.' is a prefix. */
 static const char *const allowed[] = {
@@ -99,8 +101,8 @@ static const char *const known[] = {
 
 /* Secrets: each may be given as name_file, too. */
 static const char *const secrets[] = {
-    "sasl.oauthbearer.client.secret", "sasl.password",         "ssl.key.password",
-    "ssl.key.pem",                    "ssl.keystore.password",
+    "sasl.oauthbearer.client.secret", "sasl.password", "ssl.key.password", "ssl.key.pem",
+    "ssl.keystore.password",
 };
 
 static const struct {

@@ -36,7 +36,8 @@ static size_t base64_size(const char *text)
     return n * 3 / 4;
 }
 
-static int read_secret(struct load *load, const struct nodes *nodes, struct config_receiver *receiver)
+static int read_secret(struct load *load, const struct nodes *nodes,
+                       struct config_receiver *receiver)
 {
     const struct doc_node *node = nodes->secret ? nodes->secret : nodes->secret_file;
     const char *encoded;
@@ -108,7 +109,8 @@ static int read_allow(struct load *load, struct doc_node *node, struct config_re
     return 0;
 }
 
-static int read_name(struct load *load, const struct doc_node *node, struct config_receiver *receiver)
+static int read_name(struct load *load, const struct doc_node *node,
+                     struct config_receiver *receiver)
 {
     const struct config *config = &load->settings.config;
     struct kpi_string text;
@@ -127,14 +129,15 @@ static int read_name(struct load *load, const struct doc_node *node, struct conf
     }
     for (i = 0; &config->receivers[i] != receiver; i++) {
         if (config->receivers[i].name && strcmp(config->receivers[i].name, text.data) == 0)
-            report_error(&load->report, doc_node_place(node), "a receiver named %s is there already",
-                         QUOTE(text));
+            report_error(&load->report, doc_node_place(node),
+                         "a receiver named %s is there already", QUOTE(text));
     }
     return copy(text.data, &receiver->name);
 }
 
 /* Its text is not shown: chat robots keep a token in it. */
-static int read_url(struct load *load, const struct doc_node *node, struct config_receiver *receiver)
+static int read_url(struct load *load, const struct doc_node *node,
+                    struct config_receiver *receiver)
 {
     struct kpi_string text;
     const char *error;
@@ -163,9 +166,12 @@ static int read_receiver(struct load *load, struct doc_node *item, struct config
 {
     struct nodes nodes;
     const struct load_field fields[] = {
-        {"name", &nodes.name},       {"type", &nodes.type},
-        {"url", &nodes.url},         {"secret", &nodes.secret},
-        {"secret_file", &nodes.secret_file}, {"ca_file", &nodes.ca_file},
+        {"name", &nodes.name},
+        {"type", &nodes.type},
+        {"url", &nodes.url},
+        {"secret", &nodes.secret},
+        {"secret_file", &nodes.secret_file},
+        {"ca_file", &nodes.ca_file},
         {"allow", &nodes.allow},
     };
     struct kpi_string text;

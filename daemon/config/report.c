@@ -1,4 +1,5 @@
-/* Collecting and sorting of messages, and their text; daemon/config/excerpt.c draws the source line. */
+/* Collecting and sorting of messages, and their text; daemon/config/excerpt.c draws the source
+ * line. */
 #include "config/report.h"
 #include "config/excerpt.h"
 
@@ -17,9 +18,10 @@ struct report_message {
     uint32_t sequence;
 };
 
-__attribute__((format(printf, 4, 0))) static void
-add(struct report *report, enum kpi_severity severity, struct doc_place place, const char *format,
-    va_list args)
+__attribute__((format(printf, 4, 0))) static void add(struct report *report,
+                                                      enum kpi_severity severity,
+                                                      struct doc_place place, const char *format,
+                                                      va_list args)
 {
     struct report_message *messages;
     char text[1024];

@@ -6,12 +6,13 @@
  *         ^~~~~~~~
  *
  * Adding never fails for the caller: lack of memory is remembered and told at the end. No rendered
- * line shows a secret: what follows a key named password or secret, and the path of a URL, is masked.
+ * line shows a secret: what follows a key named password or secret, and the path of a URL, is
+ * masked.
  */
 #pragma once
 
 #include "config/config.h"
-#include "config/yaml.h"
+#include "config/doc.h"
 
 #include <kpi/diag.h>
 
@@ -34,7 +35,8 @@ void report_error(struct report *report, struct doc_place place, const char *for
     __attribute__((format(printf, 3, 4)));
 void report_warning(struct report *report, struct doc_place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* To the message added last: what was probably meant (NULL is fine), and another place to look at. */
+/* To the message added last: what was probably meant (NULL is fine), and another place to look at.
+ */
 void report_suggest(struct report *report, const char *suggestion);
 void report_note(struct report *report, struct doc_place place, const char *text);
 

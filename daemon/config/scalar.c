@@ -9,8 +9,8 @@ struct unit {
 };
 
 static const struct unit duration_units[] = {
-    {"us", 1},          {"ms", KPI_MILLISECOND}, {"s", KPI_SECOND}, {"m", KPI_MINUTE},
-    {"h", KPI_HOUR},    {"d", KPI_DAY},          {NULL, 0},
+    {"us", 1},       {"ms", KPI_MILLISECOND}, {"s", KPI_SECOND}, {"m", KPI_MINUTE},
+    {"h", KPI_HOUR}, {"d", KPI_DAY},          {NULL, 0},
 };
 
 static const struct unit size_units[] = {
@@ -157,7 +157,11 @@ static bool take_fixed(struct kpi_string *text, unsigned n, int *ret_value)
     return true;
 }
 
-enum { DATE_OK, DATE_SHAPE, DATE_UNREAL };
+enum {
+    DATE_OK,
+    DATE_SHAPE,
+    DATE_UNREAL
+};
 
 static int take_date(struct kpi_string *text, kpi_day *ret_day)
 {
@@ -239,7 +243,8 @@ const char *scalar_time(struct kpi_string text, kpi_time *ret_time)
     }
     if (!take_zone(&text, &offset) || text.length > 0)
         return wrong;
-    *ret_time = day * KPI_DAY + (((hour * 60 + minute) * 60) + second - offset) * KPI_SECOND + fraction;
+    *ret_time =
+        day * KPI_DAY + (((hour * 60 + minute) * 60) + second - offset) * KPI_SECOND + fraction;
     return NULL;
 }
 

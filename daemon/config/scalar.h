@@ -1,13 +1,15 @@
 /*
- * Texts of scalars to values. Every function returns NULL on success and writes its output, else what
- * is wrong, as the end of a sentence that begins with the quoted text: "is not a duration (as 5s)".
+ * Texts of scalars to values. Every function returns NULL on success and writes its output, else
+ * what is wrong, as the end of a sentence that begins with the quoted text: "is not a duration (as
+ * 5s)".
  */
 #pragma once
 
 #include <kpi/base.h>
 
-const char *scalar_duration(struct kpi_string text, kpi_duration *ret_duration); /* 300ms 5s 1m 1h 1d */
-const char *scalar_bytes(struct kpi_string text, uint64_t *ret_bytes);          /* 512B 64KiB 1GiB */
+const char *scalar_duration(struct kpi_string text,
+                            kpi_duration *ret_duration);               /* 300ms 5s 1m 1h 1d */
+const char *scalar_bytes(struct kpi_string text, uint64_t *ret_bytes); /* 512B 64KiB 1GiB */
 const char *scalar_integer(struct kpi_string text, uint64_t *ret_integer);
 /* At most 6 decimals, in 10^-6. */
 const char *scalar_decimal(struct kpi_string text, kpi_decimal *ret_decimal);

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_BYTES_MAX = 64 * 1024 };
+enum {
+    SECRET_BYTES_MAX = 64 * 1024
+};
 
 /* The whole file: its size, or a negative errno of open or read; -EFBIG if it is too large. */
 static ssize_t read_secret(const char *path, char *buffer, mode_t *ret_mode)

@@ -7,13 +7,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SETTING(section_, name_, field_, kind_, words_, min_, max_, fallback_, reload_, help_)      \
+#define SETTING(section_, name_, field_, reader, words_, min_, max_, fallback_, reload_, help_)    \
     {                                                                                              \
-        .section = section_, .name = name_,                                                        \
-        .path = sizeof(section_) > 1 ? section_ "." name_ : name_, .kind = &kind_##kind_,          \
+        .section = section_,                                                                       \
+        .name = name_,                                                                             \
+        .path = sizeof(section_) > 1 ? section_ "." name_ : name_,                                 \
+        .kind = &kind_##reader,                                                                    \
         .offset = offsetof(struct settings, field_),                                               \
-        .size = sizeof(((struct settings *)NULL)->field_), .words = words_, .min = min_,           \
-        .max = max_, .fallback = fallback_, .reload = reload_, .help = help_                       \
+        .size = sizeof(((struct settings *)NULL)->field_),                                         \
+        .words = words_,                                                                           \
+        .min = min_,                                                                               \
+        .max = max_,                                                                               \
+        .fallback = fallback_,                                                                     \
+        .reload = reload_,                                                                         \
+        .help = help_,                                                                             \
     },
 
 const struct setting settings_table[] = {
@@ -23,7 +30,9 @@ const struct setting settings_table[] = {
 
 const size_t settings_n = sizeof(settings_table) / sizeof(settings_table[0]);
 
-enum { SETTINGS_N = sizeof(settings_table) / sizeof(settings_table[0]) };
+enum {
+    SETTINGS_N = sizeof(settings_table) / sizeof(settings_table[0])
+};
 
 static const char *const definition_sections[] = {"attributes", "measures", "kpis", "campaigns"};
 
@@ -120,7 +129,8 @@ static void unknown_key(struct load *load, const char *section, const struct doc
         else if (!section[0])
             suggest_try(&suggest, settings_table[i].section);
     }
-    for (i = 0; !section[0] && i < sizeof(definition_sections) / sizeof(definition_sections[0]); i++)
+    for (i = 0; !section[0] && i < sizeof(definition_sections) / sizeof(definition_sections[0]);
+         i++)
         suggest_try(&suggest, definition_sections[i]);
     report_error(&load->report, doc_node_place(key), "unknown key %s%s%s", QUOTE(doc_string(key)),
                  section[0] ? " in " : "", section);
@@ -181,7 +191,8 @@ static void require_kafka(struct load *load, const struct doc_node *kafka)
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (!doc_get(kafka, names[i]))
-            report_error(&load->report, doc_node_place(kafka->key), "kafka: %s is missing", names[i]);
+            report_error(&load->report, doc_node_place(kafka->key), "kafka: %s is missing",
+                         names[i]);
     }
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/yaml.h"
+#include "config/doc.h"
 
 #include <kpi/definition.h>
 
@@ -51,8 +51,8 @@ extern const struct setting settings_table[];
 extern const size_t settings_n;
 
 /*
- * Reads all settings below the root of the main file into load->settings and fills in defaults. Knows
- * the definition sections and leaves them. root NULL: defaults only. 0 or -ENOMEM.
+ * Reads all settings below the root of the main file into load->settings and fills in defaults.
+ * Knows the definition sections and leaves them. root NULL: defaults only. 0 or -ENOMEM.
  */
 int settings_read(struct load *load, struct doc_node *root);
 void settings_deinit(struct settings *settings);

@@ -1,7 +1,9 @@
 /* Damerau-Levenshtein distance (optimal string alignment), cut at words of 64 bytes. */
 #include "config/suggest.h"
 
-enum { WORD_BYTES_MAX = 64 };
+enum {
+    WORD_BYTES_MAX = 64
+};
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
 {
@@ -26,8 +28,8 @@ static unsigned distance(struct kpi_string a, struct kpi_string b)
             unsigned change = above[j - 1] + (a.data[i - 1] != b.data[j - 1]);
 
             row[j] = min3(above[j] + 1, row[j - 1] + 1, change);
-            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1] &&
-                before[j - 2] + 1 < row[j])
+            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+                a.data[i - 2] == b.data[j - 1] && before[j - 2] + 1 < row[j])
                 row[j] = before[j - 2] + 1;
         }
         before = above;

@@ -96,7 +96,11 @@ static int read_block(struct tzif *tzif, uint32_t *capacity, struct arena *arena
 /* --- the footer: std offset [dst [offset] [, start [/time], end [/time]]] --- */
 
 struct rule {
-    enum { RULE_JULIAN, RULE_DAY, RULE_MONTH } kind; /* Jn, n, Mm.w.d */
+    enum {
+        RULE_JULIAN,
+        RULE_DAY,
+        RULE_MONTH
+    } kind; /* Jn, n, Mm.w.d */
     int month, week, day;
     int time; /* seconds after local midnight, may be negative or beyond a day */
 };

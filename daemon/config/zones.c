@@ -85,13 +85,14 @@ static int read_zone(const char *name, unsigned char **ret_bytes, size_t *ret_si
 
 static int64_t floor_day(int64_t seconds)
 {
-    return seconds >= 0 ? seconds / SECONDS_A_DAY : -((-seconds + SECONDS_A_DAY - 1) / SECONDS_A_DAY);
+    return seconds >= 0 ? seconds / SECONDS_A_DAY
+                        : -((-seconds + SECONDS_A_DAY - 1) / SECONDS_A_DAY);
 }
 
 /*
- * Walks the segments of constant offset and gives each day its first instant. After a step back some
- * days come a second time: they have begun already. After a step forward the days in between begin
- * with it.
+ * Walks the segments of constant offset and gives each day its first instant. After a step back
+ * some days come a second time: they have begun already. After a step forward the days in between
+ * begin with it.
  */
 static void fill_days(const struct tzif *tzif, kpi_time *starts)
 {

@@ -16,9 +16,9 @@ enum {
 
 /*
  * The days from 2000-01-01 to 2100-01-01 (excluded) of a zone, in the arena. A day begins with the
- * first instant of its date, also where midnight is skipped or comes twice. A date that a zone skipped
- * altogether (Apia, 2011-12-30) is given the last microsecond of the day before, as entries must rise;
- * the day after it begins when it truly did. UTC needs no data. 0, ZONES_E_… or -ENOMEM.
+ * first instant of its date, also where midnight is skipped or comes twice. A date that a zone
+ * skipped altogether (Apia, 2011-12-30) is given the last microsecond of the day before, as entries
+ * must rise; the day after it begins when it truly did. UTC needs no data. 0, ZONES_E_… or -ENOMEM.
  */
 int zones_load(struct kpi_zone *ret_zone, const char *name, struct arena *arena);
 

@@ -1,9 +1,9 @@
 /*
- * libyaml's events to a tree. libyaml counts positions in characters and takes NEL, LS and PS for line
- * breaks, which no editor does; so marks are turned into byte offsets here, and lines and columns are
- * counted by '\n' when somebody asks.
+ * libyaml's events to a tree. libyaml counts positions in characters and takes NEL, LS and PS for
+ * line breaks, which no editor does; so marks are turned into byte offsets here, and lines and
+ * columns are counted by '\n' when somebody asks.
  */
-#include "config/yaml.h"
+#include "config/doc.h"
 #include "config/report.h"
 
 #include <assert.h>
@@ -16,7 +16,9 @@
 
 #define CUT_HINT "put the expression in quotes or on a line of its own"
 
-enum { STRIDE = 64 };
+enum {
+    STRIDE = 64
+};
 
 struct parser {
     struct doc_set *set;
@@ -228,8 +230,8 @@ static int node_new(struct parser *p, enum doc_kind kind, struct doc_node **ret_
     return 0;
 }
 
-static const char *syntax_hint(const struct doc_file *file, const char *problem, const char *context,
-                               uint32_t offset)
+static const char *syntax_hint(const struct doc_file *file, const char *problem,
+                               const char *context, uint32_t offset)
 {
     char before = 0;
 
@@ -368,8 +370,8 @@ static bool is_cut(const struct doc_node *node)
 }
 
 /*
- * {formula: f(a, b)} reads as the keys "formula" and "b)", the latter without value: the comma was the
- * expression's. Says so once, and drops the pieces, which would only be unknown keys.
+ * {formula: f(a, b)} reads as the keys "formula" and "b)", the latter without value: the comma was
+ * the expression's. Says so once, and drops the pieces, which would only be unknown keys.
  */
 static void mend_cuts(struct parser *p, struct doc_node *mapping)
 {

@@ -29,10 +29,10 @@ struct doc_file {
     const char *path; /* as people should see it */
     const char *text; /* `size` bytes and a NUL; without byte order mark */
     uint32_t size;
-    uint32_t order;           /* files are numbered as they are read */
-    const uint32_t *lines;    /* byte offsets of line starts */
+    uint32_t order;        /* files are numbered as they are read */
+    const uint32_t *lines; /* byte offsets of line starts */
     uint32_t n_lines;
-    const uint32_t *strides;  /* byte offset of every 64th character */
+    const uint32_t *strides; /* byte offset of every 64th character */
     uint32_t n_strides;
 };
 
@@ -44,17 +44,17 @@ enum doc_kind {
 
 struct doc_node {
     enum doc_kind kind;
-    bool plain;                  /* scalar without quotes or block indicator */
-    bool flow;                   /* sequence in [] or mapping in {} */
-    bool changed;                /* value is no longer what stands in the file (${VAR}) */
+    bool plain;   /* scalar without quotes or block indicator */
+    bool flow;    /* sequence in [] or mapping in {} */
+    bool changed; /* value is no longer what stands in the file (${VAR}) */
     const struct doc_file *file;
-    uint32_t start, end;         /* bytes [start, end) of file->text */
-    uint32_t origin;             /* for kpi_text: index into the set's nodes, never 0 */
-    const char *value;           /* scalar: length bytes and a NUL */
+    uint32_t start, end; /* bytes [start, end) of file->text */
+    uint32_t origin;     /* for kpi_text: index into the set's nodes, never 0 */
+    const char *value;   /* scalar: length bytes and a NUL */
     uint32_t length;
-    struct doc_node *key;        /* child of a mapping: its key, a scalar */
-    struct doc_node *first;      /* children */
-    struct doc_node *next;       /* sibling */
+    struct doc_node *key;   /* child of a mapping: its key, a scalar */
+    struct doc_node *first; /* children */
+    struct doc_node *next;  /* sibling */
     uint32_t n_children;
 };
 
@@ -95,8 +95,9 @@ void doc_position(const struct doc_file *file, uint32_t offset, uint32_t *ret_li
 
 struct doc_place doc_node_place(const struct doc_node *node);
 /*
- * The place of bytes [offset, offset + length) of a scalar's value: exact if the value stands in the
- * file as it is (plain or quoted, on one line, nothing escaped or substituted), else the whole node.
+ * The place of bytes [offset, offset + length) of a scalar's value: exact if the value stands in
+ * the file as it is (plain or quoted, on one line, nothing escaped or substituted), else the whole
+ * node.
  */
 struct doc_place doc_value_place(const struct doc_node *node, uint32_t offset, uint32_t length);
 
