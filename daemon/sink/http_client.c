@@ -10,6 +10,7 @@
  */
 #include "sink/http_client.h"
 
+#include "util/clock.h"
 #include "util/error.h"
 
 #include <assert.h>
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 
 struct http_client {
     struct event_base *base; /* borrowed */
@@ -42,14 +42,6 @@ struct http_request {
     bool refused;       /* an address was not to be connected to */
     bool too_long;
 };
-
-static int64_t monotonic_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static struct timeval timeval_of(int64_t us)
 {
@@ -76,7 +68,7 @@ static void request_free(struct http_request *request)
 
 static void request_finish(struct http_request *request, const char *error)
 {
-    struct http_answer answer = {.duration_us = monotonic_us() - request->started_us};
+    struct http_answer answer = {.duration_us = clock_monotonic_us() - request->started_us};
     struct curl_header *header;
     char *retry_after = NULL;
     long status = 0;
@@ -338,7 +330,7 @@ int http_client_post(struct http_client *client, const struct http_post *post,
     request->may_connect = post->may_connect;
     request->done = post->done;
     request->userdata = post->userdata;
-    request->started_us = monotonic_us();
+    request->started_us = clock_monotonic_us();
     for (header = post->headers; *header; header++)
         ok = ok && append_header(request, *header);
     ok = ok && append_header(request, "Expect:"); /* bodies are small: no round trip to ask first */

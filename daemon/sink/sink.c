@@ -12,6 +12,7 @@
 #include "sink/receiver.h"
 #include "sink/retry.h"
 #include "sink/webhook_sign.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -22,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     CONNECT_S_MAX = 5,
@@ -45,14 +45,6 @@ struct sink {
 static void freep(char **text)
 {
     free(*text);
-}
-
-static int64_t clock_us(clockid_t id)
-{
-    struct timespec t;
-
-    clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static uint64_t random_bits(void)
@@ -174,15 +166,14 @@ static void attempt_failed(struct delivery *delivery, enum retry_verdict verdict
                            const struct http_answer *answer)
 {
     struct receiver *receiver = delivery->receiver;
-    const int64_t second_us = receiver->sink->second_us, now_us = clock_us(CLOCK_MONOTONIC);
+    const int64_t second_us = receiver->sink->second_us, now_us = clock_monotonic_us();
     int64_t after_s = 0, spare_us = 0;
     bool asked;
 
     receiver->n_failed_attempts++;
     receiver->n_failed_in_row++;
     delivery->n_failed++;
-    asked =
-        retry_after_parse(answer->retry_after, clock_us(CLOCK_REALTIME) / 1000000, &after_s) == 0;
+    asked = retry_after_parse(answer->retry_after, clock_now_us() / 1000000, &after_s) == 0;
 
     delivery->due_us = now_us + retry_delay_us(delivery->n_failed, random_bits(), second_us);
     /* The receiver as a whole is spared when it asks for it, and while it keeps failing: each of
@@ -278,7 +269,7 @@ static int begin_post(struct delivery *delivery, int64_t timestamp_s)
 
 static void begin(struct delivery *delivery)
 {
-    if (begin_post(delivery, clock_us(CLOCK_REALTIME) / 1000000) == 0)
+    if (begin_post(delivery, clock_now_us() / 1000000) == 0)
         delivery->receiver->n_under_way++;
     else
         attempt_failed(delivery, RETRY_LATER, &(struct http_answer){.error = strerror(ENOMEM)});
@@ -352,7 +343,7 @@ static void tell(struct sink *sink)
 static void pump(evutil_socket_t fd, short what, void *userdata)
 {
     struct sink *sink = userdata;
-    const int64_t now_us = clock_us(CLOCK_MONOTONIC);
+    const int64_t now_us = clock_monotonic_us();
     int64_t wake_us = INT64_MAX, receiver_us;
     unsigned i;
 
@@ -375,14 +366,14 @@ static bool id_valid(const char *id)
 
 static int64_t expiry_us(const struct sink *sink, int64_t created_us)
 {
-    int64_t left_us = sink->deadline_us - (clock_us(CLOCK_REALTIME) - created_us);
+    int64_t left_us = sink->deadline_us - (clock_now_us() - created_us);
 
     /* From here on the wall clock may jump as it likes. */
     if (left_us < 0)
         left_us = 0;
     if (left_us > sink->deadline_us)
         left_us = sink->deadline_us;
-    return clock_us(CLOCK_MONOTONIC) + left_us;
+    return clock_monotonic_us() + left_us;
 }
 
 int sink_send(struct sink *sink, const struct sink_message *message)
