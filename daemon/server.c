@@ -5,6 +5,7 @@
  */
 #include "server_internal.h"
 
+#include "api/http.h"
 #include "util/clock.h"
 #include "util/counters.h"
 #include "util/error.h"

@@ -13,12 +13,9 @@
 
 #define ANSWER_MS 10000
 
-static int describe(struct intake *intake, const char *format, const char *a, const char *b)
-    __attribute__((format(printf, 2, 0)));
-
-static int describe(struct intake *intake, const char *format, const char *a, const char *b)
+static int refuse(struct intake *intake, const char *what, const char *name, const char *why)
 {
-    (void)snprintf(intake->error, sizeof(intake->error), format, a, b);
+    (void)snprintf(intake->error, sizeof(intake->error), "%s \"%s\" %s", what, name, why);
     return INTAKE_E_REFUSED;
 }
 
@@ -92,7 +89,7 @@ int intake_check(struct intake *intake, uint32_t *ret_n_shards)
         if (r != 0)
             return r;
         if (n == 0)
-            return describe(intake, "topic \"%s\" does not exist%s", name, "");
+            return refuse(intake, "topic", name, "does not exist");
         if (n_shards && n != n_shards) {
             (void)snprintf(intake->error, sizeof(intake->error),
                            "topic \"%s\" has %u partitions and topic \"%s\" has %u: topics are read "
@@ -104,18 +101,17 @@ int intake_check(struct intake *intake, uint32_t *ret_n_shards)
         n_shards = n;
         topic_policy(intake, name, policy, sizeof(policy));
         if (strstr(policy, "compact"))
-            return describe(intake,
-                            "topic \"%s\" is compacted (cleanup.policy=%s): events would vanish from "
-                            "the log, and a replay would count less; use cleanup.policy=delete",
-                            name, policy);
+            return refuse(intake, "topic", name,
+                          "is compacted (cleanup.policy=compact): events would vanish from the log, "
+                          "and a replay would count less; use cleanup.policy=delete");
     }
     if (intake->dead_letter_topic) {
         r = topic_partitions(intake, intake->dead_letter_topic, &n);
         if (r != 0)
             return r;
         if (n == 0)
-            return describe(intake, "dead-letter topic \"%s\" does not exist%s",
-                            intake->dead_letter_topic, "");
+            return refuse(intake, "dead-letter topic", intake->dead_letter_topic,
+                          "does not exist");
     }
     atomic_store(&intake->connected, true);
     *ret_n_shards = n_shards;
