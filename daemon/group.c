@@ -21,6 +21,8 @@
 
 #define RETRY_US 1000000
 #define WITNESS_US 10000000
+/* Last checkpoints get this long, then shards are dropped: the group waits for us. */
+#define CLOSING_US 10000000
 
 struct open_job {
     struct server_job job;
@@ -90,6 +92,7 @@ static void begin_closing(struct server *server)
 {
     server->reopen_at = 0;
     server->group = GROUP_CLOSING;
+    server->closing_deadline = clock_monotonic_us() + CLOSING_US;
     server->n_pending = 0;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         struct shard *shard = server->shards[i];
@@ -347,8 +350,23 @@ void group_notice(struct server *server, struct worker_notice *notice)
     }
 }
 
+/* Redis does not take the last checkpoints: what is not saved is read again by the next owner. */
+static void drop_all(struct server *server)
+{
+    log_warning("letting shards go without their last checkpoints");
+    server->closing_deadline = INT64_MAX;
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        if (group_owns(server, i))
+            (void)worker_tell(server->workers[i % server->n_workers],
+                              &(struct worker_order){.kind = WORKER_DROP,
+                                                     .shard = server->shards[i]});
+    }
+}
+
 void group_tick(struct server *server, int64_t now)
 {
+    if (server->group == GROUP_CLOSING && now >= server->closing_deadline)
+        drop_all(server);
     if (server->reopen_at && now >= server->reopen_at)
         begin_opening(server);
     if (server->group == GROUP_RUNNING && now >= server->witness_at) {

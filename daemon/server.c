@@ -219,7 +219,7 @@ static int sink_receivers(const struct config *config, struct sink_receiver **re
 
 static int start_sink(struct server *server, const struct config *config)
 {
-    struct sink_receiver *receivers;
+    struct sink_receiver *receivers = NULL;
     const char *error = NULL;
     char agent[64];
     int r;

@@ -61,6 +61,7 @@ struct server {
     uint32_t n_pending;     /* opens, hand-overs or give-backs under way */
     bool revoked;           /* a revocation waits for an answer */
     bool reopening;         /* after closing, open again */
+    int64_t closing_deadline; /* monotonic: when shards are dropped that could not be saved */
     int64_t reopen_at;      /* monotonic: failed opens are tried again then; 0: none */
     int64_t witness_at;     /* monotonic: next commit to the group */
 

@@ -288,7 +288,8 @@ static int keep_house(struct worker *worker)
         if (shard->closing)
             continue;
         if (worker->options.store && !shard->commit && now >= shard->checkpoint_at &&
-            shard_unsaved(shard) > 0 && atomic_load(&shard->n_dead_pending) == 0) {
+            (shard_unsaved(shard) > 0 || shard->save_all) &&
+            atomic_load(&shard->n_dead_pending) == 0) {
             r = shard_checkpoint(shard, worker->options.store, worker->commits,
                                  kpi_plan_fingerprint(worker->plan));
             shard->checkpoint_at = now + worker->options.checkpoint_interval;

@@ -55,6 +55,8 @@ int intake_dead_letter_open(struct intake *intake, const struct config *config)
         rd_kafka_conf_destroy(conf);
         return INTAKE_E_REFUSED;
     }
+    intake->deliveries = rd_kafka_queue_get_main(intake->producer);
+    rd_kafka_queue_io_event_enable(intake->deliveries, intake->wake[1], "1", 1);
     return 0;
 }
 
@@ -102,6 +104,7 @@ void intake_dead_letter_close(struct intake *intake)
 {
     if (intake->producer) {
         (void)rd_kafka_flush(intake->producer, 5000);
+        rd_kafka_queue_destroy(intake->deliveries);
         rd_kafka_destroy(intake->producer);
     }
     free(intake->dead_letter_topic);

@@ -13,6 +13,7 @@ struct intake {
     rd_kafka_t *consumer;
     rd_kafka_t *producer; /* dead letters; NULL: none */
     rd_kafka_queue_t *events;
+    rd_kafka_queue_t *deliveries; /* of the producer */
     rd_kafka_queue_t **queues; /* by worker */
     unsigned n_workers;
     struct intake_topic {

@@ -174,10 +174,11 @@ int intake_witness(struct intake *intake, uint32_t shard, uint64_t *ret_epoch, b
     if (!error)
         error = partition->err;
     *ret_epoch = 0;
-    *ret_exists = !error && partition->offset >= 0;
     if (partition->metadata && partition->metadata_size < sizeof(metadata))
         memcpy(metadata, partition->metadata, partition->metadata_size);
-    if (strncmp(metadata, "v1;", 3) == 0)
+    /* Commits of others under this group's name are no witness of a checkpoint of ours. */
+    *ret_exists = !error && partition->offset >= 0 && strncmp(metadata, "v1;", 3) == 0;
+    if (*ret_exists)
         *ret_epoch = strtoull(metadata + 3, NULL, 10);
     rd_kafka_topic_partition_list_destroy(list);
     return error ? INTAKE_E_AWAY : 0;
