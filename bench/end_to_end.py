@@ -74,11 +74,11 @@ def run_kpid(cluster, topic, n_events):
             time.sleep(0.2)
             app.alive()
         seconds = time.monotonic() - began
-        app.wait(lambda: all(s["unsaved"] == 0 for s in app.status()["shards"]), 60, "all is saved")
+        app.wait(lambda: not any(app.shards("unsaved")), 60, "all is saved")
         cpu = cpu_seconds(app.pid)
         metrics = app.metrics()
         state, dedupe, users = (metrics.sum(name) for name in (
-            "kpid_engine_bytes", "kpid_engine_dedupe_bytes", "kpid_engine_users"))
+            "kpid_state_bytes", "kpid_dedupe_bytes", "kpid_users"))
         return {"events": n_events, "rate": (n_events - first) / seconds, "cpu": cpu / n_events * 1e9,
                 "peak": max(peak, resident_bytes(app.pid)),
                 "user": (state - dedupe) / users if users else float("nan"), "users": users}
