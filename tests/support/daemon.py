@@ -33,10 +33,11 @@ def has_faults():
 
 
 def run(*arguments, stdin=None, env=None, timeout=120):
-    """Runs a subcommand to its end; the CompletedProcess with text."""
-    return subprocess.run([binary(), *map(str, arguments)], input=stdin, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                          env=dict(os.environ, **(env or {})), check=False)
+    """Runs a subcommand to its end; the CompletedProcess with text. Bytes that are no UTF-8 stand in it
+    as surrogates."""
+    return subprocess.run([binary(), *map(str, arguments)], input=stdin, encoding="utf-8",
+                          errors="surrogateescape", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout, env=dict(os.environ, **(env or {})), check=False)
 
 
 class Answer:
