@@ -189,8 +189,9 @@ static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul
 }
 
 /* A wanted string; `at` is its opening quote. */
-static inline __attribute__((always_inline)) void string_take(struct message *message, struct kpi_string string, bool has_nul,
-                        const uint8_t *at)
+static inline __attribute__((always_inline)) void string_take(struct message *message,
+                                                              struct kpi_string string,
+                                                              bool has_nul, const uint8_t *at)
 {
     struct kpi_event *event = message->event;
     kpi_time time;

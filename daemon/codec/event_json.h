@@ -26,7 +26,7 @@ enum {
 
 struct event_decoder_options {
     const struct kpi_plan *plan; /* borrowed; must outlive the decoder */
-    const uint8_t *key;          /* EVENT_KEY_BYTES, copied */
+    const uint8_t *key;          /* EVENT_KEY_BYTES of good randomness, copied */
     const char *currency;        /* base currency, e.g. "CNY"; copied */
 };
 

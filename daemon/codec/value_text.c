@@ -132,8 +132,8 @@ static int scale(uint64_t value, long shift, uint64_t *ret_value)
 }
 
 /*
- * What nearly all are: few digits and no exponent. True if that is what it was. Twelve digits before
- * the point and six behind it are less than 2^63 in units of 10^-6.
+ * What nearly all are: few digits and no exponent. True if that is what it was. Twelve digits
+ * before the point and six behind it are less than 2^63 in units of 10^-6.
  */
 static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret_decimal)
 {
@@ -156,8 +156,10 @@ static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret
     } else {
         value *= units[0];
     }
+    if (p < end)
+        return false;
     *ret_decimal = negative ? -value : value;
-    return p == end;
+    return true;
 }
 
 int value_text_parse_decimal(const char *data, size_t length, unsigned allowed,
