@@ -439,7 +439,7 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
     for (;;) {
         struct event_key *before = key;
 
-        key = event_keys_predict(&decoder->keys, before, p);
+        key = event_keys_predict(before, p);
         if (__builtin_expect(key != NULL, 1)) {
             p = json_skip_space(p + key->quoted_length);
         } else {

@@ -141,15 +141,16 @@ static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret
     bool negative = p < end && *p == '-';
     const char *digits = negative ? p + 1 : p, *point;
     int64_t value = 0;
+    unsigned digit;
 
-    for (p = digits; p < end && is_digit(*p); p++)
-        value = value * 10 + (*p - '0');
+    for (p = digits; p < end && (digit = (unsigned)*p - '0') <= 9; p++)
+        value = value * 10 + digit;
     point = p;
     if (point == digits || point - digits > 12 || (*digits == '0' && point - digits > 1))
         return false;
     if (p < end && *p == '.') {
-        for (p++; p < end && is_digit(*p); p++)
-            value = value * 10 + (*p - '0');
+        for (p++; p < end && (digit = (unsigned)*p - '0') <= 9; p++)
+            value = value * 10 + digit;
         if (p == point + 1 || p - point - 1 > DECIMAL_PLACES)
             return false;
         value *= units[p - point - 1];
