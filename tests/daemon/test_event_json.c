@@ -1024,6 +1024,100 @@ static void test_a_message_cut_anywhere_is_refused(void **state)
     }
 }
 
+/* As many fields as a plan may have, each found under its own key. */
+static void test_a_plan_of_the_most_fields_is_decoded(void **state)
+{
+    static struct kpi_field_spec specs[KPI_FIELDS_MAX];
+    static char names[KPI_FIELDS_MAX][8];
+    static const struct kpi_plan plan = {specs, KPI_FIELDS_MAX};
+    const struct event_decoder_options options = {&plan, plan_fake_key, "CNY"};
+    struct kpi_field fields[KPI_FIELDS_MAX];
+    struct kpi_event event = {.fields = fields};
+    struct event_decoder *decoder;
+    char text[2048] = "{" MINIMUM;
+
+    for (unsigned i = 0; i < KPI_FIELDS_MAX; i++) {
+        size_t length = strlen(text);
+
+        snprintf(names[i], sizeof(names[i]), "n%u", i);
+        specs[i] = (struct kpi_field_spec){{names[i], strlen(names[i])}, KPI_USE_NUMBER};
+        snprintf(text + length, sizeof(text) - length, ",\"n%u\":%u", i, i);
+    }
+    strcat(text, "}");
+    assert_int_equal(event_decoder_new(&decoder, &options), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(event_decode(decoder, text, strlen(text), &origin, &event), 0);
+        for (unsigned i = 0; i < KPI_FIELDS_MAX; i++)
+            assert_int_equal(fields[i].number, i * KPI_DECIMAL_ONE);
+    }
+    event_decoder_free(decoder);
+}
+
+/* The linker sends the decoder's allocations through these. */
+static int n_allocations_left = -1; /* -1: any number */
+
+static bool allocation_fails(void)
+{
+    if (n_allocations_left < 0)
+        return false;
+    return n_allocations_left-- == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+    return allocation_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return allocation_fails() ? NULL : __real_calloc(n, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return allocation_fails() ? NULL : __real_strdup(text);
+}
+
+static void test_each_failed_allocation_is_enomem_and_leaks_nothing(void **state)
+{
+    const struct event_decoder_options options = {&plan_fake, plan_fake_key, "CNY"};
+    int n_failed = 0, r;
+
+    for (;; n_failed++) {
+        struct event_decoder *decoder = NULL;
+
+        n_allocations_left = n_failed;
+        r = event_decoder_new(&decoder, &options);
+        n_allocations_left = -1;
+        if (r == 0) {
+            event_decoder_free(decoder);
+            break;
+        }
+        assert_int_equal(r, -ENOMEM);
+        assert_null(decoder);
+    }
+    assert_int_equal(n_failed, 4);
+}
+
+static void test_decoding_allocates_nothing(void **state)
+{
+    struct fixture *f = *state;
+    enum kpi_refusal refusal;
+
+    n_allocations_left = 0; /* the first one would fail, and be counted */
+    refusal = event_decode(f->decoder, rich, sizeof(rich) - 1, &origin, &f->event);
+    assert_int_equal(n_allocations_left, 0);
+    n_allocations_left = -1;
+    assert_int_equal(refusal, KPI_REFUSAL_NONE);
+}
+
 static uint64_t random_next(uint64_t *state)
 {
     /* splitmix64 */
@@ -1170,6 +1264,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_depth_ends_at_32, setup, teardown),
         cmocka_unit_test_setup_teardown(test_size_ends_at_64_kib, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flood_of_keys_harms_nothing, setup, teardown),
+        cmocka_unit_test(test_a_plan_of_the_most_fields_is_decoded),
+        cmocka_unit_test(test_each_failed_allocation_is_enomem_and_leaks_nothing),
+        cmocka_unit_test_setup_teardown(test_decoding_allocates_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_rich_message_is_read_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_message_cut_anywhere_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_order_of_keys_does_not_matter, setup, teardown),
