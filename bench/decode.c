@@ -10,6 +10,7 @@
  * integers, and validates strictly.
  */
 #include "codec/event_json.h"
+#include "decoder_key.h"
 #include "plan_fake.h"
 
 #include <cjson/cJSON.h>
@@ -184,7 +185,7 @@ static bool run_rounds(const struct corpus *corpus, struct event_decoder *decode
 
 int main(int argc, char **argv)
 {
-    const struct event_decoder_options options = {&plan, plan_fake_key, "CNY"};
+    const struct event_decoder_options options = {&plan, decoder_key, "CNY"};
     bool once = argc == 3 && strcmp(argv[1], "--once") == 0;
     struct event_decoder *decoder;
     struct corpus corpus;

@@ -7,7 +7,7 @@
 #include "codec/event_json.h"
 
 #include <assert.h>
-#define XXH_INLINE_ALL
+#define XXH_INLINE_ALL /* as in event_json.c */
 #include <xxhash.h>
 
 static uint32_t key_slot(const struct event_keys *keys, const char *name, size_t length)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "codec/event_json.h"
+#include "decoder_key.h"
 #include "event_reference.h"
 #include "plan_fake.h"
 
@@ -40,7 +41,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-    const struct event_decoder_options options = {&plan_fake, plan_fake_key, "CNY"};
+    const struct event_decoder_options options = {&plan_fake, decoder_key, "CNY"};
     struct fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
@@ -827,7 +828,7 @@ static void test_ids_and_users_are_bounded_at_256_bytes(void **state)
 
 static uint64_t keyed(struct kpi_string text)
 {
-    return XXH3_64bits_withSecret(text.data, text.length, plan_fake_key, EVENT_KEY_BYTES);
+    return XXH3_64bits_withSecret(text.data, text.length, decoder_key, EVENT_KEY_BYTES);
 }
 
 static void test_users_are_keyed_hashes_of_their_text(void **state)
@@ -900,7 +901,7 @@ static void test_the_key_decides_the_hashes(void **state)
     expect(f, message, KPI_REFUSAL_NONE);
     user = f->event.user;
     id = f->event.id;
-    memcpy(key, plan_fake_key, sizeof(key));
+    memcpy(key, decoder_key, sizeof(key));
     for (size_t i = 0; i < sizeof(key); i += 8)
         key[i] ^= (uint8_t)(i + 1);
     assert_int_equal(event_decoder_new(&other, &options), 0);
@@ -1030,7 +1031,7 @@ static void test_a_plan_of_the_most_fields_is_decoded(void **state)
     static struct kpi_field_spec specs[KPI_FIELDS_MAX];
     static char names[KPI_FIELDS_MAX][8];
     static const struct kpi_plan plan = {specs, KPI_FIELDS_MAX};
-    const struct event_decoder_options options = {&plan, plan_fake_key, "CNY"};
+    const struct event_decoder_options options = {&plan, decoder_key, "CNY"};
     struct kpi_field fields[KPI_FIELDS_MAX];
     struct kpi_event event = {.fields = fields};
     struct event_decoder *decoder;
@@ -1087,7 +1088,7 @@ char *__wrap_strdup(const char *text)
 
 static void test_each_failed_allocation_is_enomem_and_leaks_nothing(void **state)
 {
-    const struct event_decoder_options options = {&plan_fake, plan_fake_key, "CNY"};
+    const struct event_decoder_options options = {&plan_fake, decoder_key, "CNY"};
     int n_failed = 0, r;
 
     for (;; n_failed++) {

@@ -3,6 +3,7 @@
  * read the same event. The decoder lives on from input to input, as in the daemon, so what it has
  * learned from earlier messages is part of what is tried.
  */
+#include "decoder_key.h"
 #include "event_reference.h"
 #include "plan_fake.h"
 
@@ -13,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct event_decoder_options options = {&plan_fake, plan_fake_key, "CNY"};
+    static const struct event_decoder_options options = {&plan_fake, decoder_key, "CNY"};
     static const struct event_origin origin = {
         .topic_hash = 1, .partition = 2, .offset = 3, .record_time = KPI_TIME_NONE};
     static struct event_decoder *decoder;

@@ -1,5 +1,6 @@
 #include "event_reference.h"
 
+#include "decoder_key.h"
 #include "plan_fake.h"
 
 #include <assert.h>
@@ -381,7 +382,7 @@ static bool decimal_read(const char *text, size_t length, kpi_decimal *ret_value
 
 static uint64_t keyed(const void *data, size_t length)
 {
-    return XXH3_64bits_withSecret(data, length, plan_fake_key, sizeof(plan_fake_key));
+    return XXH3_64bits_withSecret(data, length, decoder_key, sizeof(decoder_key));
 }
 
 /* A value with its token, as it stands below a wanted key. */

@@ -12,7 +12,7 @@
 #include "codec/event_json.h"
 
 /*
- * Decodes the message with the decoder (of plan_fake, plan_fake_key and CNY) and with the
+ * Decodes the message with the decoder (of plan_fake, decoder_key and CNY) and with the
  * reference. NULL if both refuse it for the same reason or read the same event, else what differs:
  * a static text.
  *

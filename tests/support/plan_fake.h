@@ -25,6 +25,3 @@ enum {
     PLAN_FAKE_UNICODE,
     PLAN_FAKE_FIELDS,
 };
-
-/* The decoder's secret in tests: random bytes, as XXH3 needs them. */
-extern const uint8_t plan_fake_key[192];
