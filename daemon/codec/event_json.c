@@ -189,8 +189,9 @@ static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul
 }
 
 /* A wanted string; `at` is its opening quote. */
-static inline __attribute__((always_inline)) void string_take(struct message *message, struct kpi_string string, bool has_nul,
-                        const uint8_t *at)
+static inline __attribute__((always_inline)) void string_take(struct message *message,
+                                                              struct kpi_string string,
+                                                              bool has_nul, const uint8_t *at)
 {
     struct kpi_event *event = message->event;
     kpi_time time;
@@ -438,7 +439,7 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
     for (;;) {
         struct event_key *before = key;
 
-        key = event_keys_predict(&decoder->keys, before, p);
+        key = event_keys_predict(before, p);
         if (__builtin_expect(key != NULL, 1)) {
             p = json_skip_space(p + key->quoted_length);
         } else {
