@@ -475,8 +475,7 @@ static void read_budget(struct load *load, const struct doc_node *node, kpi_deci
     kpi_decimal sum = 0, part;
 
     if (node->kind == DOC_SCALAR) {
-        if (read_amount(load, node, "budget", &part))
-            *ret_budget = part;
+        *ret_budget = read_amount(load, node, "budget", &part) ? part : KPI_DECIMAL_ONE;
         return;
     }
     if (!load_fields(load, node, "budget", fields, sizeof(fields) / sizeof(fields[0])))
