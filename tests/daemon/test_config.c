@@ -6,6 +6,7 @@
  */
 #include "config/config.h"
 #include "config/settings.h"
+#include "spec/program.h"
 
 #include <kpi/alert.h>
 #include <setjmp.h>
@@ -175,7 +176,7 @@ static const struct bad bad_definitions[] = {
      "put the expression in quotes or on a line of its own"},
     {"measures:\n  m: {agg: users, where: }\n", "2:19", "where has no value"},
     {"kpis:\n  k: {unit: ratio}\n", "2:3", "kpi \"k\": formula is missing"},
-    {"kpis:\n  k: {formula: buyers / reached, unit: ration}\n", "2:41", "did you mean \"ratio\"?"},
+    {"kpis:\n  k: {formula: buyers / reached, unit: ration}\n", "2:40", "did you mean \"ratio\"?"},
     {"kpis:\n  k: {formula: buyers, unit: count, better: higher}\n", "2:46",
      "is none of up|down|band"},
     {"kpis:\n  k: {formula: retained(start=buyers, return=active, basis=day, at=1), unit: ratio}\n",
@@ -317,14 +318,14 @@ static void all_mistakes_are_told_in_order(void **state)
     assert_int_equal(load_as(&config,
                              "workers: 0\n"
                              "measures:\n"
-                             "  m: {agg: users, where: type == nonsense}\n"
+                             "  m: {agg: users, where: type = nonsense}\n"
                              "kpis:\n"
                              "  k: {formula: m / x, unit: ratio}\n"
                              "timezone: Nowhere/City\n",
                              0),
                      CONFIG_E_INVALID);
     a = strstr(output, "f.yaml:1:10: error: ");
-    b = strstr(output, "f.yaml:3:34: error: ");
+    b = strstr(output, "f.yaml:3:31: error: ");
     c = strstr(output, "f.yaml:5:20: error: ");
     d = strstr(output, "f.yaml:6:11: error: ");
     if (!a || !b || !c || !d || a > b || b > c || c > d)
@@ -351,10 +352,10 @@ static void message_shows_line_and_caret(void **state)
 
     assert_int_equal(load_as(&config, "kpis:\n  指标: {formula: buyers, unti: count}\n", 0),
                      CONFIG_E_INVALID);
-    assert_string_equal(output, "f.yaml:2:24: error: unknown key \"unti\" in kpi; did you mean "
+    assert_string_equal(output, "f.yaml:2:25: error: unknown key \"unti\" in kpi; did you mean "
                                 "\"unit\"?\n"
                                 "    指标: {formula: buyers, unti: count}\n"
-                                "                           ^~~~\n");
+                                "                            ^~~~\n");
 }
 
 static void missing_file_is_told(void **state)
@@ -432,7 +433,7 @@ static void whole_example_loads(void **state)
     output[0] = 0;
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 12);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 13);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);
@@ -773,9 +774,13 @@ static void limits_are_divided_by_shards(void **state)
 {
     struct config *config;
 
-    /* visible only through the plan's fingerprint: shards change nothing else */
-    assert_int_equal(load_as(&config, "workers: 1\n", 16), 0);
+    assert_int_equal(load_as(&config, "limits: {users: 1000001}\ndedupe: {memory: 1GiB}\n", 16), 0);
+    assert_true(kpi_plan_program(config->plan)->dedupe_ids_max == (1 << 30) / 16 / 16);
+    assert_true(kpi_plan_program(config->plan)->users_max == 62501);
     assert_true(config->dedupe_memory == UINT64_C(1) << 30);
+    config_free(config);
+    config = load("dedupe: {memory: 1GiB}\n");
+    assert_true(kpi_plan_program(config->plan)->dedupe_ids_max == (1 << 30) / 16);
     config_free(config);
 }
 
