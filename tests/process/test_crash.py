@@ -43,7 +43,7 @@ def fault_points():
         for name in files:
             if name.endswith(".c"):
                 with open(os.path.join(folder, name), encoding="utf-8") as f:
-                    names.update(re.findall(r'\bFAULT\("([^"]+)"\)', f.read()))
+                    names.update(re.findall(r'\bfault_point\("([^"]+)"\)', f.read()))
     return sorted(names)
 
 
@@ -102,8 +102,7 @@ class Group:
         for _ in range(n_kills):
             app = dice.choice(self.apps)
             if dice.random() < 0.8:
-                app.wait(lambda a=app: a.metrics().values("kpid_consumer_lag_records"), 60,
-                         "it has partitions")
+                app.wait(lambda a=app: a.shards("shard"), 60, "it has shards")
             deadline = time.monotonic() + dice.random() * 0.6
             wait_until(lambda d=deadline: time.monotonic() > d, 5)
             app.kill()

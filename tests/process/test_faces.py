@@ -175,7 +175,7 @@ class Faces(ProcessCase):
         self.assertEqual(len(status["shards"]), 4)
         for shard in status["shards"]:
             self.assertLessEqual({"shard", "lag", "unsaved", "epoch", "generation"}, set(shard))
-        self.assertIs(status["leader"], True)
+        self.assertIs(status["view"]["leader"], True)
         (alert,) = self.app.alerts()["alerts"]
         self.assertLessEqual({"campaign", "kpi", "status", "level", "since", "fingerprint"},
                              set(alert))

@@ -35,7 +35,10 @@ class Instances(ProcessCase):
                                  sum(r.event.type == "exposure" for r in self.records))
 
     def n_owned(self, app):
-        return len(app.metrics().values("kpid_consumer_lag_records"))
+        return len(app.shards("shard"))
+
+    def leads(self, app):
+        return app.status()["view"]["leader"]
 
     def watch_manifests(self):
         """A ticker that fails if an epoch or generation ever goes back (invariant I3)."""
@@ -116,10 +119,10 @@ class Instances(ProcessCase):
         apps = (self.app, other)
 
         def leaders():
-            return sum(bool(app.status()["leader"]) for app in apps)
+            return sum(self.leads(app) for app in apps)
 
         self.app.wait(lambda: leaders() == 1, 30, "there is one leader")
-        leader = next(app for app in apps if app.status()["leader"])
+        leader = next(app for app in apps if self.leads(app))
         rest = other if leader is self.app else self.app
         leader.kill()
-        rest.wait(lambda: rest.status()["leader"], 30, "the other leads")
+        rest.wait(lambda: self.leads(rest), 30, "the other leads")

@@ -23,8 +23,8 @@ class RedisFaults(ProcessCase):
 
     def wait_saved(self):
         def saved():
-            shards = self.app.status()["shards"]
-            return shards and all(s["unsaved"] == 0 for s in shards)
+            unsaved = self.app.shards("unsaved")
+            return unsaved and not any(unsaved)
 
         self.app.wait(saved, 30, "everything is saved")
 
@@ -62,7 +62,7 @@ class RedisFaults(ProcessCase):
         self.store.cli("CONFIG", "SET", "maxmemory", "1")
         self.feed(200)
         self.expect()
-        self.app.wait(lambda: any(s["unsaved"] > 0 for s in self.app.status()["shards"]), 10,
+        self.app.wait(lambda: any(self.app.shards("unsaved")), 10,
                       "nothing can be saved")
         self.store.cli("CONFIG", "SET", "maxmemory", "0")
         self.wait_saved()
@@ -136,12 +136,11 @@ class RedisFaults(ProcessCase):
         self.store.kill()
         self.feed(20000)
         self.app.wait(lambda: self.app.ready() == 503, 30, "it is not ready")
-        self.app.wait(lambda: min(s["unsaved"] for s in self.app.status()["shards"]) >= bound, 30,
+        self.app.wait(lambda: min(self.app.shards("unsaved")) >= bound, 30,
                       "every shard is at its bound")
         self.assertEqual(self.app.get("/-/healthy").status, 200)
         # A batch under way may pass the bound, not more.
-        unsaved = [s["unsaved"] for s in self.app.status()["shards"]]
-        self.assertLess(max(unsaved), bound + 1100)
+        self.assertLess(max(self.app.shards("unsaved")), bound + 1100)
         self.store.start()
         self.app.wait_ready()
         self.expect()

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import re
 
 from support import daemon, oracle
 from support.campaigns import configuration
@@ -40,10 +41,20 @@ class Replay(ProcessCase):
 
     def check_seed(self, seed):
         journal = generate(seed).replayable()
-        document = self.document(journal)
+        done = self.replay(journal)
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        self.check_counts(journal, done.stderr)
+        document = json.loads(done.stdout)
         self.assertEqual(oracle.as_of(document), journal.as_of)
         wrong = oracle.differences(document, oracle.Oracle(journal))
         self.assertEqual(wrong, [], "\n".join(wrong))
+
+    def check_counts(self, journal, said):
+        outcomes = journal.outcomes()
+        self.assertIn("{applied} events applied, {duplicate} duplicates, {conflict} conflicts, "
+                      "{refused} refused".format(**outcomes), said)
+        reasons = {reason: int(n) for reason, n in re.findall(r"refused (\w+) +(\d+),", said)}
+        self.assertEqual(reasons, dict(journal.reasons()))
 
     def test_shards_add_up(self):
         """Law 6: 1, 4 and 16 shards give the same rows."""

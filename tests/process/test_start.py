@@ -111,7 +111,7 @@ class Start(ProcessCase):
         self.assertIn("xample", daemon.run("replay", "--help").stdout)
         done = daemon.run("version")
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r"^kpid \d+\.\d+\.\d+")
+        self.assertRegex(done.stdout, r"^kpid\b.* \d+\.\d+\.\d+")
 
     def test_status_of_nobody(self):
         self.assertEqual(daemon.run("status", "--url", "http://127.0.0.1:1").returncode,

@@ -19,9 +19,7 @@ class Stop(ProcessCase):
         self.app.start()
         self.app.wait_ready()
         self.assert_fraction(self.app, 100, 400)
-        # A record read again would be a duplicate, as its id is known.
-        self.assertEqual(self.app.metrics().sum("kpid_events_total", result="duplicate"), 0)
-        self.assertEqual(self.app.metrics().sum("kpid_events_total", result="applied"), 500)
+        self.assertEqual(self.app.metrics().sum("kpid_events_total"), 0)
 
     def test_sigterm_under_load(self):
         self.stage(checkpoint={"interval": "10s"})
@@ -31,7 +29,8 @@ class Stop(ProcessCase):
         self.assertEqual(self.app.stop(), 0)
         self.app.start()
         self.assert_fraction(self.app, 10000, 20000)
-        self.assertEqual(self.app.metrics().sum("kpid_events_total", result="duplicate"), 0)
+        # A record read again would be a duplicate, as its id is known.
+        self.assertEqual(sum(self.app.shards("duplicates")), 0)
 
     def test_the_group_is_left_at_once(self):
         """Another one need not wait for the session to end."""

@@ -112,8 +112,8 @@ class Generator:
             if r.random() < 0.5:
                 document["currency"] = "CNY"
         if kind == "survey" and r.random() < 0.97:
-            document["score"] = r.choice((10, 10, 9, 9, 9, 8, 7, 6, 3, 0, 11, -1))
-            event.score = document["score"] * 1000000
+            document["score"] = r.choice((10, 10, 9, 9, 9, 8, 7, 6, 3, 0, 11, -1, 8.5))
+            event.score = int(document["score"] * 1000000)
         if r.random() < 0.3:
             document["props"] = {"city": r.choice(CITIES), "tags": ["a", {"b": None}], "n": 1e-7}
         self._emit(document, event, self._delay())

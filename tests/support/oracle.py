@@ -71,7 +71,8 @@ ANSWERS = """
 WITH answer AS (
     SELECT s.n, e.user, e.time, e.score FROM scope s
     JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
-    WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000),
+    WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000
+          AND e.score % 1000000 = 0),
 latest AS (SELECT n, user, max(time) AS time FROM answer GROUP BY n, user)
 SELECT a.n, count(DISTINCT CASE WHEN a.score >= 9000000 THEN a.user END),
        count(DISTINCT CASE WHEN a.score <= 6000000 THEN a.user END), count(DISTINCT a.user)

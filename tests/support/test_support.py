@@ -110,6 +110,7 @@ class Table(unittest.TestCase):
         self.add("survey", "b", 1, 5, score=6_000000)
         self.add("survey", "c", 1, score=8_000000)
         self.add("survey", "c", 2, score=11_000000)  # not on the scale: no answer
+        self.add("survey", "c", 2, 13, score=8_500000)
         self.add("survey", "d", 2, score=9_000000)
         self.check(self.value("nps"), "ok", 100 * (2 - 1), 4)
         self.check(self.value("nps", "day", 0, 1), "ok", -100, 1)
