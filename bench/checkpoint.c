@@ -87,8 +87,11 @@ static void run_size(const char *state, size_t bytes, size_t size, int n_rounds)
     assert_non_null(bench.names);
     for (uint32_t i = 0; i < bench.n_objects; i++) {
         (void)snprintf(bench.names[i], sizeof(bench.names[i]), "cell.%u", i);
-        bench.objects[i] = checkpoint_object(bench.names[i], state + i * size);
-        bench.objects[i].size = size;
+        bench.objects[i] = (struct kpi_object){
+            .name = {bench.names[i], strlen(bench.names[i])},
+            .data = state + i * size,
+            .size = size,
+        };
     }
     bench.store = checkpoint_store(server->url, "bench", "bench:1");
     assert_int_equal(store_claim(bench.store, 0, 0, &bench.manifest), 0);

@@ -10,6 +10,7 @@
  * integers, and validates strictly.
  */
 #include "codec/event_json.h"
+#include "decoder_key.h"
 #include "plan_fake.h"
 
 #include <cjson/cJSON.h>
@@ -58,9 +59,9 @@ static int event_write(char *to, size_t size, uint64_t *state)
 {
     static const char *const types[8] = {"exposure", "participation", "login", "share",
                                          "purchase", "signup",        "like",  "survey"};
-    static const char *const channels[4] = {"wechat", "douyin", "app", "weibo"};
+    static const char *const channels[4] = {"wechat", "app", "web", "weibo"};
     static const char *const campaigns[4] = {"double11", "monthly-08", "member-day", "spring"};
-    static const char *const titles[4] = {"Home", "Member day", "Flash sale", "Coupons"};
+    static const char *const titles[4] = {"Home", "Members", "Flash sale", "Coupons"};
     uint64_t r = random_next(state), user = random_next(state) % 1000000;
     const char *campaign = r % 16 == 0 ? "双十一狂欢" : campaigns[r >> 8 & 3];
     const char *title =
@@ -69,18 +70,18 @@ static int event_write(char *to, size_t size, uint64_t *state)
     if (r >> 63)
         user %= 100000;
     return snprintf(to, size,
-                    "{\"id\":\"01J%016" PRIX64 "\",\"type\":\"%s\",\"user\":\"u-%07" PRIu64
+                    "{\"id\":\"01J%016" PRIX64 "\",\"type\":\"%s\",\"user\":\"u-%06" PRIu64
                     "\",\"time\":\"2026-11-%02uT%02u:%02u:%02u.%03u+08:00\",\"campaign\":\"%s\","
                     "\"channel\":\"%s\","
                     "\"variant\":\"%c\",\"amount\":\"%u.%02u\",\"visit\":%u,\"page\":\"%s\","
-                    "\"props\":{\"sku\":\"A%u\",\"n\":%u,\"os\":\"%s\"},\"tags\":[\"%s\",%u]}",
+                    "\"props\":{\"sku\":\"A%u\",\"n\":%u,\"os\":\"%s\"},\"tags\":[\"%s\"]}",
                     random_next(state), types[r >> 16 & 7], user, (unsigned)(r >> 20) % 28 + 1,
                     (unsigned)(r >> 24) % 24, (unsigned)(r >> 28) % 60, (unsigned)(r >> 32) % 60,
                     (unsigned)(r >> 36) % 1000, campaign, channels[r >> 44 & 3],
                     'A' + (int)(r >> 46 & 1), (unsigned)(r >> 20) % 900 + 10,
-                    (unsigned)(r >> 30) % 100, (unsigned)(r >> 33) % 1000000, title,
+                    (unsigned)(r >> 30) % 100, (unsigned)(r >> 33) % 100000, title,
                     (unsigned)(r >> 22) % 10000, (unsigned)(r >> 26) % 9 + 1,
-                    r & 64 ? "ios" : "android", r & 128 ? "new" : "vip", (unsigned)(r >> 50) % 100);
+                    r & 64 ? "ios" : "android", r & 128 ? "new" : "vip");
 }
 
 static bool corpus_make(struct corpus *corpus, size_t n_events)
@@ -184,7 +185,7 @@ static bool run_rounds(const struct corpus *corpus, struct event_decoder *decode
 
 int main(int argc, char **argv)
 {
-    const struct event_decoder_options options = {&plan, plan_fake_key, "CNY"};
+    const struct event_decoder_options options = {&plan, decoder_key, "CNY"};
     bool once = argc == 3 && strcmp(argv[1], "--once") == 0;
     struct event_decoder *decoder;
     struct corpus corpus;

@@ -15,6 +15,7 @@
 enum {
     TAKE_MAX = 1000,    /* records per turn */
     TAKE_WAIT_MS = 20,  /* for the first one, if nothing else is due */
+    HELD_BYTES_MAX = 32 * EVENT_BYTES_MAX, /* of messages between two resets of the decoder */
 };
 
 /* Publishing may take 2 % of a worker's time, but is done at least this often and at most that. */
@@ -188,11 +189,20 @@ static int take_commits(struct worker *worker, int64_t now)
     return r;
 }
 
+static int flush_all(struct worker *worker)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < worker->n_mine && r >= 0; i++)
+        r = shard_flush(worker->mine[i], worker->options.intake);
+    return r;
+}
+
 static int take_records(struct worker *worker, int timeout_ms)
 {
     struct intake *intake = worker->options.intake;
     size_t n = intake_take(intake, worker->options.index, timeout_ms, worker->messages, TAKE_MAX);
-    uint64_t n_bytes = 0;
+    uint64_t n_bytes = 0, n_held = 0;
     int r = 0;
 
     event_decoder_reset(worker->decoder);
@@ -204,6 +214,15 @@ static int take_records(struct worker *worker, int timeout_ms)
             __builtin_prefetch(worker->messages[i + 4]->payload);
         if (!shard || shard->closing)
             continue;
+        /* The decoder keeps unescaped strings until it is reset, and has room for so many. */
+        n_held += message->len;
+        if (n_held > HELD_BYTES_MAX) {
+            r = flush_all(worker);
+            event_decoder_reset(worker->decoder);
+            n_held = message->len;
+            if (r < 0)
+                break;
+        }
         n_bytes += message->len;
         r = shard_take(shard, intake, worker->decoder, message);
         if (r > 0) {
@@ -212,8 +231,8 @@ static int take_records(struct worker *worker, int timeout_ms)
             shard->closing = true;
         }
     }
-    for (uint32_t i = 0; i < worker->n_mine && r >= 0; i++)
-        r = shard_flush(worker->mine[i], intake);
+    if (r >= 0)
+        r = flush_all(worker);
     for (size_t i = 0; i < n; i++)
         rd_kafka_message_destroy(worker->messages[i]);
     if (n_bytes)

@@ -40,7 +40,6 @@
 
 enum {
     INPUT_BYTES_MAX = 2 * HTTP_HEAD_BYTES_MAX,
-    GZIP_BYTES_MIN = 1024,
 };
 
 #define SECOND           INT64_C(1000000)
@@ -244,7 +243,8 @@ static void refuse(struct connection *connection, unsigned status)
     evbuffer_free(response.body);
 }
 
-static bool etag_matches(const struct http_request *request, const struct http_response *response)
+bool http_response_is_known(const struct http_response *response,
+                            const struct http_request *request)
 {
     char quoted[sizeof(response->etag) + 2];
 
@@ -271,7 +271,7 @@ static void compress_body(const struct http_request *request, struct http_respon
     size_t size = evbuffer_get_length(response->body), zipped_size;
     void *zipped;
 
-    if (response->gzipped || size <= GZIP_BYTES_MIN || !http_request_accepts_gzip(request))
+    if (response->gzipped || size <= HTTP_GZIP_BYTES_MIN || !http_request_accepts_gzip(request))
         return;
     if (http_gzip(evbuffer_pullup(response->body, -1), size, &zipped, &zipped_size) < 0)
         return;
@@ -310,7 +310,7 @@ static void handle(struct connection *connection, const struct http_request *req
         http_response_error(&response, request, 404, "not_found", "there is no such page");
     else
         route->handler(server->options.userdata, request, &response);
-    if (etag_matches(request, &response))
+    if (http_response_is_known(&response, request))
         response.status = 304;
     else
         compress_body(request, &response);

@@ -63,6 +63,15 @@ uint16_t http_server_port(const struct http_server *server);
 void http_response_error(struct http_response *response, const struct http_request *request,
                          unsigned status, const char *code, const char *message);
 
+/* Does the client have the answer with this ETag (If-None-Match)? Then the server answers 304, and
+ * the handler need not fill a body. */
+bool http_response_is_known(const struct http_response *response,
+                            const struct http_request *request);
+
+enum {
+    HTTP_GZIP_BYTES_MIN = 1024
+}; /* bodies up to here are sent as they are */
+
 /* gzip, fast rather than small. Free with free(). 0 or -ENOMEM. */
 int http_gzip(const void *data, size_t size, void **ret_data, size_t *ret_size);
 bool http_request_accepts_gzip(const struct http_request *request);

@@ -36,8 +36,17 @@ struct config *cli_config(const char *path, uint32_t n_shards, int *ret_exit)
 
 void cli_replay_key(const struct config *config, uint8_t ret_key[SECRET_KEY_BYTES])
 {
+    uint64_t state = 0;
+
     if (config->state.key_file && secret_key_read(config->state.key_file, ret_key) == 0)
         return;
-    for (unsigned i = 0; i < SECRET_KEY_BYTES; i++)
-        ret_key[i] = (uint8_t)(i * 131 + 17);
+    /* splitmix64: XXH3 wants a secret without pattern. */
+    for (unsigned i = 0; i < SECRET_KEY_BYTES; i += sizeof(state)) {
+        uint64_t word = state += 0x9e3779b97f4a7c15;
+
+        word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9;
+        word = (word ^ word >> 27) * 0x94d049bb133111eb;
+        word ^= word >> 31;
+        memcpy(ret_key + i, &word, sizeof(word));
+    }
 }

@@ -134,7 +134,7 @@ static int write_config(const struct demo *demo, const char *listen, bool redis,
     (void)snprintf(path, 96, "%s/kpid.yaml", demo->directory);
     out = fopen(path, "w");
     if (!out)
-        return EX_CANTCREAT;
+        return EX_SOFTWARE;
     (void)fprintf(out,
                   "# Written by kpid demo: an example of a whole configuration.\n"
                   "kafka:\n"
@@ -166,7 +166,7 @@ static int write_config(const struct demo *demo, const char *listen, bool redis,
                   "      - {kpi: nps, value: 50, deviation: 10%%}\n",
                   listen, demo->directory, demo_receiver_url(demo->receiver),
                   demo_receiver_secret(demo->receiver), DEMO_CAMPAIGN, start, end);
-    return fclose(out) == 0 ? 0 : EX_IOERR;
+    return fclose(out) == 0 ? 0 : EX_SOFTWARE;
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
@@ -253,7 +253,7 @@ int cli_demo(int argc, char **argv)
         return cli_usage("demo", "unexpected argument", argv[optind]);
     if (!mkdtemp(demo.directory)) {
         (void)fprintf(stderr, "kpid demo: %s: %s\n", demo.directory, strerror(errno));
-        return EX_CANTCREAT;
+        return EX_SOFTWARE;
     }
     code = run_demo(&demo, listen, level);
     (void)demo_campaign_free(demo.campaign);

@@ -8,6 +8,7 @@
 #include "api/table.h"
 #include "cli/replay_fold.h"
 #include "codec/time_text.h"
+#include "codec/value_text.h"
 #include "util/log.h"
 
 #include <getopt.h>
@@ -117,26 +118,107 @@ static int print_digests(const struct replay_fold *fold)
     return 0;
 }
 
+static void add_number(struct table *table, const struct kpi_number *number)
+{
+    char text[VALUE_TEXT_BYTES_MAX] = "";
+
+    if (number->kind == KPI_NUMBER_MONEY)
+        (void)value_text_format_decimal(number->value, text);
+    else if (number->kind == KPI_NUMBER_COUNT)
+        (void)snprintf(text, sizeof(text), "%lld", (long long)number->value);
+    else if (number->kind == KPI_NUMBER_REAL)
+        (void)snprintf(text, sizeof(text), "%.6g", number->real);
+    table_add(table, text);
+}
+
+static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_value *value)
+{
+    if (value->state != KPI_VALUE_OK)
+        table_add(table, value->state == KPI_VALUE_UNDEFINED ? "undefined" : "no data");
+    else if (unit == KPI_UNIT_RATIO)
+        table_add_format(table, "%.2f %%", 100 * value->value);
+    else if (unit == KPI_UNIT_MULTIPLE)
+        table_add_format(table, "1 : %.2f", value->value);
+    else
+        table_add_format(table, "%.6g", value->value);
+}
+
+static void add_scope(struct table *table, const struct kpi_plan *plan,
+                      const struct kpi_scope *scope)
+{
+    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, scope->campaign);
+    char text[TIME_TEXT_BYTES_MAX];
+
+    switch (scope->kind) {
+    case KPI_SCOPE_CAMPAIGN:
+        table_add(table, "campaign");
+        break;
+    case KPI_SCOPE_PHASE:
+        table_add_format(table, "%.*s", (int)campaign->phases[scope->phase].name.length,
+                         campaign->phases[scope->phase].name.data);
+        break;
+    case KPI_SCOPE_ROLLING:
+        table_add_format(table, "last %u days", scope->days);
+        break;
+    case KPI_SCOPE_DAY:
+        (void)time_text_format_utc((kpi_time)scope->start_day * KPI_DAY, text);
+        table_add_format(table, "%.10s", text);
+        break;
+    }
+}
+
+static int print_table(const struct view *view)
+{
+    static const struct table_column columns[] = {
+        {"campaign", false}, {"KPI", false},      {"scope", false},        {"value", true},
+        {"numerator", true}, {"denominator", true}, {"complete", true},
+    };
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan);
+    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    int r;
+
+    if (!table)
+        return EX_SOFTWARE;
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
+        const struct kpi_scope *scope = kpi_layout_scope(view->layout, i);
+
+        for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
+            const struct kpi_value *value = &view->values[(size_t)i * n_kpis + kpi];
+            const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
+            struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
+
+            table_add_format(table, "%.*s", (int)id.length, id.data);
+            table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
+                             (int)info->title_zh.length, info->title_zh.data);
+            add_scope(table, plan, scope);
+            add_value(table, info->unit, value);
+            add_number(table, &value->numerator);
+            add_number(table, &value->denominator);
+            table_add_format(table, "%.0f %%", 100 * value->complete);
+        }
+    }
+    r = table_print(table, stdout);
+    (void)table_free(table);
+    return r < 0 ? EX_SOFTWARE : 0;
+}
+
 static int print_kpis(const struct replay_fold *fold, const struct arguments *arguments)
 {
     struct view *view = replay_view(fold, arguments->at);
-    char *text;
+    char *text = NULL;
+    size_t size;
+    int code = EX_SOFTWARE;
 
     if (!view)
         return EX_SOFTWARE;
-    if (arguments->json) {
-        text = kpis_json(view, NULL);
-        if (text)
-            (void)printf("%s\n", text);
-        free(text);
-    } else {
-        text = kpis_table(view);
-        if (text)
-            (void)fputs(text, stdout);
-        free(text);
-    }
+    if (!arguments->json)
+        code = print_table(view);
+    else if (kpis_write(&text, &size, view, &(struct kpis_filter){0}, UINT64_MAX) == 0)
+        code = fputs(text, stdout) == EOF ? EX_SOFTWARE : 0;
+    free(text);
     (void)view_unref(view);
-    return text ? 0 : EX_SOFTWARE;
+    return code;
 }
 
 int cli_replay(int argc, char **argv)
@@ -159,7 +241,7 @@ int cli_replay(int argc, char **argv)
     if (r == 0)
         r = replay_fold_end(fold);
     if (r > 0) {
-        code = EX_NOINPUT;
+        code = EX_DATAERR;
     } else if (r < 0) {
         (void)fprintf(stderr, "kpid replay: %s\n", strerror(-r));
         code = EX_SOFTWARE;

@@ -17,7 +17,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
+#define XXH_INLINE_ALL /* the texts are short: a call would cost as much as the hash */
 #include <xxhash.h>
 
 enum {
@@ -29,7 +29,6 @@ enum {
 #define TIME_END ((kpi_time)253402300800 * KPI_SECOND)
 
 struct event_decoder {
-    const struct kpi_plan *plan;
     uint32_t n_fields;
     struct kpi_string currency;
     uint64_t n_messages;
@@ -76,7 +75,6 @@ int event_decoder_new(struct event_decoder **ret_decoder,
         event_decoder_free(decoder);
         return -ENOMEM;
     }
-    decoder->plan = options->plan;
     decoder->n_fields = kpi_plan_n_fields(options->plan);
     memcpy(decoder->secret, options->key, EVENT_KEY_BYTES);
     event_keys_init(&decoder->keys, options->plan, decoder->secret);
@@ -189,8 +187,9 @@ static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul
 }
 
 /* A wanted string; `at` is its opening quote. */
-static inline __attribute__((always_inline)) void string_take(struct message *message, struct kpi_string string, bool has_nul,
-                        const uint8_t *at)
+static inline __attribute__((always_inline)) void string_take(struct message *message,
+                                                              struct kpi_string string,
+                                                              bool has_nul, const uint8_t *at)
 {
     struct kpi_event *event = message->event;
     kpi_time time;
@@ -438,7 +437,7 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
     for (;;) {
         struct event_key *before = key;
 
-        key = event_keys_predict(&decoder->keys, before, p);
+        key = event_keys_predict(before, p);
         if (__builtin_expect(key != NULL, 1)) {
             p = json_skip_space(p + key->quoted_length);
         } else {

@@ -7,7 +7,7 @@
 #include "codec/event_json.h"
 
 #include <assert.h>
-#define XXH_INLINE_ALL
+#define XXH_INLINE_ALL /* as in event_json.c */
 #include <xxhash.h>
 
 static uint32_t key_slot(const struct event_keys *keys, const char *name, size_t length)
@@ -54,6 +54,7 @@ static struct event_key *key_add(struct event_keys *keys, const char *name, size
         .field = (uint8_t)field,
         .name = name,
         .length = length,
+        .next = {keys->keys, keys->keys},
     };
     key_quote(key, name, length);
     return key;
@@ -87,7 +88,11 @@ void event_keys_init(struct event_keys *keys, const struct kpi_plan *plan, const
 
     static_assert(EVENT_KEYS_MAX <= UINT8_MAX, "an index fits a byte");
     assert(n_fields <= KPI_FIELDS_MAX);
-    *keys = (struct event_keys){.n_keys = 1, .secret = secret, .keys[0].quoted_mask = UINT32_MAX};
+    *keys = (struct event_keys){.n_keys = 1, .secret = secret};
+    keys->keys[0] = (struct event_key){
+        .quoted_mask = UINT32_MAX,
+        .next = {keys->keys, keys->keys},
+    };
     for (size_t i = 0; i < sizeof(envelope) / sizeof(envelope[0]); i++)
         key_add(keys, envelope[i].name, strlen(envelope[i].name), envelope[i].kind, 0);
     for (uint32_t i = 0; i < n_fields; i++) {
@@ -104,7 +109,7 @@ static void forget_others(struct event_keys *keys)
     memset(keys->table, 0, sizeof(keys->table));
     keys->n_keys = 1 + keys->n_wanted;
     for (uint32_t i = 0; i < keys->n_keys; i++)
-        memset(keys->keys[i].next, 0, sizeof(keys->keys[i].next));
+        keys->keys[i].next[0] = keys->keys[i].next[1] = keys->keys;
     for (uint32_t i = 1; i < keys->n_keys; i++) {
         uint32_t slot = key_slot(keys, keys->keys[i].name, keys->keys[i].length);
 
@@ -149,9 +154,9 @@ struct event_key *event_keys_find(struct event_keys *keys, struct event_key *bef
         key = key_learn(keys, name, length);
     if (!key)
         return &keys->keys[0];
-    if (before->next[0] != key - keys->keys) {
+    if (before->next[0] != key) {
         before->next[1] = before->next[0];
-        before->next[0] = (uint8_t)(key - keys->keys);
+        before->next[0] = key;
     }
     return key;
 }

@@ -40,10 +40,10 @@ struct event_key {
     uint32_t quoted_mask;                 /* a bit for each byte of quoted */
     uint8_t quoted_length;                /* 0: not predicted; all bits of the mask are set then */
     uint8_t kind;
-    uint8_t field;    /* index in the plan, for its fields */
-    uint8_t next[2];  /* likeliest first */
-    uint64_t seen_in; /* number of the last message that had it (wanted ones) */
-    const char *name; /* of the plan, static, or inside quoted */
+    uint8_t field;             /* index in the plan, for its fields */
+    struct event_key *next[2]; /* likeliest first; keys[0] is none */
+    uint64_t seen_in;          /* number of the last message that had it (wanted ones) */
+    const char *name;          /* of the plan, static, or inside quoted */
     size_t length;
 };
 
@@ -88,16 +88,16 @@ static inline bool event_key_matches(const struct event_key *key, const uint8_t 
 }
 
 /* The key at p if it is one of those that followed `before` the last times, else NULL. */
-static inline struct event_key *event_keys_predict(struct event_keys *keys,
-                                                   struct event_key *before, const uint8_t *p)
+static inline struct event_key *event_keys_predict(struct event_key *before, const uint8_t *p)
 {
-    uint8_t first = before->next[0], second = before->next[1];
+    struct event_key *first = before->next[0], *second;
 
-    if (__builtin_expect(event_key_matches(&keys->keys[first], p), 1))
-        return &keys->keys[first];
-    if (!event_key_matches(&keys->keys[second], p))
+    if (__builtin_expect(event_key_matches(first, p), 1))
+        return first;
+    second = before->next[1];
+    if (!event_key_matches(second, p))
         return NULL;
     before->next[0] = second;
     before->next[1] = first;
-    return &keys->keys[second];
+    return second;
 }

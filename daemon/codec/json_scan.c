@@ -144,12 +144,12 @@ const uint8_t *json_scan_special(const uint8_t *p, struct json_text *text,
     return p;
 }
 
-static bool json_is_digit(uint8_t byte)
+static inline bool json_is_digit(uint8_t byte)
 {
-    return byte >= '0' && byte <= '9';
+    return (uint8_t)(byte - '0') <= 9;
 }
 
-static const uint8_t *skip_digits(const uint8_t *p)
+static inline const uint8_t *skip_digits(const uint8_t *p)
 {
     while (json_is_digit(*p))
         p++;
@@ -163,6 +163,8 @@ static const uint8_t *scan_number(const uint8_t *p, enum kpi_refusal *ret_proble
     if (!json_is_digit(*p))
         return json_fail(KPI_REFUSAL_JSON, ret_problem);
     p = *p == '0' ? p + 1 : skip_digits(p);
+    if (*p == ',') /* which most numbers end with */
+        return p;
     if (*p == '.') {
         if (!json_is_digit(p[1]))
             return json_fail(KPI_REFUSAL_JSON, ret_problem);
@@ -188,6 +190,8 @@ static const uint8_t *scan_literal(const uint8_t *p, const char *literal, size_t
 /* What follows (a comma, a bracket, the end) is looked at by the caller: "truex" fails there. */
 static const uint8_t *scan_scalar(const uint8_t *p, enum kpi_refusal *ret_problem)
 {
+    if (json_is_digit(*p))
+        return scan_number(p, ret_problem);
     switch (*p) {
     case '"':
         return json_skip_string(p + 1, ret_problem);
@@ -203,16 +207,19 @@ static const uint8_t *scan_scalar(const uint8_t *p, enum kpi_refusal *ret_proble
 }
 
 /* From the quote of a key to the value behind the colon. */
-static const uint8_t *scan_key(const uint8_t *p, enum kpi_refusal *ret_problem)
+static inline __attribute__((always_inline)) const uint8_t *scan_key(const uint8_t *p,
+                                                                     enum kpi_refusal *ret_problem)
 {
     if (*p != '"')
         return json_fail(KPI_REFUSAL_JSON, ret_problem);
     p = json_skip_string(p + 1, ret_problem);
     if (!p)
         return NULL;
-    p = json_skip_space(p);
-    if (*p != ':')
-        return json_fail(KPI_REFUSAL_JSON, ret_problem);
+    if (*p != ':') {
+        p = json_skip_space(p);
+        if (*p != ':')
+            return json_fail(KPI_REFUSAL_JSON, ret_problem);
+    }
     return json_skip_space(p + 1);
 }
 
@@ -222,45 +229,43 @@ static const uint8_t *scan_container(const uint8_t *p, unsigned depth, unsigned 
 {
     unsigned base = depth;
     uint64_t objects = 0; /* bit 0: the innermost open container is an object */
+    uint8_t closer = 0;   /* of that container */
 
     for (;;) {
+        bool opened = false;
+
         if (*p == '"') {
             p = json_skip_string(p + 1, ret_problem);
-            if (!p)
-                return NULL;
         } else if (*p == '{' || *p == '[') {
             if (depth == depth_max)
                 return json_fail(KPI_REFUSAL_DEPTH, ret_problem);
             depth++;
             objects = objects << 1 | (*p == '{');
+            closer = objects & 1 ? '}' : ']';
             p = json_skip_space(p + 1);
-            if (*p != (objects & 1 ? '}' : ']')) {
-                if (objects & 1) {
-                    p = scan_key(p, ret_problem);
-                    if (!p)
-                        return NULL;
-                }
-                continue;
-            }
+            opened = *p != closer;
         } else {
             p = scan_scalar(p, ret_problem);
-            if (!p)
-                return NULL;
         }
-        /* A value has ended, or an empty container is about to. */
-        while (*p != ',') {
-            p = json_skip_space(p);
-            if (*p == ',')
-                break;
-            if (*p != (objects & 1 ? '}' : ']'))
-                return json_fail(KPI_REFUSAL_JSON, ret_problem);
-            p++;
-            objects >>= 1;
-            depth--;
-            if (depth == base)
-                return p;
+        if (!p)
+            return NULL;
+        if (!opened) {
+            /* A value has ended, or an empty container is about to. */
+            while (*p != ',') {
+                p = json_skip_space(p);
+                if (*p == ',')
+                    break;
+                if (*p != closer)
+                    return json_fail(KPI_REFUSAL_JSON, ret_problem);
+                p++;
+                depth--;
+                if (depth == base)
+                    return p;
+                objects >>= 1;
+                closer = objects & 1 ? '}' : ']';
+            }
+            p = json_skip_space(p + 1);
         }
-        p = json_skip_space(p + 1);
         if (objects & 1) {
             p = scan_key(p, ret_problem);
             if (!p)

@@ -48,8 +48,9 @@ bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
 }
 
 /*
- * Eight bytes of which some are digits and the others given separators, turned into numbers two digits
- * at a time: byte i of the result is digits i and i + 1 as a number. False if a byte does not fit.
+ * Eight bytes of which some are digits and the others given separators, turned into numbers two
+ * digits at a time: byte i of the result is digits i and i + 1 as a number. False if a byte does
+ * not fit.
  *
  * XOR with the pattern (a zero for each digit) leaves 0-9 where a digit was and nothing where a
  * separator was; adding `room` then carries into bit 7 of every byte that is too large.
@@ -68,13 +69,11 @@ static inline bool digits8_get(const char *p, const char pattern[8], uint64_t ro
     return true;
 }
 
-#define ROOM_DIGIT ((uint64_t)0x7f - 9)
+#define ROOM_DIGIT     ((uint64_t)0x7f - 9)
 #define ROOM_SEPARATOR ((uint64_t)0x7f)
-#define ROOM2(shift) (ROOM_DIGIT << (shift) | ROOM_DIGIT << ((shift) + 8))
-#define ROOM_DATE                                                                                  \
-    (ROOM2(0) | ROOM2(16) | ROOM_SEPARATOR << 32 | ROOM2(40) | ROOM_SEPARATOR << 56)
-#define ROOM_CLOCK                                                                                 \
-    (ROOM2(0) | ROOM_SEPARATOR << 16 | ROOM2(24) | ROOM_SEPARATOR << 40 | ROOM2(48))
+#define ROOM2(shift)   (ROOM_DIGIT << (shift) | ROOM_DIGIT << ((shift) + 8))
+#define ROOM_DATE      (ROOM2(0) | ROOM2(16) | ROOM_SEPARATOR << 32 | ROOM2(40) | ROOM_SEPARATOR << 56)
+#define ROOM_CLOCK     (ROOM2(0) | ROOM_SEPARATOR << 16 | ROOM2(24) | ROOM_SEPARATOR << 40 | ROOM2(48))
 
 static inline unsigned pair_get(uint64_t pairs, unsigned index)
 {

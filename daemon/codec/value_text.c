@@ -132,8 +132,8 @@ static int scale(uint64_t value, long shift, uint64_t *ret_value)
 }
 
 /*
- * What nearly all are: few digits and no exponent. True if that is what it was. Twelve digits before
- * the point and six behind it are less than 2^63 in units of 10^-6.
+ * What nearly all are: few digits and no exponent. True if that is what it was. Twelve digits
+ * before the point and six behind it are less than 2^63 in units of 10^-6.
  */
 static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret_decimal)
 {
@@ -141,23 +141,26 @@ static bool decimal_parse_short(const char *p, const char *end, kpi_decimal *ret
     bool negative = p < end && *p == '-';
     const char *digits = negative ? p + 1 : p, *point;
     int64_t value = 0;
+    unsigned digit;
 
-    for (p = digits; p < end && is_digit(*p); p++)
-        value = value * 10 + (*p - '0');
+    for (p = digits; p < end && (digit = (unsigned)*p - '0') <= 9; p++)
+        value = value * 10 + digit;
     point = p;
     if (point == digits || point - digits > 12 || (*digits == '0' && point - digits > 1))
         return false;
     if (p < end && *p == '.') {
-        for (p++; p < end && is_digit(*p); p++)
-            value = value * 10 + (*p - '0');
+        for (p++; p < end && (digit = (unsigned)*p - '0') <= 9; p++)
+            value = value * 10 + digit;
         if (p == point + 1 || p - point - 1 > DECIMAL_PLACES)
             return false;
         value *= units[p - point - 1];
     } else {
         value *= units[0];
     }
+    if (p < end)
+        return false;
     *ret_decimal = negative ? -value : value;
-    return p == end;
+    return true;
 }
 
 int value_text_parse_decimal(const char *data, size_t length, unsigned allowed,

@@ -70,7 +70,7 @@ char *arena_format(struct arena *arena, const char *format, ...)
 
 void *arena_grow(struct arena *arena, void *items, uint32_t n, uint32_t *capacity, size_t size)
 {
-    uint32_t larger = n ? 2 * n : 16;
+    uint32_t larger = n < 8 ? 16 : 2 * n;
     void *p;
 
     if (n < *capacity)
@@ -80,7 +80,7 @@ void *arena_grow(struct arena *arena, void *items, uint32_t n, uint32_t *capacit
     p = arena_alloc(arena, (size_t)larger * size);
     if (!p)
         return NULL;
-    if (n)
+    if (items)
         memcpy(p, items, (size_t)n * size);
     *capacity = larger;
     return p;

@@ -23,7 +23,8 @@ struct draft {
     struct load *load;
     struct kpi_campaign_definition *campaign;
     struct kpi_phase_definition *phases;
-    bool has_days; /* start and end are known: phases and targets can be resolved */
+    bool has_days;   /* start and end are known: phases and targets can be resolved */
+    bool has_phases; /* and all phases, too */
 };
 
 static struct doc_place begin_of(const struct doc_node *node)
@@ -143,24 +144,11 @@ static bool read_day(const struct draft *draft, const struct doc_node *node, kpi
     return !error;
 }
 
-/* Names that a scope or a bound already means. */
-static bool is_reserved(const char *name)
-{
-    static const char *const words[] = {"campaign", "day", "start", "end"};
-    size_t i;
-
-    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcmp(name, words[i]) == 0)
-            return true;
-    }
-    return strncmp(name, "rolling", strlen("rolling")) == 0;
-}
-
 /*
  * name: [from, to]. An offset in the first place counts from the campaign's start; one in the
  * second from the day that the first place names, or from the start if that is an offset, too.
  */
-static void read_phase(const struct draft *draft, const struct doc_node *node,
+static bool read_phase(const struct draft *draft, const struct doc_node *node,
                        struct kpi_phase_definition *phase)
 {
     const struct kpi_campaign_definition *campaign = draft->campaign;
@@ -168,31 +156,27 @@ static void read_phase(const struct draft *draft, const struct doc_node *node,
     kpi_day from, to;
     bool named;
 
-    *phase = (struct kpi_phase_definition){
-        .name = load_kpi_text(node->key),
-        .start_day = campaign->start_day,
-        .end_day = campaign->end_day,
-    };
-    if (is_reserved(node->key->value))
+    if (strcmp(node->key->value, "start") == 0 || strcmp(node->key->value, "end") == 0)
         report_error(&load->report, doc_node_place(node->key), "a phase cannot be called %s",
                      QUOTE(doc_string(node->key)));
     if (node->kind != DOC_SEQUENCE || node->n_children != 2) {
         report_error(&load->report, begin_of(node),
                      "phase %s: two days are expected, as [start, +5d]",
                      QUOTE(doc_string(node->key)));
-        return;
+        return false;
     }
     if (!draft->has_days || !read_day(draft, node->first, campaign->start_day, &from, &named))
-        return;
+        return false;
     if (!read_day(draft, node->first->next, named ? from : campaign->start_day, &to, &named))
-        return;
+        return false;
     if (to <= from) {
         report_error(&load->report, begin_of(node), "phase %s ends before it begins",
                      QUOTE(doc_string(node->key)));
-        return;
+        return false;
     }
     phase->start_day = from;
     phase->end_day = to;
+    return true;
 }
 
 static int read_phases(struct draft *draft, const struct doc_node *node)
@@ -211,8 +195,16 @@ static int read_phases(struct draft *draft, const struct doc_node *node)
     draft->phases = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*draft->phases));
     if (!draft->phases)
         return -ENOMEM;
-    for (child = node->first; child; child = child->next)
-        read_phase(draft, child, &draft->phases[n++]);
+    draft->has_phases = true;
+    for (child = node->first; child; child = child->next, n++) {
+        /* a day far away stands in for what cannot be read: phases must not overlap */
+        draft->phases[n] = (struct kpi_phase_definition){
+            .name = load_kpi_text(child->key),
+            .start_day = SCALAR_DAY_MAX - 1 - (kpi_day)n,
+            .end_day = SCALAR_DAY_MAX - (kpi_day)n,
+        };
+        draft->has_phases &= read_phase(draft, child, &draft->phases[n]);
+    }
     draft->campaign->phases = draft->phases;
     draft->campaign->n_phases = n;
     return 0;
@@ -251,6 +243,8 @@ static void read_bound(const struct draft *draft, const struct doc_node *node, b
         day = draft->campaign->start_day;
     } else if (kpi_string_equal(text, KPI_STRING("end"))) {
         day = draft->campaign->end_day;
+    } else if (phase && !draft->has_phases) {
+        return; /* the phase that was meant may be the broken one */
     } else if (phase) {
         day = is_end ? phase->end_day : phase->start_day;
     } else if (text.data[0] >= '0' && text.data[0] <= '9') {
@@ -392,8 +386,11 @@ static void read_target(const struct draft *draft, const struct doc_node *node,
         target->better = (int)choice; /* in the order of enum kpi_better */
     read_bound(draft, from, false, &target->from);
     read_bound(draft, to, true, &target->to);
-    if (target->from != KPI_TIME_NONE && target->to != KPI_TIME_NONE && target->to <= target->from)
+    if (target->from != KPI_TIME_NONE && target->to != KPI_TIME_NONE &&
+        target->to <= target->from) {
         report_error(&load->report, doc_node_place(to), "target: it ends before it begins");
+        target->to = KPI_TIME_NONE;
+    }
     read_hold(draft, hold, &target->hold);
     read_sample_min(draft, sample_min, &target->sample_min);
 }
@@ -457,6 +454,19 @@ static bool read_amount(struct load *load, const struct doc_node *node, const ch
     return !error;
 }
 
+static void read_audience(struct load *load, const struct doc_node *node, kpi_decimal *ret_audience)
+{
+    kpi_decimal audience;
+
+    *ret_audience = KPI_DECIMAL_ONE; /* stands in for what cannot be read */
+    if (!read_amount(load, node, "audience", &audience))
+        return;
+    if (audience < KPI_DECIMAL_ONE || audience % KPI_DECIMAL_ONE != 0)
+        wrong(load, node, "audience", "is not a whole number of at least 1");
+    else
+        *ret_audience = audience;
+}
+
 /* A number, or {base, float}. */
 static void read_budget(struct load *load, const struct doc_node *node, kpi_decimal *ret_budget)
 {
@@ -465,8 +475,7 @@ static void read_budget(struct load *load, const struct doc_node *node, kpi_deci
     kpi_decimal sum = 0, part;
 
     if (node->kind == DOC_SCALAR) {
-        if (read_amount(load, node, "budget", &part))
-            *ret_budget = part;
+        *ret_budget = read_amount(load, node, "budget", &part) ? part : KPI_DECIMAL_ONE;
         return;
     }
     if (!load_fields(load, node, "budget", fields, sizeof(fields) / sizeof(fields[0])))
@@ -571,8 +580,8 @@ static int read_campaign(struct load *load, const struct doc_node *node)
     if (r < 0)
         return r;
     read_days(&draft, node, start, end);
-    if (audience && !read_amount(load, audience, "audience", &campaign.audience))
-        campaign.audience = KPI_DECIMAL_ONE;
+    if (audience)
+        read_audience(load, audience, &campaign.audience);
     if (budget)
         read_budget(load, budget, &campaign.budget);
     r = read_phases(&draft, phases);

@@ -187,6 +187,9 @@ static void report_plan(void *userdata, const struct kpi_message *message)
     if (message->origin > 0 && message->origin < load->docs.n_nodes)
         place =
             doc_value_place(load->docs.nodes[message->origin], message->offset, message->length);
+    /* the catalogue offers more than a file must use */
+    if (message->severity == KPI_SEVERITY_WARNING && place.file == load->catalogue)
+        return;
     if (message->severity == KPI_SEVERITY_ERROR)
         report_error(&load->report, place, "%.*s", (int)message->text.length, message->text.data);
     else

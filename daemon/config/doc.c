@@ -320,6 +320,21 @@ static bool same_key(const struct doc_node *a, const struct doc_node *b)
     return kpi_string_equal(doc_string(a->key), doc_string(b->key));
 }
 
+/* Of a key that is there twice the first stays. */
+static void drop_duplicates(struct doc_node *mapping)
+{
+    struct doc_node **link = &mapping->first;
+
+    while (*link) {
+        if ((*link)->duplicate) {
+            *link = (*link)->next;
+            mapping->n_children--;
+        } else {
+            link = &(*link)->next;
+        }
+    }
+}
+
 /* Sorting finds duplicates in n log n, whatever the file is made of. */
 static int refuse_duplicates(struct parser *p, struct doc_node *mapping)
 {
@@ -342,8 +357,10 @@ static int refuse_duplicates(struct parser *p, struct doc_node *mapping)
         report_error(p->set->report, doc_node_place(sorted[i]->key), "duplicate key %s",
                      QUOTE(doc_string(sorted[i]->key)));
         report_note(p->set->report, doc_node_place(sorted[first]->key), "first defined here");
+        sorted[i]->duplicate = true;
     }
     free(sorted);
+    drop_duplicates(mapping);
     return 0;
 }
 

@@ -174,7 +174,7 @@ static void draw_line(struct drawing *d, const char *line, uint32_t size, uint32
     if (position < size)
         draw(d, "…", strlen("…"), 1, ' ');
     if (caret >= size)
-        draw(d, " ", 1, 1, '~');
+        d->caret[d->n_caret++] = '~'; /* behind the end of the line */
 }
 
 const char *excerpt(struct arena *arena, struct doc_place place)

@@ -58,7 +58,7 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
         }
         if (i == n_fields)
             unknown_key(load, child->key, what, fields, n_fields);
-        else if (!*fields[i].node) /* of duplicates, which are reported, the first */
+        else
             *fields[i].node = child;
     }
     return true;

@@ -148,7 +148,7 @@ static int read_secret(struct load *load, const struct setting *setting, const s
     return load_secret(load, node, file, setting->path, target);
 }
 
-/* Reads one key once: of duplicates, which are reported, the first counts. */
+/* Reads one key. A secret has two that may both be there, and is read once. */
 static int read_key(struct load *load, const char *section, const struct doc_node *map,
                     struct doc_node *node, bool *seen)
 {

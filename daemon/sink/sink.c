@@ -24,16 +24,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum {
-    CONNECT_S_MAX = 5,
-    TOTAL_S_MAX = 15,
-};
-
 struct sink {
     struct http_client *client;
     struct event *timer;
     char *user_agent;
-    int64_t deadline_us, second_us;
+    int64_t deadline_us, attempt_us_max, second_us;
     unsigned messages_max;
     void (*done)(void *userdata, const char *receiver, const char *id, enum sink_result result);
     void *userdata;
@@ -257,8 +252,8 @@ static int begin_post(struct delivery *delivery, int64_t timestamp_s)
                              .headers = headers,
                              .body = delivery->body,
                              .size = delivery->size,
-                             .connect_us_max = CONNECT_S_MAX * sink->second_us,
-                             .total_us_max = TOTAL_S_MAX * sink->second_us,
+                             .connect_us_max = sink->attempt_us_max / 3,
+                             .total_us_max = sink->attempt_us_max,
                              .may_connect = on_connect,
                              .done = on_answer,
                              .userdata = delivery,
@@ -540,6 +535,8 @@ int sink_new(struct sink **ret_sink, const struct sink_options *options, const c
         return error_origin(-ENOMEM);
     sink->finished_end = &sink->finished;
     sink->deadline_us = options->deadline_us ? options->deadline_us : INT64_C(86400) * 1000000;
+    sink->attempt_us_max =
+        options->attempt_us_max ? options->attempt_us_max : INT64_C(15) * 1000000;
     sink->second_us = options->second_us ? options->second_us : 1000000;
     sink->messages_max = options->messages_max ? options->messages_max : 10000;
     sink->done = options->done;

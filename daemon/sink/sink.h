@@ -2,7 +2,7 @@
  * Delivery of messages to receivers: at least once, same id at every attempt, in order of
  * `sequence` per alert (newest state wins), full-jitter backoff with a deadline, Retry-After
  * honoured, 410 disables, breaker after repeated failure. libcurl multi on the libevent loop; one
- * thread.
+ * thread. The process must ignore SIGPIPE.
  *
  * The caller owns durability: it gives a message only after it is in the durable outbox, and
  * removes it there when `done` is called. Messages given in one turn of the loop may come in any
@@ -58,7 +58,8 @@ struct sink_options {
     int64_t deadline_us;    /* after created_us; 0: 24 h */
     unsigned messages_max;  /* waiting per receiver; beyond it the oldest is superseded; 0: 10000 */
     const char *user_agent; /* "kpid/0.1.0" */
-    int64_t second_us; /* how long a second of delays and limits lasts, for tests; 0: 1000000 */
+    int64_t attempt_us_max; /* an attempt may take so long, connecting a third of it; 0: 15 s */
+    int64_t second_us;      /* how long a second of the schedule lasts, for tests; 0: 1000000 */
     /* Called from the loop, never from within a function of the sink, which it may call (not free).
      */
     void (*done)(void *userdata, const char *receiver, const char *id, enum sink_result result);

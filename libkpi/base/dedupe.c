@@ -178,6 +178,7 @@ static void clear(struct kpi_dedupe *dedupe)
     memset(dedupe->counts, 0, sizeof(dedupe->counts));
     dedupe->n = 0;
     dedupe->sweep = KPI_DEDUPE_SEGMENTS;
+    dedupe->generation++;
 }
 
 static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
@@ -511,8 +512,7 @@ static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedu
     dedupe->sweep = 0;
 }
 
-void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options,
-                       bool *ret_rewritten)
+void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
 {
     struct kpi_dedupe old = *dedupe;
     int64_t floor;
@@ -536,7 +536,8 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
         dedupe->forced = floor;
     else
         floor = dedupe->now - dedupe->window_ticks;
-    if (*ret_rewritten) {
+    if (rewritten) {
+        dedupe->generation++;
         dedupe->floor = floor;
         retune_entries(&old, dedupe);
     } else {

@@ -60,6 +60,7 @@ struct kpi_dedupe {
     int64_t forced;       /* floor that ids_max has forced; INT64_MIN: none */
     uint64_t n;           /* remembered */
     uint64_t counts[64];  /* remembered, by arrival tick mod 64 */
+    uint64_t generation;  /* rises when what was saved is not true any more */
     uint32_t sweep;       /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
     size_t bytes;
     struct kpi_dedupe_segment *segments; /* KPI_DEDUPE_SEGMENTS of them */

@@ -26,6 +26,7 @@ struct kpi_set_page {
     uint32_t count : 17;
     uint32_t is_bits : 1;
     uint32_t dirty : 1;
+    uint32_t saved : 1; /* stands in some object */
     uint16_t key;      /* id >> 16 */
     uint16_t capacity; /* of values */
 };

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 static struct kpi_zone load_zone(struct arena *arena, const char *name)
@@ -102,7 +101,7 @@ static void agrees_with_libc_in_all_zones(void **state)
     while (fgets(line, sizeof(line), list)) {
         char name[64];
 
-        if (sscanf(line, "Z %63s", name) == 1 && access("/usr/share/zoneinfo", R_OK) == 0) {
+        if (sscanf(line, "Z %63s", name) == 1) {
             compare_with_libc(name, 61);
             n++;
         }

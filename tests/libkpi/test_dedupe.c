@@ -277,7 +277,6 @@ static void another_window_keeps_what_it_reaches(void **state)
     struct kpi_dedupe dedupe;
     struct kpi_dedupe_options options = {24 * KPI_HOUR, 400 * KPI_DAY, 0, UINT64_MAX};
     kpi_time start = 450000 * KPI_HOUR;
-    bool rewritten;
 
     counting_mem_init(&counting);
     assert_int_equal(kpi_dedupe_init(&dedupe, &counting.mem, &options), 0);
@@ -286,14 +285,14 @@ static void another_window_keeps_what_it_reaches(void **state)
         assert_int_equal(kpi_dedupe_add(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR), 0);
     }
     options.window = 90 * KPI_HOUR; /* ticks of 3 hours */
-    kpi_dedupe_retune(&dedupe, &options, &rewritten);
-    assert_true(rewritten);
+    kpi_dedupe_retune(&dedupe, &options);
+    assert_int_equal(dedupe.tick_hours, 3);
     assert_int_equal(dedupe.n, 21);
     for (int i = 0; i <= 20; i++)
         assert_int_equal(kpi_dedupe_find(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR),
                          KPI_DEDUPE_COPY);
     options.window = 4 * KPI_HOUR;
-    kpi_dedupe_retune(&dedupe, &options, &rewritten);
+    kpi_dedupe_retune(&dedupe, &options);
     assert_int_equal(kpi_dedupe_find(&dedupe, id_of(2), 1, start + 2 * KPI_HOUR), KPI_DEDUPE_NEW);
     assert_int_equal(kpi_dedupe_find(&dedupe, id_of(20), 1, start + 20 * KPI_HOUR),
                      KPI_DEDUPE_COPY);

@@ -51,7 +51,7 @@ static void on_write(struct bufferevent *bufferevent, void *userdata)
     struct hook_connection *connection = userdata;
     unsigned i;
 
-    if (!connection->request)
+    if (!connection->request || evbuffer_get_length(bufferevent_get_output(bufferevent)) > 0)
         return;
     if (connection->action->kind == HOOK_FLOOD) {
         for (i = 0; i < 64; i++) {
@@ -129,7 +129,8 @@ static void on_read(struct bufferevent *bufferevent, void *userdata)
 
 static void on_end(struct bufferevent *bufferevent, short what, void *userdata)
 {
-    close_connection(userdata);
+    if (!(what & BEV_EVENT_CONNECTED)) /* the end of a TLS handshake */
+        close_connection(userdata);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -145,7 +146,9 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     if (connection->next)
         connection->next->at = &connection->next;
     hook->connections = connection;
-    connection->bufferevent = bufferevent_socket_new(hook->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    connection->bufferevent = hook->wrap
+                                  ? hook->wrap(hook->base, fd, hook->wrap_userdata)
+                                  : bufferevent_socket_new(hook->base, fd, BEV_OPT_CLOSE_ON_FREE);
     assert_non_null(connection->bufferevent);
     bufferevent_setcb(connection->bufferevent, on_read, on_write, on_end, connection);
     bufferevent_enable(connection->bufferevent, EV_READ | EV_WRITE);

@@ -45,6 +45,9 @@ struct hook {
     uint16_t port;
     const struct hook_action *script;
     unsigned n_script;
+    /* Makes the bufferevent of a connection, for TLS; NULL: a plain one. */
+    struct bufferevent *(*wrap)(struct event_base *base, evutil_socket_t fd, void *userdata);
+    void *wrap_userdata;
     struct hook_request requests[128];
     unsigned n_requests;
     unsigned n_open, n_open_max; /* requests not answered yet, now and at most */

@@ -11,10 +11,7 @@ struct kpi_plan {
     uint32_t n_fields;
 };
 
-/*
- * The fields that the decoder's tests, fuzz target and bench want: campaign, channel, variant, page
- * (strings), amount, score and count (numbers), incentive (bool).
- */
+/* The fields that the decoder's tests and fuzz target want. */
 extern const struct kpi_plan plan_fake;
 
 enum {
@@ -28,6 +25,3 @@ enum {
     PLAN_FAKE_UNICODE,
     PLAN_FAKE_FIELDS,
 };
-
-/* The decoder's secret in tests: any bytes that are not all alike. */
-extern const uint8_t plan_fake_key[192];
