@@ -3,7 +3,7 @@ aborted transactions, tombstones, and the dead letters that kpid writes there.""
 
 import datetime
 
-from support import stream
+from support import kafka, stream
 from support.case import ProcessCase
 
 
@@ -37,10 +37,10 @@ class Broker(ProcessCase):
                                             (b"k2", bytes_, 1_770_000_000_000, 1)])
         self.produce(stream.crowd("c1", 2, 1))
         first, second = sorted(self.cluster().read_topic(dead, 2),
-                               key=lambda m: int(dict(m.headers())["offset"]))
+                               key=lambda m: int(kafka.origin(m)["offset"]))
         self.assertEqual((first.value(), first.key()), (b'{"type":"purchase"}', b"k"))
         self.assertEqual((second.value(), second.key()), (bytes_, b"k2"))
-        headers = {k: v.decode() for k, v in second.headers()}
+        headers = kafka.origin(second)
         self.assertEqual((headers["topic"], headers["partition"], headers["offset"]),
                          (self.topic, "1", "1"))
         self.assertIn(headers["reason"], ("json", "utf8"))

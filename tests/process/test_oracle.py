@@ -4,6 +4,7 @@ oracle's, every outcome is counted, and what was refused lies in the dead-letter
 import collections
 import datetime
 
+from support import kafka
 from support.case import ProcessCase
 from support.generate import generate
 
@@ -32,14 +33,14 @@ class ThroughEverything(ProcessCase):
         letters = self.cluster().read_topic(dead, len(refused))
         seen = set()
         for letter in letters:
-            headers = {k: v.decode() for k, v in letter.headers() or []}
+            headers = kafka.origin(letter)
             origin = (int(headers["partition"]), int(headers["offset"]))
             seen.add(origin)
             self.assertEqual(headers["topic"], self.topic)
             self.assertEqual(letter.value(), origins[origin].value())
         self.assertEqual(len(seen), len(refused), "each of them once")
         self.assertEqual(
-            collections.Counter(dict(m.headers())["reason"].decode() for m in letters),
+            collections.Counter(kafka.origin(m)["reason"] for m in letters),
             journal.reasons())
 
     def test_everything_of_one_stream(self):

@@ -68,10 +68,10 @@ class ProcessCase(unittest.TestCase):
         self.addCleanup(instance.close)
         return instance.start(wait=wait)
 
-    def stage(self, campaigns=None, partitions=4, redis=None, **more):
-        """The usual: a topic on the shared broker, a redis, one ready instance. Sets the attributes
-        topic, store, campaigns and app."""
-        self.campaigns = campaigns or [stream.campaign_now()]
+    def stage(self, defined=None, partitions=4, redis=None, **more):
+        """The usual: a topic on the shared broker, a redis, one ready instance, with the defined
+        campaigns (or one). Sets the attributes topic, store, campaigns and app."""
+        self.campaigns = defined or [stream.campaign_now()]
         self.topic = self.cluster().create_topic(partitions=partitions)
         self.store = redis or self.redis()
         self.app = self.kpid(self.settings(self.cluster(), self.topic, self.store,

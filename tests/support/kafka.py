@@ -331,6 +331,12 @@ class Cluster:
         return _committed(self.address, group, topic, sorted(self.partitions(topic)))
 
 
+def origin(letter):
+    """What a dead letter's headers say: reason, topic, partition, offset."""
+    return {name.removeprefix("kpid_"): value.decode() for name, value in letter.headers() or []
+            if name.startswith("kpid_")}
+
+
 class _TopicPartition(ctypes.Structure):
     _fields_ = [("topic", ctypes.c_char_p), ("partition", ctypes.c_int32),
                 ("offset", ctypes.c_int64), ("metadata", ctypes.c_void_p),
