@@ -555,8 +555,6 @@ static int fill(struct redis *redis, int64_t deadline_us, size_t *bytes)
     *bytes += (size_t)n;
     if (*bytes > REDIS_REPLY_BYTES_MAX)
         return lose(redis, "a reply larger than 64 MiB; connection closed");
-    if (now_us() > deadline_us + (int64_t)*bytes)
-        return lose(redis, "no answer in time");
     if (redisReaderFeed(redis->context->reader, redis->chunk, (size_t)n) != REDIS_OK) {
         redis_close(redis);
         return -ENOMEM;

@@ -494,7 +494,7 @@ static int count(void *userdata, const struct kpi_object *object)
     return 0;
 }
 
-/* Commits objects 0…9, each one byte. */
+/* Commits objects 0…9, each holding its name. */
 static struct store_manifest *commit_ten(struct store *store)
 {
     static const char names[] = "0123456789";
@@ -502,7 +502,7 @@ static struct store_manifest *commit_ten(struct store *store)
     struct kpi_object objects[10];
 
     for (int i = 0; i < 10; i++)
-        objects[i] = (struct kpi_object){.name = {&names[i], 1}, .data = "x", .size = 1};
+        objects[i] = (struct kpi_object){.name = {&names[i], 1}, .data = &names[i], .size = 1};
     assert_int_equal(checkpoint_commit(store, manifest, 1, objects, 10), 0);
     return manifest;
 }
@@ -546,14 +546,14 @@ static void what_the_reader_refuses_ends_the_load(void **state)
 {
     CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
     CLEANUP_MANIFEST manifest = commit_ten(store);
-    int answer = 7, n = 0;
+    int answer = 7;
 
     assert_int_equal(store_load(store, manifest, refuse_third, &answer), STORE_E_CORRUPT);
     answer = -ENOMEM;
     assert_int_equal(store_load(store, manifest, refuse_third, &answer), -ENOMEM);
     /* Replies that were on their way are not taken for those of the next call. */
-    assert_int_equal(store_load(store, manifest, count, &n), 0);
-    assert_int_equal(n, 10);
+    assert_string_equal(checkpoint_text(store, manifest),
+                        "0=0;1=1;2=2;3=3;4=4;5=5;6=6;7=7;8=8;9=9;");
 }
 
 static int setup(void **state)
