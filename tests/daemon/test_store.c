@@ -241,6 +241,50 @@ static void a_manifest_that_was_cut_off_is_not_loaded(void **state)
     assert_int_equal(store_load(store, seen, NULL, NULL), STORE_E_CORRUPT);
 }
 
+static void fields_that_make_no_sense_are_damage(void **state)
+{
+    static const char *const cases[][2] = {
+        {"p:app", "1,2,3"},
+        {"p:app", "1,2,3,0123456789abcdef,0,"},
+        {"p:app", "x,2,3,0123456789abcdef,0"},
+        {"p:app", "1,2,3,0123456789abcdeg,0"},
+        {"p:app", "9223372036854775808,2,3,0123456789abcdef,0"},
+        {"p:app", ""},
+        {"o:b", "1"},
+        {"o:b", "1.0123456789abcde"},
+        {"o:b", "1.0123456789abcdef0"},
+        {"o:b", "18446744073709551616.0123456789abcdef"},
+        {"o:012345678901234567890123456789012", "1.0123456789abcdef"},
+        {"generation", "-1"},
+        {"generation", ""},
+        {"plan", "12"},
+        {"claim", "0123456789ABCDEF"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+        CLEANUP_MANIFEST manifest = NULL;
+
+        redis_server_do(server, "DEL kpid:{g/3}:m");
+        redis_server_do(server, "HSET kpid:{g/3}:m %s %s", cases[i][0], cases[i][1]);
+        manifest = peek(store);
+        if (!manifest->damaged)
+            fail_msg("%s = \"%s\" passes", cases[i][0], cases[i][1]);
+    }
+}
+
+static void an_object_too_large_to_read_back_is_refused(void **state)
+{
+    CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+    CLEANUP_MANIFEST manifest = claim(store);
+    struct kpi_object object = checkpoint_object("huge", "");
+
+    object.size = ((size_t)60 << 20) + 1; /* is not read */
+    assert_int_equal(checkpoint_commit(store, manifest, 1, &object, 1), STORE_E_REFUSED);
+    assert_non_null(strstr(store_error(store), "huge"));
+    assert_int_equal(ask_number("DBSIZE"), 1);
+}
+
 static void changed_and_removed_objects_leave_nothing_behind(void **state)
 {
     CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
@@ -585,6 +629,8 @@ int main(void)
         TEST(positions_come_back_as_they_were),
         TEST(more_objects_than_one_hset_takes),
         TEST(a_manifest_that_was_cut_off_is_not_loaded),
+        TEST(fields_that_make_no_sense_are_damage),
+        TEST(an_object_too_large_to_read_back_is_refused),
         TEST(changed_and_removed_objects_leave_nothing_behind),
         TEST(a_rebuild_takes_the_place_of_all_that_was),
         TEST(a_fenced_owner_changes_nothing),

@@ -244,6 +244,17 @@ static void a_renamed_auth_does_not_give_the_password_away(void **state)
     assert_null(strstr(store_error(store), "battery"));
 }
 
+static void a_server_that_repeats_the_password_is_not_quoted(void **state)
+{
+    CLEANUP_PEER peer =
+        redis_peer_new(&(struct redis_peer_options){.say = "-WHAT battery-staple?\r\n"});
+    CLEANUP_STORE store = store_with(
+        &(struct store_options){.url = redis_peer_url(peer), .password = "battery-staple"});
+
+    assert_int_equal(check(store), STORE_E_AWAY);
+    assert_null(strstr(store_error(store), "battery"));
+}
+
 static int ignore_field(void *userdata, const struct store_field *field)
 {
     return 0;
@@ -592,6 +603,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_refused_at_start_and_away_later),
         cmocka_unit_test(a_password_is_asked_for_and_never_shown),
         cmocka_unit_test(a_renamed_auth_does_not_give_the_password_away),
+        cmocka_unit_test(a_server_that_repeats_the_password_is_not_quoted),
         cmocka_unit_test(the_documented_rights_suffice),
         cmocka_unit_test(missing_rights_are_refused_by_name),
         cmocka_unit_test(a_full_redis_is_away_until_it_has_room),
