@@ -177,7 +177,7 @@ static const struct bad bad_definitions[] = {
     {"measures:\n  m: {agg: users, where: }\n", "2:19", "where has no value"},
     {"kpis:\n  k: {unit: ratio}\n", "2:3", "kpi \"k\": formula is missing"},
     {"kpis:\n  k: {formula: buyers / reached, unit: ration}\n", "2:40", "did you mean \"ratio\"?"},
-    {"kpis:\n  k: {formula: buyers, unit: count, better: higher}\n", "2:46",
+    {"kpis:\n  k: {formula: buyers, unit: count, better: higher}\n", "2:45",
      "is none of up|down|band"},
     {"kpis:\n  k: {formula: retained(start=buyers, return=active, basis=day, at=1), unit: ratio}\n",
      "2:16", "YAML cuts this at the comma"},
@@ -250,18 +250,22 @@ static const struct bad bad_definitions[] = {
      "7:37", "did you mean \"burst\"?"},
 };
 
+/* Shows all that fail before it fails. */
 static void check_bad(const struct bad *table, size_t n)
 {
-    size_t i;
+    size_t i, n_wrong = 0;
 
     for (i = 0; i < n; i++) {
         struct config *config;
         int r = load_as(&config, table[i].text, 0);
 
-        if (r != CONFIG_E_INVALID || config || !told(table[i].place, table[i].message))
-            fail_msg("%s-> %d\n%s\nwanted %s: %s", table[i].text, r, output, table[i].place,
-                     table[i].message);
+        if (r == CONFIG_E_INVALID && !config && told(table[i].place, table[i].message))
+            continue;
+        print_error("%s-> %d\n%swanted %s: %s\n", table[i].text, r, output, table[i].place,
+                    table[i].message);
+        n_wrong++;
     }
+    assert_int_equal(n_wrong, 0);
 }
 
 static void mistakes_in_settings_are_told_at_their_place(void **state)
