@@ -588,24 +588,24 @@ static int read_include(struct load *load, const struct setting *setting, struct
     return 0;
 }
 
-const struct setting_kind kind_brokers = {"list of host:port", read_brokers};
-const struct setting_kind kind_bytes = {"size", read_bytes};
-const struct setting_kind kind_choice = {"one of", read_choice};
-const struct setting_kind kind_currency = {"currency code", read_currency};
-const struct setting_kind kind_days = {"list of days", read_days};
-const struct setting_kind kind_duration = {"duration", read_duration};
-const struct setting_kind kind_include = {"list of files", read_include};
-const struct setting_kind kind_integer = {"whole number", read_integer};
-const struct setting_kind kind_link = {"URL", read_link};
-const struct setting_kind kind_listen = {"address:port", read_listen};
-const struct setting_kind kind_name = {"name", read_name};
-const struct setting_kind kind_path = {"file", read_path};
-const struct setting_kind kind_redis_url = {"Redis URL", read_redis_url};
-const struct setting_kind kind_secret = {"secret", NULL}; /* settings.c: it has two keys */
-const struct setting_kind kind_start = {"beginning, end or time", read_start};
-const struct setting_kind kind_text = {"text", read_text};
-const struct setting_kind kind_threads = {"whole number or auto", read_threads};
-const struct setting_kind kind_topic = {"topic", read_topic};
-const struct setting_kind kind_topics = {"list of topics", read_topics};
-const struct setting_kind kind_types = {"list of event types", read_types};
-const struct setting_kind kind_zone = {"time zone", read_zone};
+const struct setting_kind kind_brokers = {"list of host:port", SETTING_STRING, read_brokers};
+const struct setting_kind kind_bytes = {"size", SETTING_NUMBER, read_bytes};
+const struct setting_kind kind_choice = {"one of", SETTING_NUMBER, read_choice};
+const struct setting_kind kind_currency = {"currency code", SETTING_STRING, read_currency};
+const struct setting_kind kind_days = {"list of days", SETTING_OTHER, read_days};
+const struct setting_kind kind_duration = {"duration", SETTING_NUMBER, read_duration};
+const struct setting_kind kind_include = {"list of files", SETTING_OTHER, read_include};
+const struct setting_kind kind_integer = {"whole number", SETTING_NUMBER, read_integer};
+const struct setting_kind kind_link = {"URL", SETTING_STRING, read_link};
+const struct setting_kind kind_listen = {"address:port", SETTING_STRING, read_listen};
+const struct setting_kind kind_name = {"name", SETTING_STRING, read_name};
+const struct setting_kind kind_path = {"file", SETTING_STRING, read_path};
+const struct setting_kind kind_redis_url = {"Redis URL", SETTING_STRING, read_redis_url};
+const struct setting_kind kind_secret = {"secret", SETTING_STRING, NULL}; /* two keys: settings.c */
+const struct setting_kind kind_start = {"beginning, end or time", SETTING_NUMBER, read_start};
+const struct setting_kind kind_text = {"text", SETTING_STRING, read_text};
+const struct setting_kind kind_threads = {"whole number or auto", SETTING_NUMBER, read_threads};
+const struct setting_kind kind_topic = {"topic", SETTING_STRING, read_topic};
+const struct setting_kind kind_topics = {"list of topics", SETTING_LIST, read_topics};
+const struct setting_kind kind_types = {"list of event types", SETTING_OTHER, read_types};
+const struct setting_kind kind_zone = {"time zone", SETTING_OTHER, read_zone};

@@ -226,4 +226,4 @@ static int read_receivers(struct load *load, const struct setting *setting, stru
     return 0;
 }
 
-const struct setting_kind kind_receivers = {"list of receivers", read_receivers};
+const struct setting_kind kind_receivers = {"list of receivers", SETTING_OTHER, read_receivers};

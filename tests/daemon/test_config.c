@@ -788,6 +788,43 @@ static void limits_are_divided_by_shards(void **state)
     config_free(config);
 }
 
+static void gather(void *userdata, const char *setting)
+{
+    strcat(userdata, setting);
+    strcat(userdata, " ");
+}
+
+static void what_needs_a_restart_is_named(void **state)
+{
+    static const char *const table[][3] = {
+        {"workers: 1\n", "workers: 1\ncheckpoint: {interval: 2s}\ntimezone: Asia/Tokyo\n", ""},
+        {"workers: 1\n", "workers: 2\n", "workers "},
+        {"http: {listen: 'a:1'}\n", "http: {listen: 'a:2', external_url: 'http://h'}\n",
+         "http.listen "},
+        {"kafka: {brokers: a:1, topics: [a, b]}\n", "kafka: {brokers: a:1, topics: [a]}\n",
+         "kafka.topics "},
+        {"kafka: {brokers: a:1, topics: a}\n",
+         "kafka: {brokers: a:1, topics: a, start: end, dead_letter_topic: d,"
+         " properties: {client.id: x}}\n",
+         "kafka.start kafka.dead_letter_topic kafka.properties "},
+        {"kafka: {brokers: a:1, topics: a, start: 2026-11-01T00:00:00Z}\n",
+         "kafka: {brokers: a:1, topics: a, start: 2026-11-02T00:00:00Z}\n", "kafka.start "},
+        {"redis: {password: a}\n", "redis: {password: b, replicas: 1}\n",
+         "redis.password redis.replicas "},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct config *before = load(table[i][0]), *after = load(table[i][1]);
+        char names[512] = "";
+
+        config_compare(before, after, gather, names);
+        assert_string_equal(names, table[i][2]);
+        config_free(before);
+        config_free(after);
+    }
+}
+
 static int enter(void **state)
 {
     return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
@@ -837,6 +874,7 @@ int main(void)
         cmocka_unit_test(empty_secret_is_refused),
         cmocka_unit_test(secrets_do_not_show_in_messages),
         cmocka_unit_test(limits_are_divided_by_shards),
+        cmocka_unit_test(what_needs_a_restart_is_named),
     };
 
     return cmocka_run_group_tests(tests, enter, leave);
