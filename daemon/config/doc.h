@@ -90,6 +90,9 @@ int doc_file_new(struct doc_set *set, const char *shown, const char *text, size_
  */
 int doc_parse(struct doc_set *set, const struct doc_file *file, struct doc_node **ret_root);
 
+/* The byte offset of a character, both counted from 0; the size if there are fewer. */
+uint32_t doc_file_offset(const struct doc_file *file, size_t character);
+
 /* Line and column, both from 1; columns count characters. */
 void doc_position(const struct doc_file *file, uint32_t offset, uint32_t *ret_line,
                   uint32_t *ret_column);

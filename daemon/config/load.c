@@ -132,6 +132,20 @@ bool load_is_list(struct load *load, const struct doc_node *node, const char *wh
     return false;
 }
 
+struct doc_place load_begin_of(const struct doc_node *node)
+{
+    struct doc_place place = doc_node_place(node);
+
+    place.end = place.start;
+    return place;
+}
+
+void load_wrong(struct load *load, const struct doc_node *node, const char *what, const char *error)
+{
+    report_error(&load->report, doc_node_place(node), "%s: %s %s", what, QUOTE(doc_string(node)),
+                 error);
+}
+
 struct kpi_text load_kpi_text(const struct doc_node *node)
 {
     if (!node)
