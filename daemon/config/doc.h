@@ -46,7 +46,6 @@ struct doc_node {
     enum doc_kind kind;
     bool plain;     /* scalar without quotes or block indicator */
     bool flow;      /* sequence in [] or mapping in {} */
-    bool changed;   /* value is no longer what stands in the file (${VAR}) */
     bool duplicate; /* its key is there already; only while parsing */
     const struct doc_file *file;
     uint32_t start, end; /* bytes [start, end) of file->text */

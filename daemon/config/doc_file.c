@@ -176,7 +176,7 @@ struct doc_place doc_value_place(const struct doc_node *node, uint32_t offset, u
     const char *text = node->file->text;
     uint32_t start = node->start, size = node->end - node->start;
 
-    if (node->kind != DOC_SCALAR || node->changed || offset > node->length)
+    if (node->kind != DOC_SCALAR || offset > node->length)
         return doc_node_place(node);
     if (!node->plain && size == node->length + 2 && size >= 2) {
         start++;

@@ -77,8 +77,7 @@ bool load_text(struct load *load, const struct doc_node *node, const char *what,
         report_error(&load->report, doc_node_place(node), "%s has no value", what);
         return false;
     }
-    if (node->plain && !node->changed &&
-        (strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0)) {
+    if (node->plain && (strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0)) {
         report_error(&load->report, doc_node_place(node),
                      "%s: null is no value here; leave the line out", what);
         return false;

@@ -118,10 +118,13 @@ static void a_bad_file(void **state)
                                "  - {id: a, start: x, phases: {p: [q]}}\n"
                                "kpis: {k: {formula: a / b}}\n";
     char path[] = "/tmp/kpid-test-config-memory-XXXXXX";
-    int fd = mkstemp(path);
+    int fd = mkstemp(path), i;
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    /* so many messages that these need memory of their own, too */
+    for (i = 0; i < 400; i++)
+        assert_true(dprintf(fd, "unknown_key_of_a_certain_length_%d: 1\n", i) > 0);
     assert_int_equal(close(fd), 0);
     fail_each(path, CONFIG_E_INVALID);
     assert_int_equal(unlink(path), 0);
