@@ -361,10 +361,9 @@ static int read_days(struct load *load, const struct setting *setting, struct do
     struct doc_node *item;
     uint32_t *days, n = 0;
 
-    if (!load_is_list(load, node, setting->path))
+    /* an empty list is fine here: no rolling scopes */
+    if (!(node->kind == DOC_SEQUENCE && node->n_children == 0) && !list_fits(load, setting, node))
         return 0;
-    if (node->kind == DOC_SEQUENCE && node->n_children > LIST_MAX)
-        return list_fits(load, setting, node) ? 0 : 0;
     days = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*days));
     if (!days)
         return -ENOMEM;

@@ -173,8 +173,10 @@ static int read_section(struct load *load, const struct doc_node *section, bool 
 
     if (doc_is_empty(section))
         return 0;
-    if (section->kind != DOC_MAPPING)
-        return load_fields(load, section, section->key->value, NULL, 0) ? 0 : 0;
+    if (section->kind != DOC_MAPPING) {
+        (void)load_fields(load, section, section->key->value, NULL, 0); /* says so */
+        return 0;
+    }
     for (child = section->first; child; child = child->next) {
         r = read_key(load, section->key->value, section, child, seen);
         if (r < 0)
