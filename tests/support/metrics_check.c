@@ -47,6 +47,7 @@ static struct view *make_view(void)
 int main(int argc, char **argv)
 {
     struct api_status api_status = status_fixture();
+    struct view *view = make_view();
     int pipes[2], status;
     size_t size;
     char *text;
@@ -55,8 +56,8 @@ int main(int argc, char **argv)
     if (argc < 3)
         return EXIT_FAILURE;
     if (metrics_write(&text, &size,
-                      strcmp(argv[1], "text") == 0 ? EXPOSITION_TEXT : EXPOSITION_OPENMETRICS,
-                      make_view(), &api_status) < 0 ||
+                      strcmp(argv[1], "text") == 0 ? EXPOSITION_TEXT : EXPOSITION_OPENMETRICS, view,
+                      &api_status) < 0 ||
         pipe(pipes) < 0)
         return EXIT_FAILURE;
     pid = fork();
@@ -71,6 +72,8 @@ int main(int argc, char **argv)
     close(pipes[0]);
     write_all(pipes[1], text, size);
     close(pipes[1]);
+    free(text);
+    view_unref(view);
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
         return EXIT_FAILURE;
     return WEXITSTATUS(status);
