@@ -1,0 +1,474 @@
+/*
+ * The program: attributes to slots, leaves to instances, types to actions.
+ */
+#include "spec/emit.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+struct assembler {
+    struct kpi_compile *compile;
+    struct kpi_plan *plan;
+    struct kpi_conditions conditions;
+    struct kpi_vector attributes;        /* struct kpi_attribute */
+    struct kpi_vector attribute_sources; /* uint32_t: the definition behind each */
+    struct kpi_vector instances;         /* struct kpi_instance */
+    struct kpi_vector instance_sources;  /* uint32_t: the measure behind each */
+    struct kpi_intern instance_index;
+    struct kpi_vector types; /* struct kpi_string, sorted once all are there */
+    struct kpi_intern type_index;
+    struct kpi_vector actions; /* struct kpi_action, of all types one after the other */
+    struct kpi_pool scratch;   /* for residual conditions */
+};
+
+static void assembler_init(struct assembler *assembler, struct kpi_compile *compile)
+{
+    *assembler = (struct assembler){.compile = compile, .plan = compile->plan};
+    kpi_conditions_init(&assembler->conditions, compile);
+    kpi_vector_init(&assembler->attributes, compile->mem, sizeof(struct kpi_attribute));
+    kpi_vector_init(&assembler->attribute_sources, compile->mem, sizeof(uint32_t));
+    kpi_vector_init(&assembler->instances, compile->mem, sizeof(struct kpi_instance));
+    kpi_vector_init(&assembler->instance_sources, compile->mem, sizeof(uint32_t));
+    kpi_intern_init(&assembler->instance_index, compile->mem);
+    kpi_vector_init(&assembler->types, compile->mem, sizeof(struct kpi_string));
+    kpi_intern_init(&assembler->type_index, compile->mem);
+    kpi_vector_init(&assembler->actions, compile->mem, sizeof(struct kpi_action));
+    kpi_pool_init(&assembler->scratch, compile->mem);
+}
+
+static void assembler_deinit(struct assembler *assembler)
+{
+    kpi_conditions_deinit(&assembler->conditions);
+    kpi_vector_deinit(&assembler->attributes);
+    kpi_vector_deinit(&assembler->attribute_sources);
+    kpi_vector_deinit(&assembler->instances);
+    kpi_vector_deinit(&assembler->instance_sources);
+    kpi_intern_deinit(&assembler->instance_index);
+    kpi_vector_deinit(&assembler->types);
+    kpi_intern_deinit(&assembler->type_index);
+    kpi_vector_deinit(&assembler->actions);
+    kpi_pool_deinit(&assembler->scratch);
+}
+
+/* Definitions that mean the same share an attribute, and so its slots. */
+static int attributes_assemble(struct assembler *assembler)
+{
+    struct kpi_compile *compile = assembler->compile;
+    uint32_t n_slots = 0;
+
+    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+        struct kpi_attribute_work *work = &compile->attributes[i];
+        struct kpi_attribute *attribute = assembler->attributes.data;
+        uint32_t *source, j;
+
+        for (j = 0; j < assembler->attributes.n; ++j) {
+            if (attribute[j].fingerprint == compile->attribute_fingerprints[i])
+                break;
+        }
+        work->program = j;
+        if (j < assembler->attributes.n) {
+            work->slot = attribute[j].slot;
+            continue;
+        }
+        attribute = kpi_vector_push(&assembler->attributes);
+        source = kpi_vector_push(&assembler->attribute_sources);
+        if (!attribute || !source)
+            return -ENOMEM;
+        *source = i;
+        work->slot = n_slots;
+        *attribute = (struct kpi_attribute){
+            .fingerprint = compile->attribute_fingerprints[i],
+            .kind = work->kind,
+            .field = work->field,
+            .slot = n_slots,
+            .is_string = work->kind == KPI_ATTRIBUTE_LAST &&
+                         compile->fields[work->field].use == KPI_USE_STRING,
+        };
+        n_slots += work->kind == KPI_ATTRIBUTE_LAST ? 2 : 1;
+    }
+    assembler->plan->program.n_slots = n_slots;
+    return 0;
+}
+
+/* Conditions of attributes name slots of other ones, so they wait until all have theirs. */
+static int attribute_conditions(struct assembler *assembler)
+{
+    const uint32_t *sources = assembler->attribute_sources.data;
+    struct kpi_attribute *attributes = assembler->attributes.data;
+    int r = 0;
+
+    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
+        r = kpi_conditions_intern(&assembler->conditions,
+                                  assembler->compile->attributes[sources[i]].where,
+                                  &attributes[i].condition);
+    return r;
+}
+
+static uint64_t instance_fingerprint(struct assembler *assembler,
+                                     const struct kpi_measure_work *measure,
+                                     const struct kpi_instance *instance)
+{
+    static const char *const aggregates[] = {"count", "sum", "level", "latest"};
+    struct kpi_compile *compile = assembler->compile;
+    struct kpi_writer writer = {.mem = compile->mem};
+    uint64_t fingerprint;
+
+    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s grain day",
+                      aggregates[instance->aggregate], (int64_t)instance->level,
+                      instance->aggregate == KPI_AGGREGATE_SUM
+                          ? compile->field_names[measure->field]
+                          : KPI_STRING(""),
+                      measure->answer ? measure->answer->text : KPI_STRING(""),
+                      measure->where ? measure->where->text : KPI_STRING(""),
+                      assembler->plan->zones[instance->zone].name,
+                      instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? "campaign" : "nothing");
+    fingerprint = XXH3_64bits(writer.data, writer.length);
+    compile->temp.failed |= writer.failed;
+    kpi_writer_deinit(&writer);
+    return fingerprint;
+}
+
+static int instance_intern(struct assembler *assembler, const struct kpi_measure_work *measure,
+                           struct kpi_instance wanted, uint32_t *ret_index)
+{
+    struct kpi_instance *instance;
+    uint32_t *source;
+    int r;
+
+    wanted.fingerprint = instance_fingerprint(assembler, measure, &wanted);
+    r = kpi_intern_add(&assembler->instance_index, wanted.fingerprint, ret_index);
+    if (r <= 0)
+        return r;
+    r = kpi_conditions_intern(&assembler->conditions, measure->where, &wanted.condition);
+    if (r < 0)
+        return r;
+    wanted.answer = KPI_NO_INDEX;
+    if (measure->answer) {
+        r = kpi_conditions_intern(&assembler->conditions, measure->answer, &wanted.answer);
+        if (r < 0)
+            return r;
+    }
+    instance = kpi_vector_push(&assembler->instances);
+    source = kpi_vector_push(&assembler->instance_sources);
+    if (!instance || !source)
+        return -ENOMEM;
+    *instance = wanted;
+    *source = (uint32_t)(measure - assembler->compile->measures);
+    return 0;
+}
+
+/* The instance of a measure, for users(n) that of level 1 with those above it. */
+static int measure_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
+                            enum kpi_dimensions dimensions, uint32_t *ret_index)
+{
+    const struct kpi_measure_work *measure = &assembler->compile->measures[measure_index];
+    bool levels = measure->aggregate == KPI_AGGREGATE_LEVEL;
+    struct kpi_instance wanted = {
+        .aggregate = measure->aggregate,
+        .dimensions = dimensions,
+        .zone = zone,
+        .level = levels ? 1 : 0,
+        .below = KPI_NO_INDEX,
+        .above = KPI_NO_INDEX,
+        .field = measure->aggregate == KPI_AGGREGATE_SUM ? measure->field : 0,
+    };
+    int r = instance_intern(assembler, measure, wanted, ret_index);
+
+    wanted.below = *ret_index;
+    for (wanted.level = 2; r == 0 && levels && wanted.level <= measure->level; ++wanted.level) {
+        struct kpi_instance *instances;
+        uint32_t index;
+
+        r = instance_intern(assembler, measure, wanted, &index);
+        if (r < 0)
+            break;
+        instances = assembler->instances.data;
+        instances[wanted.below].above = index;
+        wanted.below = index;
+    }
+    return r;
+}
+
+static int leaf_order(const void *a, const void *b)
+{
+    const struct kpi_leaf_work *x = *(struct kpi_leaf_work *const *)a;
+    const struct kpi_leaf_work *y = *(struct kpi_leaf_work *const *)b;
+
+    return (x->fingerprint > y->fingerprint) - (x->fingerprint < y->fingerprint);
+}
+
+static int leaf_instances(struct assembler *assembler, const struct kpi_leaf_work *work,
+                          const bool *zone_used, uint32_t *instances, uint32_t *returns)
+{
+    int r = 0;
+
+    for (uint32_t zone = 0; zone < assembler->plan->n_zones && r == 0; ++zone) {
+        instances[zone] = returns[zone] = KPI_NO_INDEX;
+        if (!zone_used[zone])
+            continue;
+        r = measure_instance(assembler, work->measure, zone, KPI_DIMENSIONS_CAMPAIGN,
+                             &instances[zone]);
+        if (r == 0 && work->kind == KPI_LEAF_RETAINED)
+            r = measure_instance(assembler, work->return_measure, zone,
+                                 work->match_both ? KPI_DIMENSIONS_CAMPAIGN : KPI_DIMENSIONS_NONE,
+                                 &returns[zone]);
+    }
+    return r;
+}
+
+/*
+ * Leaves stand in the order of their fingerprints, so that plans that differ only in the order of
+ * definitions report the same rows.
+ */
+static int leaves_assemble(struct assembler *assembler)
+{
+    struct kpi_compile *compile = assembler->compile;
+    struct kpi_plan *plan = assembler->plan;
+    struct kpi_leaf_work *works = compile->leaves.data;
+    uint32_t n = compile->leaves.n;
+    struct kpi_leaf_work **order = kpi_pool_alloc(&compile->temp, n * sizeof(*order));
+    struct kpi_leaf *leaves = kpi_pool_alloc(&plan->pool, n * sizeof(*leaves));
+    bool zone_used[KPI_ZONES_MAX] = {false};
+    int r;
+
+    plan->leaf_fingerprints = kpi_pool_alloc(&plan->pool, n * sizeof(uint64_t));
+    if (!order || !leaves || !plan->leaf_fingerprints)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < plan->n_campaigns; ++i)
+        zone_used[plan->campaigns[i].zone] = true;
+    for (uint32_t i = 0; i < n; ++i)
+        order[i] = &works[i];
+    qsort(order, n, sizeof(*order), leaf_order);
+    for (uint32_t i = 0; i < n; ++i) {
+        bool retained = order[i]->kind == KPI_LEAF_RETAINED;
+        uint32_t *instances = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*instances));
+        uint32_t *returns = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*returns));
+
+        if (!instances || !returns)
+            return -ENOMEM;
+        order[i]->index = i;
+        plan->leaf_fingerprints[i] = order[i]->fingerprint;
+        r = leaf_instances(assembler, order[i], zone_used, instances, returns);
+        if (r < 0)
+            return r;
+        leaves[i] = (struct kpi_leaf){
+            .kind = order[i]->kind,
+            .first_row = plan->program.n_rows,
+            .level = compile->measures[order[i]->measure].level,
+            .basis = order[i]->basis,
+            .at = order[i]->at,
+            .instance = instances,
+            .return_instance = returns,
+        };
+        plan->program.n_rows += retained ? 3 : 1;
+    }
+    plan->program.leaves = leaves;
+    plan->program.n_leaves = n;
+    return 0;
+}
+
+/* Formulas were compiled before the leaves had their order. */
+static void formulas_renumber(struct assembler *assembler)
+{
+    const struct kpi_leaf_work *works = assembler->compile->leaves.data;
+
+    for (uint32_t i = 0; i < assembler->plan->n_kpis; ++i) {
+        struct kpi_formula *formula = &assembler->plan->formulas[i];
+
+        for (uint32_t j = 0; j < formula->n_numerator + formula->n_denominator; ++j) {
+            if (formula->terms[j].kind == KPI_TERM_LEAF)
+                formula->terms[j].leaf = works[formula->terms[j].leaf].index;
+        }
+        for (uint32_t j = 0; j < formula->n_leaves; ++j)
+            formula->leaves[j] = works[formula->leaves[j]].index;
+        if (formula->retained != KPI_NO_INDEX)
+            formula->retained = works[formula->retained].index;
+    }
+}
+
+/* Notes the types that a condition names. */
+static int types_collect(struct assembler *assembler, const struct kpi_cond *cond)
+{
+    int r;
+
+    if (!cond)
+        return 0;
+    if (cond->kind == KPI_COND_STRING && cond->first->kind == KPI_COND_TYPE) {
+        for (uint32_t i = 0; i < cond->n_list; ++i) {
+            struct kpi_string type = cond->strings[i], *added;
+            uint32_t index;
+
+            r = kpi_intern_add(&assembler->type_index, XXH3_64bits(type.data, type.length), &index);
+            if (r < 0)
+                return r;
+            added = r == KPI_INTERN_E_NEW ? kpi_vector_push(&assembler->types) : NULL;
+            if (added)
+                *added = type;
+            else if (r == KPI_INTERN_E_NEW)
+                return -ENOMEM;
+        }
+    }
+    for (const struct kpi_cond *child = cond->first; child; child = child->next) {
+        r = types_collect(assembler, child);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int types_assemble(struct assembler *assembler)
+{
+    struct kpi_compile *compile = assembler->compile;
+    int r = 0;
+
+    for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
+        r = types_collect(assembler, compile->attributes[i].where);
+    for (uint32_t i = 0; i < compile->n_measures && r == 0; ++i) {
+        r = types_collect(assembler, compile->measures[i].where);
+        if (r == 0)
+            r = types_collect(assembler, compile->measures[i].answer);
+    }
+    return r;
+}
+
+static int types_order(const void *a, const void *b)
+{
+    return kpi_string_compare(*(const struct kpi_string *)a, *(const struct kpi_string *)b);
+}
+
+/* Adds what an event of this type does to `target` if the filter can hold. */
+static int action_add(struct assembler *assembler, struct kpi_cond *where, uint32_t target,
+                      const struct kpi_string *type)
+{
+    const struct kpi_cond_names names = kpi_compile_names(assembler->compile);
+    struct kpi_action action = {.instance = target, .condition = KPI_NO_INDEX}, *added;
+    int r;
+
+    if (where) {
+        struct kpi_cond *rest = kpi_cond_specialise(&assembler->scratch, where, type, &names);
+
+        if (!rest)
+            return -ENOMEM;
+        if (rest->kind == KPI_COND_CONSTANT && rest->number == 0) {
+            kpi_pool_reset(&assembler->scratch);
+            return 0;
+        }
+        r = kpi_conditions_intern(&assembler->conditions, rest, &action.condition);
+        kpi_pool_reset(&assembler->scratch);
+        if (r < 0)
+            return r;
+    }
+    added = kpi_vector_push(&assembler->actions);
+    if (!added)
+        return -ENOMEM;
+    *added = action;
+    return 0;
+}
+
+/* The actions and updates of one type; type NULL: of all that are not named. */
+static int type_actions(struct assembler *assembler, const struct kpi_string *type,
+                        struct kpi_dispatch *ret_dispatch)
+{
+    struct kpi_compile *compile = assembler->compile;
+    const struct kpi_instance *instances = assembler->instances.data;
+    const uint32_t *instance_sources = assembler->instance_sources.data;
+    const uint32_t *attribute_sources = assembler->attribute_sources.data;
+    uint32_t start = assembler->actions.n;
+    int r = 0;
+
+    for (uint32_t i = 0; i < assembler->instances.n && r == 0; ++i) {
+        if (instances[i].level <= 1)
+            r = action_add(assembler, compile->measures[instance_sources[i]].where, i, type);
+    }
+    ret_dispatch->n_actions = assembler->actions.n - start;
+    start = assembler->actions.n;
+    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
+        r = action_add(assembler, compile->attributes[attribute_sources[i]].where, i, type);
+    ret_dispatch->n_updates = assembler->actions.n - start;
+    return r;
+}
+
+static int dispatch_assemble(struct assembler *assembler)
+{
+    struct kpi_plan *plan = assembler->plan;
+    struct kpi_string *types = assembler->types.data;
+    uint32_t n = assembler->types.n;
+    struct kpi_dispatch *dispatch = kpi_pool_alloc(&plan->pool, (n + 1) * sizeof(*dispatch));
+    const struct kpi_action *actions;
+    int r = dispatch ? 0 : -ENOMEM;
+
+    if (n > 0)
+        qsort(types, n, sizeof(*types), types_order);
+    for (uint32_t i = 0; i <= n && r == 0; ++i) {
+        if (i < n) {
+            dispatch[i].type = kpi_pool_string(&plan->pool, types[i]);
+            dispatch[i].hash = XXH3_64bits(types[i].data, types[i].length);
+        }
+        r = type_actions(assembler, i < n ? &types[i] : NULL, &dispatch[i]);
+    }
+    if (r < 0)
+        return r;
+    actions = kpi_pool_copy(&plan->pool, assembler->actions.data,
+                            assembler->actions.n * sizeof(*actions));
+    plan->n_type_slots = 16;
+    while (plan->n_type_slots < 2 * n)
+        plan->n_type_slots *= 2;
+    plan->type_slots = kpi_pool_alloc(&plan->pool, plan->n_type_slots * sizeof(uint32_t));
+    if (!actions || !plan->type_slots || plan->pool.failed)
+        return -ENOMEM;
+    for (uint32_t i = 0; i <= n; ++i) {
+        dispatch[i].actions = actions;
+        dispatch[i].updates = actions + dispatch[i].n_actions;
+        actions += dispatch[i].n_actions + dispatch[i].n_updates;
+    }
+    for (uint32_t i = 0; i < n; ++i) {
+        uint32_t at = (uint32_t)dispatch[i].hash & (plan->n_type_slots - 1);
+
+        while (plan->type_slots[at])
+            at = (at + 1) & (plan->n_type_slots - 1);
+        plan->type_slots[at] = i + 1;
+    }
+    plan->program.types = dispatch;
+    plan->program.n_types = n;
+    return 0;
+}
+
+static int program_keep(struct assembler *assembler)
+{
+    struct kpi_plan *plan = assembler->plan;
+    struct kpi_program *program = &plan->program;
+    const struct kpi_definitions *in = assembler->compile->in;
+
+    program->attributes = kpi_pool_copy(&plan->pool, assembler->attributes.data,
+                                        assembler->attributes.n * sizeof(struct kpi_attribute));
+    program->n_attributes = assembler->attributes.n;
+    program->instances = kpi_pool_copy(&plan->pool, assembler->instances.data,
+                                       assembler->instances.n * sizeof(struct kpi_instance));
+    program->n_instances = assembler->instances.n;
+    program->week_start = in->week_start;
+    program->keep = in->keep;
+    program->future_skew_max = in->future_skew_max;
+    program->dedupe_window = in->dedupe_window;
+    program->dedupe_ids_max = in->dedupe_ids_max;
+    program->users_max = in->users_max;
+    program->values_max = in->values_max;
+    return plan->pool.failed ? -ENOMEM : kpi_conditions_keep(&assembler->conditions, plan);
+}
+
+int kpi_assemble(struct kpi_compile *compile)
+{
+    static int (*const parts[])(struct assembler *) = {
+        attributes_assemble, attribute_conditions, leaves_assemble,
+        types_assemble,      dispatch_assemble,    program_keep,
+    };
+    struct assembler assembler;
+    int r = 0;
+
+    assembler_init(&assembler, compile);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts) && r == 0; ++i)
+        r = parts[i](&assembler);
+    if (r == 0)
+        formulas_renumber(&assembler);
+    assembler_deinit(&assembler);
+    return r < 0 || compile->temp.failed ? -ENOMEM : 0;
+}

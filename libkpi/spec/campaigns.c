@@ -1,0 +1,316 @@
+/*
+ * Campaigns, their phases and their targets.
+ */
+#include "spec/compile.h"
+#include "spec/names.h"
+
+#include <assert.h>
+#include <math.h>
+#include <xxhash.h>
+
+#define CAMPAIGN_ID_BYTES_MAX 256
+
+static void complain(struct kpi_compile *compile, const struct kpi_text *text, const char *message)
+{
+    kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION, "%s", message);
+}
+
+static void id_check(struct kpi_compile *compile, uint32_t index)
+{
+    const struct kpi_campaign_definition *campaigns = compile->in->campaigns;
+    const struct kpi_text *id = &campaigns[index].id;
+
+    if (id->length == 0 || id->length > CAMPAIGN_ID_BYTES_MAX)
+        complain(compile, id, "the id of a campaign has 1 to 256 bytes");
+    for (uint32_t i = 0; i < index; ++i) {
+        if (kpi_string_equal(kpi_text_string(id), kpi_text_string(&campaigns[i].id))) {
+            kpi_error(compile->diag, kpi_place_text(id), KPI_NO_SUGGESTION,
+                      "there are two campaigns \"%S\"", kpi_text_string(id));
+            return;
+        }
+    }
+}
+
+static void phase_check(struct kpi_compile *compile, const struct kpi_campaign_definition *campaign,
+                        uint32_t index)
+{
+    static const struct kpi_string words[] = {{"campaign", 8}, {"day", 3}};
+    const struct kpi_phase_definition *phase = &campaign->phases[index];
+    struct kpi_string name = kpi_text_string(&phase->name);
+
+    if (name.length == 0 || name.length > KPI_NAME_BYTES_MAX)
+        complain(compile, &phase->name, "the name of a phase has 1 to 64 bytes");
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); ++i) {
+        if (kpi_string_equal(name, words[i]))
+            kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
+                      "\"%S\" names a scope of its own and cannot name a phase", name);
+    }
+    if (name.length >= 8 && memcmp(name.data, "rolling:", 8) == 0)
+        complain(compile, &phase->name, "a phase cannot be called rolling:…");
+    if (phase->start_day >= phase->end_day)
+        kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
+                  "the phase \"%S\" ends before it has a day", name);
+    for (uint32_t i = 0; i < index; ++i) {
+        const struct kpi_phase_definition *other = &campaign->phases[i];
+
+        if (kpi_string_equal(name, kpi_text_string(&other->name)))
+            kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
+                      "there are two phases \"%S\"", name);
+        else if (phase->start_day < other->end_day && other->start_day < phase->end_day)
+            kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
+                      "the phases \"%S\" and \"%S\" overlap", kpi_text_string(&other->name), name);
+    }
+}
+
+/* A day beyond the zone's table has no beginning, and its scope would be cut short silently. */
+static void days_check(struct kpi_compile *compile, const struct kpi_campaign_definition *campaign)
+{
+    const struct kpi_zone *zone = &compile->in->zones[campaign->zone];
+    int64_t first = campaign->start_day, end = campaign->end_day;
+
+    if (first >= end)
+        complain(compile, &campaign->id, "this campaign ends before it has a day");
+    for (uint32_t i = 0; i < campaign->n_phases; ++i) {
+        if (campaign->phases[i].start_day < first)
+            first = campaign->phases[i].start_day;
+        if (campaign->phases[i].end_day > end)
+            end = campaign->phases[i].end_day;
+    }
+    if (first < zone->first_day || end > (int64_t)zone->first_day + zone->n_days)
+        complain(compile, &campaign->id,
+                 "this campaign lies outside of the days that the calendar knows");
+}
+
+static void campaign_keep(struct kpi_compile *compile, uint32_t index)
+{
+    const struct kpi_campaign_definition *definition = &compile->in->campaigns[index];
+    struct kpi_campaign_info *campaign = &compile->plan->campaigns[index];
+    struct kpi_pool *pool = &compile->plan->pool;
+    struct kpi_phase_info *phases =
+        kpi_pool_alloc(pool, definition->n_phases * sizeof(struct kpi_phase_info));
+
+    if (!phases)
+        return;
+    for (uint32_t i = 0; i < definition->n_phases; ++i) {
+        phases[i] = (struct kpi_phase_info){
+            .name = kpi_pool_string(pool, kpi_text_string(&definition->phases[i].name)),
+            .start_day = definition->phases[i].start_day,
+            .end_day = definition->phases[i].end_day,
+        };
+    }
+    *campaign = (struct kpi_campaign_info){
+        .id = kpi_pool_string(pool, kpi_text_string(&definition->id)),
+        .zone = definition->zone,
+        .start_day = definition->start_day,
+        .end_day = definition->end_day,
+        .phases = phases,
+        .n_phases = definition->n_phases,
+        .audience = definition->audience,
+        .budget = definition->budget,
+    };
+}
+
+static uint32_t target_kpi(struct kpi_compile *compile, const struct kpi_text *name)
+{
+    struct kpi_suggestion suggestion;
+
+    kpi_suggestion_init(&suggestion, kpi_text_string(name));
+    for (uint32_t i = 0; i < compile->in->n_kpis; ++i) {
+        struct kpi_string candidate = kpi_text_string(&compile->in->kpis[i].name);
+
+        if (kpi_string_equal(candidate, kpi_text_string(name)))
+            return i;
+        kpi_suggestion_offer(&suggestion, candidate);
+    }
+    kpi_error(compile->diag, kpi_place_text(name), suggestion.best, "there is no KPI \"%S\"",
+              kpi_text_string(name));
+    return KPI_NO_INDEX;
+}
+
+/* The n of "rolling:7d", or 0. */
+static uint32_t rolling_days(struct kpi_string text)
+{
+    uint32_t n = 0;
+
+    if (text.length < 10 || text.length > 13 || memcmp(text.data, "rolling:", 8) != 0 ||
+        text.data[text.length - 1] != 'd')
+        return 0;
+    for (size_t i = 8; i + 1 < text.length; ++i) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+        n = 10 * n + (uint32_t)(text.data[i] - '0');
+    }
+    return n;
+}
+
+static bool target_scope(struct kpi_compile *compile,
+                         const struct kpi_campaign_definition *campaign,
+                         const struct kpi_text *text, struct kpi_scope *scope)
+{
+    struct kpi_string name = kpi_text_string(text);
+    struct kpi_suggestion suggestion;
+    uint32_t n = rolling_days(name);
+
+    if (name.length == 0 || kpi_string_equal(name, KPI_STRING("campaign")))
+        return true;
+    scope->kind = KPI_SCOPE_DAY;
+    if (kpi_string_equal(name, KPI_STRING("day")))
+        return true;
+    scope->kind = KPI_SCOPE_ROLLING;
+    scope->days = n;
+    for (uint32_t i = 0; n > 0 && i < compile->in->n_rolling_days; ++i) {
+        if (compile->in->rolling_days[i] == n)
+            return true;
+    }
+    if (n > 0) {
+        kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+                  "rolling windows of %d days are not kept", (int64_t)n);
+        return false;
+    }
+    scope->kind = KPI_SCOPE_PHASE;
+    scope->days = 0;
+    kpi_suggestion_init(&suggestion, name);
+    kpi_suggestion_offer(&suggestion, KPI_STRING("campaign"));
+    kpi_suggestion_offer(&suggestion, KPI_STRING("day"));
+    for (scope->phase = 0; scope->phase < campaign->n_phases; ++scope->phase) {
+        struct kpi_string phase = kpi_text_string(&campaign->phases[scope->phase].name);
+
+        if (kpi_string_equal(phase, name))
+            return true;
+        kpi_suggestion_offer(&suggestion, phase);
+    }
+    kpi_error(compile->diag, kpi_place_text(text), suggestion.best,
+              "\"%S\" is no scope; it is campaign, day, rolling:7d or the name of a phase", name);
+    return false;
+}
+
+static bool target_band(struct kpi_compile *compile, const struct kpi_target_definition *definition,
+                        enum kpi_unit unit, struct kpi_target *target)
+{
+    bool ratio = unit == KPI_UNIT_RATIO;
+
+    target->deviation = definition->deviation;
+    target->deviation_amount = (double)definition->deviation_amount / (double)KPI_DECIMAL_ONE;
+    if (definition->deviation == KPI_DEVIATION_DEFAULT) {
+        target->deviation = ratio ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
+        target->deviation_amount = 0.1;
+    }
+    target->band = target->deviation_amount;
+    if (target->deviation == KPI_DEVIATION_RELATIVE)
+        target->band *= fabs(target->value);
+    if (target->band > 0 && isfinite(target->band))
+        return true;
+    complain(compile, &definition->value,
+             target->deviation == KPI_DEVIATION_RELATIVE && target->deviation_amount > 0
+                 ? "a deviation relative to 0 has no width; give it in points"
+                 : "the deviation must be more than 0");
+    return false;
+}
+
+static uint64_t target_fingerprint(struct kpi_compile *compile,
+                                   const struct kpi_campaign_info *campaign,
+                                   const struct kpi_target *target, struct kpi_string scope)
+{
+    static const char *const betters[] = {"up", "down", "band"};
+    struct kpi_writer writer = {.mem = compile->mem};
+    uint64_t fingerprint;
+
+    kpi_writer_format(&writer, "target ");
+    kpi_writer_quoted_add(&writer, campaign->id);
+    kpi_writer_quoted_add(&writer, compile->plan->kpis[target->kpi].name);
+    kpi_writer_quoted_add(&writer, scope.length > 0 ? scope : KPI_STRING("campaign"));
+    kpi_writer_format(&writer, "%s", betters[target->better]);
+    fingerprint = XXH3_64bits(writer.data, writer.length);
+    compile->temp.failed |= writer.failed;
+    kpi_writer_deinit(&writer);
+    return fingerprint;
+}
+
+static bool overlap(const struct kpi_target *a, const struct kpi_target *b)
+{
+    kpi_time a_to = a->to == KPI_TIME_NONE ? INT64_MAX : a->to;
+    kpi_time b_to = b->to == KPI_TIME_NONE ? INT64_MAX : b->to;
+
+    return a->from < b_to && b->from < a_to; /* from: KPI_TIME_NONE is before all others */
+}
+
+static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint32_t index,
+                           uint32_t first_target)
+{
+    const struct kpi_campaign_definition *campaign_definition = &compile->in->campaigns[campaign];
+    const struct kpi_target_definition *definition = &campaign_definition->targets[index];
+    const struct kpi_campaign_info *info = &compile->plan->campaigns[campaign];
+    struct kpi_target *target = &compile->plan->targets[compile->plan->n_targets];
+    bool good;
+
+    *target = (struct kpi_target){
+        .campaign = campaign,
+        .scope_pattern = {.campaign = campaign},
+        .from = definition->from,
+        .to = definition->to,
+        .hold = definition->hold,
+        .sample_min = definition->sample_min,
+    };
+    target->kpi = target_kpi(compile, &definition->kpi);
+    good = kpi_formula_constant(compile, &definition->value, info->audience, info->budget,
+                                &target->value);
+    good &= target_scope(compile, campaign_definition, &definition->scope, &target->scope_pattern);
+    if (target->kpi == KPI_NO_INDEX || !good)
+        return;
+    if (!target_band(compile, definition, compile->in->kpis[target->kpi].unit, target))
+        return;
+    if (target->to != KPI_TIME_NONE && target->from >= target->to) {
+        complain(compile, &definition->kpi, "this target is over before it begins");
+        return;
+    }
+    target->better = definition->better >= 0 ? (enum kpi_better)definition->better
+                                             : compile->in->kpis[target->kpi].better;
+    target->fingerprint =
+        target_fingerprint(compile, info, target, kpi_text_string(&definition->scope));
+    for (uint32_t i = first_target; i < compile->plan->n_targets; ++i) {
+        if (compile->plan->targets[i].fingerprint == target->fingerprint &&
+            overlap(&compile->plan->targets[i], target)) {
+            kpi_error(compile->diag, kpi_place_text(&definition->kpi), KPI_NO_SUGGESTION,
+                      "there are two targets for \"%S\" in the same scope at the same time",
+                      kpi_text_string(&definition->kpi));
+            return;
+        }
+    }
+    ++compile->plan->n_targets;
+}
+
+static void campaign_compile(struct kpi_compile *compile, uint32_t index)
+{
+    const struct kpi_campaign_definition *definition = &compile->in->campaigns[index];
+    uint32_t first_target = compile->plan->n_targets;
+
+    assert(definition->zone < compile->in->n_zones);
+    id_check(compile, index);
+    for (uint32_t i = 0; i < definition->n_phases; ++i)
+        phase_check(compile, definition, i);
+    days_check(compile, definition);
+    if (definition->audience != KPI_TIME_NONE &&
+        (definition->audience <= 0 || definition->audience % KPI_DECIMAL_ONE != 0))
+        complain(compile, &definition->id, "the audience is a whole number of at least 1");
+    if (definition->budget != KPI_TIME_NONE && definition->budget < 0)
+        complain(compile, &definition->id, "the budget is less than 0");
+    campaign_keep(compile, index);
+    if (compile->plan->pool.failed)
+        return;
+    for (uint32_t i = 0; i < definition->n_targets; ++i)
+        target_compile(compile, index, i, first_target);
+}
+
+void kpi_campaigns_compile(struct kpi_compile *compile)
+{
+    struct kpi_plan *plan = compile->plan;
+    size_t n_targets = 0;
+
+    for (uint32_t i = 0; i < compile->in->n_campaigns; ++i)
+        n_targets += compile->in->campaigns[i].n_targets;
+    plan->targets = kpi_pool_alloc(&plan->pool, n_targets * sizeof(*plan->targets));
+    if (!plan->targets)
+        return;
+    for (uint32_t i = 0; i < compile->in->n_campaigns && !plan->pool.failed; ++i)
+        campaign_compile(compile, i);
+}

@@ -1,0 +1,149 @@
+/*
+ * The compiler of plans: what its parts share while kpi_plan_new() runs.
+ *
+ *   names.c  lexer.c  parse.c  functions.c   texts to trees
+ *   check.c                                  trees of conditions to cond.h, and what fields are
+ *   measures.c                               attributes and measures
+ *   formula.c                                KPIs and target values
+ *   campaigns.c                              campaigns, phases, targets
+ *   assemble.c  conditions.c                 the program: instances, leaves, dispatch, steps
+ *   compile.c                                kpi_plan_new(): the order of it all
+ *
+ * Each part reports all errors it finds and goes on; a thing that is broken is marked, so that what
+ * uses it does not complain again.
+ */
+#pragma once
+
+#include "spec/complain.h"
+#include "spec/cond.h"
+#include "spec/plan.h"
+
+#include <kpi/definition.h>
+
+/* Who uses something, for messages: measure "promoters". */
+struct kpi_owner {
+    const char *sort; /* NULL: nobody in particular, it is always so */
+    struct kpi_string name;
+};
+
+struct kpi_field_entry {
+    struct kpi_string name;
+    enum kpi_field_use use;
+    bool known;             /* else use is not settled yet */
+    struct kpi_owner owner; /* who settled it */
+};
+
+struct kpi_attribute_work {
+    const struct kpi_attribute_definition *definition;
+    bool broken;
+    enum kpi_attribute_kind kind;
+    uint32_t field; /* SUM, LAST */
+    struct kpi_node *where_tree;
+    struct kpi_cond *where; /* NULL: every event */
+    uint32_t program;       /* index in the program: definitions that mean the same share one */
+    uint32_t slot;
+};
+
+struct kpi_measure_work {
+    const struct kpi_measure_definition *definition;
+    bool broken;
+    bool used; /* by a formula */
+    enum kpi_aggregate aggregate;
+    uint32_t level; /* LEVEL */
+    uint32_t field; /* SUM */
+    struct kpi_node *where_tree;
+    struct kpi_cond *where;
+    const struct kpi_node *answer_tree; /* LATEST */
+    struct kpi_cond *answer;
+    uint64_t fingerprint; /* of what it means, without zone and dimensions */
+};
+
+/* A leaf before the program exists. */
+struct kpi_leaf_work {
+    uint64_t fingerprint;
+    enum kpi_leaf_kind kind;
+    uint32_t measure;        /* RETAINED: start */
+    uint32_t return_measure; /* RETAINED */
+    enum kpi_basis basis;
+    uint32_t at;
+    bool match_both;
+    uint32_t index; /* in the program, which orders leaves by fingerprint */
+};
+
+struct kpi_compile {
+    const struct kpi_definitions *in;
+    const struct kpi_mem *mem;
+    struct kpi_diag *diag;
+    struct kpi_plan *plan;
+    struct kpi_pool temp; /* trees and all that the plan does not keep */
+
+    struct kpi_field_entry fields[KPI_FIELDS_MAX];
+    struct kpi_string field_names[KPI_FIELDS_MAX]; /* the same names, for kpi_cond_names */
+    uint32_t n_fields;
+    struct kpi_attribute_work *attributes;
+    uint64_t *attribute_fingerprints; /* by definition */
+    uint32_t n_attributes;
+    struct kpi_measure_work *measures;
+    uint32_t n_measures;
+    struct kpi_vector leaves; /* struct kpi_leaf_work */
+};
+
+static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
+{
+    return (struct kpi_cond_names){compile->field_names, compile->attribute_fingerprints};
+}
+
+/* check.c */
+
+/*
+ * The field of this name, added if it is new; KPI_NO_INDEX if there are too many or the name is one
+ * that fields cannot have, which was reported then.
+ */
+uint32_t kpi_check_field(struct kpi_compile *compile, const struct kpi_text *text,
+                         const struct kpi_node *name);
+/* Says that a field is used so; false if it is used otherwise already, which was reported then. */
+bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
+                   const struct kpi_node *node, uint32_t field, enum kpi_field_use use,
+                   const struct kpi_owner *owner);
+/*
+ * Learns from a condition how fields are used, without complaint. True if anything was learnt: then
+ * others may tell more when asked again.
+ */
+bool kpi_check_infer(struct kpi_compile *compile, const struct kpi_text *text,
+                     const struct kpi_node *node, const struct kpi_owner *owner);
+/* Checks a condition and makes its canonical form, not sealed. NULL if an error was reported. */
+struct kpi_cond *kpi_check_condition(struct kpi_compile *compile, const struct kpi_text *text,
+                                     const struct kpi_node *node, const struct kpi_owner *owner);
+
+/* measures.c */
+
+/* Compiles attributes and measures up to their fingerprints. */
+void kpi_measures_compile(struct kpi_compile *compile);
+/* The measure of this name, or NULL. */
+struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
+
+/* formula.c */
+
+void kpi_formulas_compile(struct kpi_compile *compile);
+/* Evaluates a target's value. False if an error was reported. */
+bool kpi_formula_constant(struct kpi_compile *compile, const struct kpi_text *text,
+                          kpi_decimal audience, kpi_decimal budget, double *ret_value);
+
+/* campaigns.c */
+
+void kpi_campaigns_compile(struct kpi_compile *compile);
+
+/* assemble.c */
+
+/* Makes the program out of what the others left. 0 or -ENOMEM. */
+int kpi_assemble(struct kpi_compile *compile);
+
+/* compile.c */
+
+/* Checks a name's form and that no earlier one is the same. `earlier` gives name i < index. */
+struct kpi_names_seen {
+    const char *sort; /* "measure" */
+    const void *definitions;
+    size_t stride; /* of a definition, which begins with its name */
+};
+bool kpi_name_check(struct kpi_compile *compile, const struct kpi_names_seen *seen, uint32_t index);

@@ -1,0 +1,288 @@
+/*
+ * The table of functions, and how calls are matched with it. A new function is an entry here and a
+ * case where its role is compiled (measures.c or formula.c).
+ */
+#include "spec/functions.h"
+#include "spec/names.h"
+
+#include <kpi/plan.h>
+
+#define IN_MEASURE   (1u << KPI_ROLE_MEASURE)
+#define IN_ATTRIBUTE (1u << KPI_ROLE_ATTRIBUTE)
+#define IN_FORMULA   (1u << KPI_ROLE_FORMULA)
+
+/* In the order of enum kpi_basis. */
+static const char *const basis_words[] = {"day", "week", "month", NULL};
+static const char *const match_words[] = {"start", "both", NULL};
+
+static const struct kpi_function functions[] = {
+    {
+        .id = KPI_FUNCTION_COUNT,
+        .name = "count",
+        .roles = IN_MEASURE | IN_ATTRIBUTE,
+        .usage = "count: how many events",
+    },
+    {
+        .id = KPI_FUNCTION_SUM,
+        .name = "sum",
+        .roles = IN_MEASURE | IN_ATTRIBUTE,
+        .usage = "sum(field): the sum of a number field",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
+        .id = KPI_FUNCTION_USERS,
+        .name = "users",
+        .roles = IN_MEASURE,
+        .usage = "users or users(n): distinct users, with at least n events",
+        .arguments = {{.name = "n",
+                       .kind = KPI_ARGUMENT_INTEGER,
+                       .optional = true,
+                       .min = 1,
+                       .max = KPI_LEVELS_MAX}},
+    },
+    {
+        .id = KPI_FUNCTION_LATEST_USERS,
+        .name = "latest_users",
+        .roles = IN_MEASURE,
+        .usage = "latest_users(condition): users whose latest event meets a condition",
+        .arguments = {{.name = "condition", .kind = KPI_ARGUMENT_CONDITION}},
+    },
+    {
+        .id = KPI_FUNCTION_MIN,
+        .name = "min",
+        .roles = IN_ATTRIBUTE,
+        .usage = "min(time): when it first happened",
+        .arguments = {{.name = "time", .kind = KPI_ARGUMENT_TIME}},
+    },
+    {
+        .id = KPI_FUNCTION_MAX,
+        .name = "max",
+        .roles = IN_ATTRIBUTE,
+        .usage = "max(time): when it last happened",
+        .arguments = {{.name = "time", .kind = KPI_ARGUMENT_TIME}},
+    },
+    {
+        .id = KPI_FUNCTION_LAST,
+        .name = "last",
+        .roles = IN_ATTRIBUTE,
+        .usage = "last(field): the field's value in the latest event",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
+        .id = KPI_FUNCTION_RETAINED,
+        .name = "retained",
+        .roles = IN_FORMULA,
+        .usage = "retained(start=MEASURE, return=MEASURE, basis=day|week|month, at=n, "
+                 "match=start|both): users seen again n periods after their first start",
+        .arguments =
+            {{.name = "start", .kind = KPI_ARGUMENT_MEASURE},
+             {.name = "return", .kind = KPI_ARGUMENT_MEASURE},
+             {.name = "basis", .kind = KPI_ARGUMENT_WORD, .words = basis_words},
+             {.name = "at", .kind = KPI_ARGUMENT_INTEGER, .min = 1, .max = 1000},
+             {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words}},
+    },
+};
+
+struct binder {
+    const struct kpi_text *text;
+    struct kpi_diag *diag;
+    const struct kpi_function *function;
+    struct kpi_bound *bound;
+};
+
+const struct kpi_function *kpi_function_at(unsigned index)
+{
+    return index < sizeof(functions) / sizeof(*functions) ? &functions[index] : NULL;
+}
+
+static bool names(struct kpi_string string, const char *word)
+{
+    return string.length == strlen(word) && memcmp(string.data, word, string.length) == 0;
+}
+
+static struct kpi_string word_string(const char *word)
+{
+    return (struct kpi_string){word, strlen(word)};
+}
+
+static const struct kpi_function *find(const struct kpi_text *text, const struct kpi_node *node,
+                                       enum kpi_role role, struct kpi_diag *diag)
+{
+    static const char *const places[] = {"a measure", "an attribute", "a formula"};
+    const struct kpi_function *function, *elsewhere = NULL;
+    struct kpi_suggestion suggestion;
+
+    if (node->kind != KPI_NODE_NAME && node->kind != KPI_NODE_CALL) {
+        kpi_error(diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
+                  "a function is expected here, as count or sum(amount)");
+        return NULL;
+    }
+    kpi_suggestion_init(&suggestion, node->string);
+    for (unsigned i = 0; (function = kpi_function_at(i)); ++i) {
+        if (function->roles & 1u << role) {
+            if (names(node->string, function->name))
+                return function;
+            kpi_suggestion_offer(&suggestion, word_string(function->name));
+        } else if (names(node->string, function->name)) {
+            elsewhere = function;
+        }
+    }
+    if (elsewhere)
+        kpi_error(diag, kpi_place_node(text, node), suggestion.best,
+                  "the function \"%S\" cannot stand in %s", node->string, places[role]);
+    else
+        kpi_error(diag, kpi_place_node(text, node), suggestion.best, "there is no function \"%S\"",
+                  node->string);
+    return NULL;
+}
+
+static unsigned n_arguments(const struct kpi_function *function)
+{
+    unsigned n = 0;
+
+    while (n < KPI_ARGUMENTS_MAX && function->arguments[n].name)
+        ++n;
+    return n;
+}
+
+static bool bind_integer(const struct binder *binder, const struct kpi_argument *argument,
+                         struct kpi_bound *bound)
+{
+    const struct kpi_node *node = bound->node;
+
+    if (node->kind == KPI_NODE_NUMBER && node->number % KPI_DECIMAL_ONE == 0) {
+        bound->integer = node->number / KPI_DECIMAL_ONE;
+        if (bound->integer >= argument->min && bound->integer <= argument->max)
+            return true;
+    }
+    kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+              "\"%s\" of %s() is a whole number from %d to %d", argument->name,
+              binder->function->name, argument->min, argument->max);
+    return false;
+}
+
+static bool bind_word(const struct binder *binder, const struct kpi_argument *argument,
+                      struct kpi_bound *bound)
+{
+    const struct kpi_node *node = bound->node;
+    struct kpi_suggestion suggestion;
+    char buffer[128];
+    struct kpi_writer list = KPI_WRITER_ON(buffer);
+
+    kpi_suggestion_init(&suggestion, node->string);
+    for (unsigned i = 0; argument->words[i]; ++i) {
+        if (node->kind == KPI_NODE_NAME && names(node->string, argument->words[i])) {
+            bound->integer = i;
+            return true;
+        }
+        if (node->kind == KPI_NODE_NAME)
+            kpi_suggestion_offer(&suggestion, word_string(argument->words[i]));
+        kpi_writer_format(&list, i == 0 ? "%s" : ", %s", argument->words[i]);
+    }
+    kpi_error(binder->diag, kpi_place_node(binder->text, node), suggestion.best,
+              "\"%s\" of %s() is one of %S", argument->name, binder->function->name,
+              kpi_writer_string(&list));
+    return false;
+}
+
+static bool bind_value(const struct binder *binder, const struct kpi_argument *argument,
+                       struct kpi_bound *bound)
+{
+    const struct kpi_node *node = bound->node;
+    const char *expected;
+
+    switch (argument->kind) {
+    case KPI_ARGUMENT_INTEGER:
+        return bind_integer(binder, argument, bound);
+    case KPI_ARGUMENT_WORD:
+        return bind_word(binder, argument, bound);
+    case KPI_ARGUMENT_CONDITION:
+        return true;
+    case KPI_ARGUMENT_TIME:
+        if (node->kind == KPI_NODE_NAME && names(node->string, "time"))
+            return true;
+        kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_STRING("time"),
+                  "%s() takes the word time", binder->function->name);
+        return false;
+    default:
+        if (node->kind == KPI_NODE_NAME)
+            return true;
+        expected = argument->kind == KPI_ARGUMENT_FIELD ? "field" : "measure";
+        kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+                  "\"%s\" of %s() is the name of a %s", argument->name, binder->function->name,
+                  expected);
+        return false;
+    }
+}
+
+/* The parameter that an argument is for, or KPI_ARGUMENTS_MAX with an error reported. */
+static unsigned parameter_of(const struct binder *binder, const struct kpi_node *argument,
+                             unsigned position)
+{
+    const struct kpi_function *function = binder->function;
+    unsigned n = n_arguments(function);
+    struct kpi_suggestion suggestion;
+
+    if (argument->label.length == 0) {
+        if (position < n)
+            return position;
+        kpi_error(binder->diag, kpi_place_node(binder->text, argument), KPI_NO_SUGGESTION,
+                  "one argument too many; %s", function->usage);
+        return KPI_ARGUMENTS_MAX;
+    }
+    kpi_suggestion_init(&suggestion, argument->label);
+    for (unsigned i = 0; i < n; ++i) {
+        if (names(argument->label, function->arguments[i].name))
+            return i;
+        kpi_suggestion_offer(&suggestion, word_string(function->arguments[i].name));
+    }
+    kpi_error(binder->diag,
+              (struct kpi_place){binder->text->origin, argument->label_offset,
+                                 (uint32_t)argument->label.length},
+              suggestion.best, "there is no argument \"%S\"; %s", argument->label, function->usage);
+    return KPI_ARGUMENTS_MAX;
+}
+
+static bool bind_all(const struct binder *binder, const struct kpi_node *node)
+{
+    const struct kpi_function *function = binder->function;
+    unsigned position = 0;
+    bool good = true;
+
+    for (const struct kpi_node *argument = node->first; argument; argument = argument->next) {
+        unsigned i = parameter_of(binder, argument, position++);
+
+        if (i == KPI_ARGUMENTS_MAX)
+            return false;
+        if (binder->bound[i].node) {
+            kpi_error(binder->diag, kpi_place_node(binder->text, argument), KPI_NO_SUGGESTION,
+                      "the argument \"%s\" is given twice", function->arguments[i].name);
+            return false;
+        }
+        binder->bound[i].node = argument;
+        good &= bind_value(binder, &function->arguments[i], &binder->bound[i]);
+    }
+    for (unsigned i = 0; i < n_arguments(function); ++i) {
+        if (!binder->bound[i].node && !function->arguments[i].optional) {
+            kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+                      "the argument \"%s\" is missing; %s", function->arguments[i].name,
+                      function->usage);
+            return false;
+        }
+    }
+    return good;
+}
+
+const struct kpi_function *kpi_function_bind(const struct kpi_text *text,
+                                             const struct kpi_node *node, enum kpi_role role,
+                                             struct kpi_diag *diag,
+                                             struct kpi_bound ret_bound[KPI_ARGUMENTS_MAX])
+{
+    struct binder binder = {.text = text, .diag = diag, .bound = ret_bound};
+
+    binder.function = find(text, node, role, diag);
+    if (!binder.function)
+        return NULL;
+    memset(ret_bound, 0, KPI_ARGUMENTS_MAX * sizeof(*ret_bound));
+    return bind_all(&binder, node) ? binder.function : NULL;
+}

@@ -1,0 +1,69 @@
+/*
+ * The functions of the expression language, in one table: what they are called, where they may
+ * stand, what they take.
+ */
+#pragma once
+
+#include "spec/complain.h"
+
+enum kpi_role {
+    KPI_ROLE_MEASURE,   /* the aggregate of a measure */
+    KPI_ROLE_ATTRIBUTE, /* the aggregate of an attribute */
+    KPI_ROLE_FORMULA,
+};
+
+enum kpi_function_id {
+    KPI_FUNCTION_COUNT,
+    KPI_FUNCTION_SUM,
+    KPI_FUNCTION_USERS,
+    KPI_FUNCTION_LATEST_USERS,
+    KPI_FUNCTION_MIN,
+    KPI_FUNCTION_MAX,
+    KPI_FUNCTION_LAST,
+    KPI_FUNCTION_RETAINED,
+};
+
+enum kpi_argument_kind {
+    KPI_ARGUMENT_FIELD,     /* the name of an event field */
+    KPI_ARGUMENT_TIME,      /* the word time */
+    KPI_ARGUMENT_INTEGER,   /* min … max */
+    KPI_ARGUMENT_WORD,      /* one of words */
+    KPI_ARGUMENT_MEASURE,   /* the name of a measure */
+    KPI_ARGUMENT_CONDITION, /* any expression; its user checks it */
+};
+
+#define KPI_ARGUMENTS_MAX 5
+
+struct kpi_argument {
+    const char *name;
+    enum kpi_argument_kind kind;
+    bool optional;
+    int64_t min, max;
+    const char *const *words; /* NULL-terminated */
+};
+
+struct kpi_function {
+    enum kpi_function_id id;
+    const char *name;
+    unsigned roles;    /* 1 << enum kpi_role */
+    const char *usage; /* how it is written and what it gives */
+    struct kpi_argument arguments[KPI_ARGUMENTS_MAX];
+};
+
+/* An argument as found; node is NULL if an optional one is absent. */
+struct kpi_bound {
+    const struct kpi_node *node;
+    int64_t integer; /* INTEGER; WORD: index of the word */
+};
+
+/*
+ * Finds the function that node (a call, or a bare name) names in this role and binds its arguments,
+ * in the table's order. NULL if an error was reported.
+ */
+const struct kpi_function *kpi_function_bind(const struct kpi_text *text,
+                                             const struct kpi_node *node, enum kpi_role role,
+                                             struct kpi_diag *diag,
+                                             struct kpi_bound ret_bound[KPI_ARGUMENTS_MAX]);
+
+/* Walks the table, for did-you-mean and documentation: NULL at the end. */
+const struct kpi_function *kpi_function_at(unsigned index);

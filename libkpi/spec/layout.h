@@ -1,0 +1,17 @@
+/*
+ * A layout from inside.
+ */
+#pragma once
+
+#include "spec/plan.h"
+
+struct kpi_layout {
+    uint32_t n_references; /* atomic */
+    const struct kpi_mem *mem;
+    struct kpi_plan *plan;
+    uint64_t fingerprint;
+    kpi_time current_from, current_to; /* the same layout in [from, to) */
+    uint32_t n_scopes;
+    size_t size; /* of this block */
+    struct kpi_scope scopes[];
+};

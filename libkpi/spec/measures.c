@@ -1,0 +1,306 @@
+/*
+ * Attributes and measures: their aggregates, filters and fingerprints.
+ */
+#include "spec/compile.h"
+#include "spec/functions.h"
+#include "spec/names.h"
+
+#include <xxhash.h>
+
+static struct kpi_owner attribute_owner(const struct kpi_attribute_work *attribute)
+{
+    return (struct kpi_owner){"attribute", kpi_text_string(&attribute->definition->name)};
+}
+
+static struct kpi_owner measure_owner(const struct kpi_measure_work *measure)
+{
+    return (struct kpi_owner){"measure", kpi_text_string(&measure->definition->name)};
+}
+
+/* The field that is the argument of a sum, or KPI_NO_INDEX with an error reported. */
+static uint32_t sum_field(struct kpi_compile *compile, const struct kpi_text *text,
+                          const struct kpi_node *node, struct kpi_owner owner)
+{
+    uint32_t field = kpi_check_field(compile, text, node);
+
+    if (field == KPI_NO_INDEX || !kpi_check_use(compile, text, node, field, KPI_USE_NUMBER, &owner))
+        return KPI_NO_INDEX;
+    return field;
+}
+
+static bool attribute_aggregate(struct kpi_compile *compile, struct kpi_attribute_work *attribute)
+{
+    const struct kpi_text *text = &attribute->definition->aggregate;
+    struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    const struct kpi_function *function;
+
+    if (!node)
+        return false;
+    function = kpi_function_bind(text, node, KPI_ROLE_ATTRIBUTE, compile->diag, bound);
+    if (!function)
+        return false;
+    switch (function->id) {
+    case KPI_FUNCTION_COUNT:
+        attribute->kind = KPI_ATTRIBUTE_COUNT;
+        return true;
+    case KPI_FUNCTION_MIN:
+        attribute->kind = KPI_ATTRIBUTE_MIN_TIME;
+        return true;
+    case KPI_FUNCTION_MAX:
+        attribute->kind = KPI_ATTRIBUTE_MAX_TIME;
+        return true;
+    case KPI_FUNCTION_SUM:
+        attribute->kind = KPI_ATTRIBUTE_SUM;
+        attribute->field = sum_field(compile, text, bound[0].node, attribute_owner(attribute));
+        return attribute->field != KPI_NO_INDEX;
+    default:
+        attribute->kind = KPI_ATTRIBUTE_LAST;
+        attribute->field = kpi_check_field(compile, text, bound[0].node);
+        return attribute->field != KPI_NO_INDEX;
+    }
+}
+
+static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_work *measure)
+{
+    const struct kpi_text *text = &measure->definition->aggregate;
+    struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    const struct kpi_function *function;
+
+    if (!node)
+        return false;
+    function = kpi_function_bind(text, node, KPI_ROLE_MEASURE, compile->diag, bound);
+    if (!function)
+        return false;
+    switch (function->id) {
+    case KPI_FUNCTION_COUNT:
+        measure->aggregate = KPI_AGGREGATE_COUNT;
+        return true;
+    case KPI_FUNCTION_USERS:
+        measure->aggregate = KPI_AGGREGATE_LEVEL;
+        measure->level = bound[0].node ? (uint32_t)bound[0].integer : 1;
+        return true;
+    case KPI_FUNCTION_LATEST_USERS:
+        measure->aggregate = KPI_AGGREGATE_LATEST;
+        measure->answer_tree = bound[0].node;
+        return true;
+    default:
+        measure->aggregate = KPI_AGGREGATE_SUM;
+        measure->field = sum_field(compile, text, bound[0].node, measure_owner(measure));
+        return measure->field != KPI_NO_INDEX;
+    }
+}
+
+/* Parses a filter; false if it is broken. An empty one is none. */
+static bool where_parse(struct kpi_compile *compile, const struct kpi_text *text,
+                        struct kpi_node **ret_tree)
+{
+    if (text->length == 0)
+        return true;
+    *ret_tree = kpi_parse(&compile->temp, text, compile->diag);
+    return *ret_tree != NULL;
+}
+
+static void attributes_read(struct kpi_compile *compile)
+{
+    const struct kpi_names_seen seen = {"attribute", compile->in->attributes,
+                                        sizeof(*compile->in->attributes)};
+
+    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+        struct kpi_attribute_work *attribute = &compile->attributes[i];
+        const struct kpi_text *name = &compile->in->attributes[i].name;
+
+        attribute->definition = &compile->in->attributes[i];
+        attribute->broken = !kpi_name_check(compile, &seen, i);
+        if (kpi_name_is_reserved(kpi_text_string(name))) {
+            kpi_error(compile->diag, kpi_place_text(name), KPI_NO_SUGGESTION,
+                      "\"%S\" has a meaning of its own and cannot name an attribute",
+                      kpi_text_string(name));
+            attribute->broken = true;
+        }
+        attribute->broken |= !attribute_aggregate(compile, attribute);
+        attribute->broken |=
+            !where_parse(compile, &attribute->definition->where, &attribute->where_tree);
+    }
+}
+
+static void measures_read(struct kpi_compile *compile)
+{
+    const struct kpi_names_seen seen = {"measure", compile->in->measures,
+                                        sizeof(*compile->in->measures)};
+
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        struct kpi_measure_work *measure = &compile->measures[i];
+
+        measure->definition = &compile->in->measures[i];
+        measure->broken = !kpi_name_check(compile, &seen, i);
+        measure->broken |= !measure_aggregate(compile, measure);
+        measure->broken |= !where_parse(compile, &measure->definition->where, &measure->where_tree);
+    }
+}
+
+/* Asks all conditions what fields are until none has news; what is open then is a string. */
+static void fields_infer(struct kpi_compile *compile)
+{
+    bool news;
+
+    do {
+        news = false;
+        for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+            struct kpi_attribute_work *attribute = &compile->attributes[i];
+            struct kpi_owner owner = attribute_owner(attribute);
+
+            if (attribute->where_tree)
+                news |= kpi_check_infer(compile, &attribute->definition->where,
+                                        attribute->where_tree, &owner);
+        }
+        for (uint32_t i = 0; i < compile->n_measures; ++i) {
+            struct kpi_measure_work *measure = &compile->measures[i];
+            struct kpi_owner owner = measure_owner(measure);
+
+            if (measure->where_tree)
+                news |= kpi_check_infer(compile, &measure->definition->where, measure->where_tree,
+                                        &owner);
+            if (measure->answer_tree)
+                news |= kpi_check_infer(compile, &measure->definition->aggregate,
+                                        measure->answer_tree, &owner);
+        }
+    } while (news);
+    for (uint32_t i = 0; i < compile->n_fields; ++i) {
+        if (!compile->fields[i].known) {
+            compile->fields[i].known = true;
+            compile->fields[i].use = KPI_USE_STRING;
+        }
+    }
+}
+
+static void conditions_check(struct kpi_compile *compile)
+{
+    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+        struct kpi_attribute_work *attribute = &compile->attributes[i];
+        struct kpi_owner owner = attribute_owner(attribute);
+
+        if (attribute->where_tree)
+            attribute->where = kpi_check_condition(compile, &attribute->definition->where,
+                                                   attribute->where_tree, &owner);
+    }
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        struct kpi_measure_work *measure = &compile->measures[i];
+        struct kpi_owner owner = measure_owner(measure);
+
+        if (measure->where_tree)
+            measure->where = kpi_check_condition(compile, &measure->definition->where,
+                                                 measure->where_tree, &owner);
+        if (measure->answer_tree)
+            measure->answer = kpi_check_condition(compile, &measure->definition->aggregate,
+                                                  measure->answer_tree, &owner);
+    }
+}
+
+static struct kpi_string sealed_text(struct kpi_pool *pool, struct kpi_cond *cond,
+                                     const struct kpi_cond_names *names)
+{
+    if (!cond)
+        return KPI_STRING("");
+    kpi_cond_seal(pool, cond, names);
+    return cond->text;
+}
+
+static uint64_t text_hash(struct kpi_pool *pool, struct kpi_writer *writer)
+{
+    uint64_t hash = XXH3_64bits(writer->data, writer->length);
+
+    pool->failed |= writer->failed;
+    kpi_writer_deinit(writer);
+    return hash;
+}
+
+static uint64_t attribute_hash(struct kpi_compile *compile, struct kpi_pool *pool,
+                               struct kpi_attribute_work *attribute)
+{
+    static const char *const kinds[] = {"count", "sum", "min", "max", "last"};
+    const struct kpi_cond_names names = kpi_compile_names(compile);
+    struct kpi_writer writer = {.mem = compile->mem};
+    bool has_field = attribute->kind == KPI_ATTRIBUTE_SUM || attribute->kind == KPI_ATTRIBUTE_LAST;
+
+    kpi_writer_format(&writer, "attribute %s(%S) where %S", kinds[attribute->kind],
+                      has_field ? compile->field_names[attribute->field] : KPI_STRING(""),
+                      sealed_text(pool, attribute->where, &names));
+    return text_hash(pool, &writer);
+}
+
+/*
+ * Attributes may ask for one another, even in a circle, as they read what was before the event. So
+ * their fingerprints are found in rounds, each from those of the round before; a chain of n is done
+ * after n rounds, and a circle is cut after as many as there can be attributes, whatever else the
+ * plan holds.
+ */
+static void attributes_fingerprint(struct kpi_compile *compile)
+{
+    uint64_t next[KPI_ATTRIBUTES_MAX];
+    const struct kpi_cond_names names = kpi_compile_names(compile);
+    struct kpi_pool scratch;
+    bool changed = true;
+
+    kpi_pool_init(&scratch, compile->mem);
+    for (unsigned round = 0; changed && round < KPI_ATTRIBUTES_MAX; ++round) {
+        changed = false;
+        for (uint32_t i = 0; i < compile->n_attributes && !scratch.failed; ++i) {
+            next[i] = attribute_hash(compile, &scratch, &compile->attributes[i]);
+            changed |= next[i] != compile->attribute_fingerprints[i];
+            kpi_pool_reset(&scratch);
+        }
+        if (scratch.failed)
+            break;
+        memcpy(compile->attribute_fingerprints, next, compile->n_attributes * sizeof(*next));
+    }
+    compile->temp.failed |= scratch.failed;
+    kpi_pool_deinit(&scratch);
+    for (uint32_t i = 0; i < compile->n_attributes; ++i)
+        (void)sealed_text(&compile->temp, compile->attributes[i].where, &names); /* for keeps */
+}
+
+static void measures_fingerprint(struct kpi_compile *compile)
+{
+    static const char *const aggregates[] = {"count", "sum", "users", "latest_users"};
+    const struct kpi_cond_names names = kpi_compile_names(compile);
+
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        struct kpi_measure_work *measure = &compile->measures[i];
+        struct kpi_writer writer = {.mem = compile->mem};
+        struct kpi_string where = sealed_text(&compile->temp, measure->where, &names);
+        struct kpi_string answer = sealed_text(&compile->temp, measure->answer, &names);
+
+        kpi_writer_format(&writer, "measure %s(%d, %S, %S) where %S",
+                          aggregates[measure->aggregate], (int64_t)measure->level,
+                          measure->aggregate == KPI_AGGREGATE_SUM
+                              ? compile->field_names[measure->field]
+                              : KPI_STRING(""),
+                          answer, where);
+        measure->fingerprint = text_hash(&compile->temp, &writer);
+    }
+}
+
+void kpi_measures_compile(struct kpi_compile *compile)
+{
+    unsigned n_errors = compile->diag->n_errors;
+
+    attributes_read(compile);
+    measures_read(compile);
+    fields_infer(compile);
+    conditions_check(compile);
+    if (compile->diag->n_errors != n_errors || compile->temp.failed)
+        return; /* nobody will ask for the fingerprints */
+    attributes_fingerprint(compile);
+    measures_fingerprint(compile);
+}
+
+struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name)
+{
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        if (kpi_string_equal(kpi_text_string(&compile->in->measures[i].name), name))
+            return &compile->measures[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,103 @@
+/*
+ * What others may ask of a plan.
+ */
+#include "spec/plan.h"
+
+#include <assert.h>
+
+struct kpi_plan *kpi_plan_ref(struct kpi_plan *plan)
+{
+    __atomic_add_fetch(&plan->n_references, 1, __ATOMIC_RELAXED);
+    return plan;
+}
+
+struct kpi_plan *kpi_plan_unref(struct kpi_plan *plan)
+{
+    if (plan && __atomic_sub_fetch(&plan->n_references, 1, __ATOMIC_ACQ_REL) == 0) {
+        kpi_pool_deinit(&plan->pool);
+        kpi_mem_free(plan->mem, plan, sizeof(*plan));
+    }
+    return NULL;
+}
+
+void kpi_plan_unrefp(struct kpi_plan **plan)
+{
+    *plan = kpi_plan_unref(*plan);
+}
+
+uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan)
+{
+    return plan->fingerprint;
+}
+
+uint32_t kpi_plan_n_fields(const struct kpi_plan *plan)
+{
+    return plan->n_fields;
+}
+
+const struct kpi_field_spec *kpi_plan_field(const struct kpi_plan *plan, uint32_t field)
+{
+    assert(field < plan->n_fields);
+    return &plan->fields[field];
+}
+
+uint32_t kpi_plan_n_kpis(const struct kpi_plan *plan)
+{
+    return plan->n_kpis;
+}
+
+const struct kpi_kpi_info *kpi_plan_kpi(const struct kpi_plan *plan, uint32_t kpi)
+{
+    assert(kpi < plan->n_kpis);
+    return &plan->kpis[kpi];
+}
+
+uint32_t kpi_plan_n_campaigns(const struct kpi_plan *plan)
+{
+    return plan->n_campaigns;
+}
+
+const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, uint32_t campaign)
+{
+    assert(campaign < plan->n_campaigns);
+    return &plan->campaigns[campaign];
+}
+
+const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone)
+{
+    assert(zone < plan->n_zones);
+    return &plan->zones[zone];
+}
+
+uint32_t kpi_plan_n_targets(const struct kpi_plan *plan)
+{
+    return plan->n_targets;
+}
+
+const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t target)
+{
+    assert(target < plan->n_targets);
+    return &plan->targets[target];
+}
+
+const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)
+{
+    return &plan->program;
+}
+
+const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,
+                                                const struct kpi_field *type)
+{
+    const struct kpi_dispatch *types = plan->program.types;
+    uint32_t mask = plan->n_type_slots - 1, slot;
+
+    for (uint32_t at = (uint32_t)type->hash & mask; (slot = plan->type_slots[at]) != 0;
+         at = (at + 1) & mask) {
+        const struct kpi_dispatch *entry = &types[slot - 1];
+
+        if (entry->hash == type->hash && entry->type.length == type->length &&
+            memcmp(entry->type.data, type->string, type->length) == 0)
+            return entry;
+    }
+    return &types[plan->program.n_types];
+}
