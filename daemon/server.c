@@ -249,20 +249,9 @@ static int start_sink(struct server *server, const struct config *config)
     return r;
 }
 
-/* What a running daemon cannot change: everything that connections and threads were made with. */
-static bool needs_restart(const struct config *old, const struct config *new)
+static void warn_restart(void *userdata, const char *setting)
 {
-    bool same = strcmp(old->kafka.brokers, new->kafka.brokers) == 0 &&
-                strcmp(old->kafka.group, new->kafka.group) == 0 &&
-                old->kafka.n_topics == new->kafka.n_topics && old->workers == new->workers &&
-                strcmp(old->http.listen, new->http.listen) == 0 &&
-                strcmp(old->currency, new->currency) == 0 &&
-                strcmp(old->redis.url ? old->redis.url : "", new->redis.url ? new->redis.url : "") ==
-                    0;
-
-    for (uint32_t i = 0; same && i < old->kafka.n_topics; i++)
-        same = strcmp(old->kafka.topics[i], new->kafka.topics[i]) == 0;
-    return !same;
+    log_warning("this setting changes with a restart only", LOG_STRING("setting", setting));
 }
 
 static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
@@ -286,8 +275,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
         refresh_status(server);
         return;
     }
-    if (needs_restart(server->config, config))
-        log_warning("kafka, redis, http.listen, workers and currency change with a restart only");
+    config_compare(server->config, config, warn_restart, NULL);
     server->status.reload.successful_at = clock_now_us();
     server->status.reload.error = NULL;
     (void)config_free(server->config);
@@ -477,6 +465,11 @@ static int start(struct server *server)
     r = config_load(&server->config, server->options.config_path, 0, &report);
     if (r != 0)
         return r < 0 ? EX_SOFTWARE : EX_CONFIG;
+    if (!server->config->kafka.brokers) {
+        log_error("the configuration has no section kafka: nothing to read from",
+                  LOG_STRING("file", server->options.config_path));
+        return EX_CONFIG;
+    }
     server->n_workers = server->config->workers;
     (void)snprintf(server->currency, sizeof(server->currency), "%s", server->config->currency);
     server->status = (struct api_status){

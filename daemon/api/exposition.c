@@ -94,9 +94,10 @@ static void put_metadata(struct exposition *exposition, const char *keyword, con
 
 void exposition_family(struct exposition *exposition, const struct exposition_family *family)
 {
-    static const char *const text_types[] = {"counter", "gauge", "gauge", "gauge", "histogram"};
-    static const char *const openmetrics_types[] = {"counter", "gauge", "info", "stateset",
-                                                    "histogram"};
+    static const char *const text_types[] = {"counter", "gauge",     "gauge",
+                                             "gauge",   "histogram", "untyped"};
+    static const char *const openmetrics_types[] = {"counter",  "gauge",     "info",
+                                                    "stateset", "histogram", "unknown"};
 
     exposition->family = family;
     exposition->has_labels = false;

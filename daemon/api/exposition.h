@@ -23,6 +23,7 @@ enum exposition_type {
     EXPOSITION_INFO,     /* name ends in _info */
     EXPOSITION_STATESET, /* one label is named like the family */
     EXPOSITION_HISTOGRAM,
+    EXPOSITION_UNTYPED, /* "unknown" in OpenMetrics */
 };
 
 struct exposition_family {

@@ -77,7 +77,7 @@ static bool start_redis(struct demo *demo)
         (void)setpgid(0, 0);
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--dir",
-                     demo->directory, "--appendonly", "yes", "--save", "", "--loglevel", "warning",
+                     demo->directory, "--appendonly", "yes", "--save", "", "--logfile", "redis.log",
                      (char *)NULL);
         _exit(127);
     }
@@ -98,6 +98,7 @@ static int start_kafka(struct demo *demo, char *error, size_t size)
 
     (void)rd_kafka_conf_set(conf, "client.id", "kpid-demo", NULL, 0);
     (void)rd_kafka_conf_set(conf, "linger.ms", "5", NULL, 0);
+    (void)rd_kafka_conf_set(conf, "log_level", "2", NULL, 0); /* it has no brokers at first */
     demo->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, size);
     if (!demo->producer) {
         rd_kafka_conf_destroy(conf);
@@ -179,8 +180,8 @@ static void on_listening(void *userdata, const char *address)
     struct demo *demo = userdata;
 
     (void)printf("\n"
-                 "  The campaign \"%s\" runs: about 68 %% of those reached take part, a third of that\n"
-                 "  in a while, and the alert comes about a minute from now.\n\n"
+                 "  The campaign \"%s\" runs. About 68 %% of those it reaches take part; in half a\n"
+                 "  minute only 20 %% will, and about a minute from now the alert is printed here.\n\n"
                  "    metrics   http://%s/metrics\n"
                  "    KPIs      http://%s/api/v1/kpis?scope=campaign\n"
                  "    alerts    http://%s/api/v1/alerts\n"

@@ -1,8 +1,8 @@
 /*
- * Campaigns: their days, phases, money and targets. Dates and offsets are resolved here to days of
- * the campaign's zone, the bounds of targets to instants.
+ * Campaigns: their days, phases and money. Dates and offsets are resolved here to days of the
+ * campaign's zone.
  */
-#include "config/load.h"
+#include "config/targets.h"
 #include "config/scalar.h"
 #include "config/zones.h"
 
@@ -10,37 +10,8 @@
 #include <kpi/plan.h>
 
 enum {
-    PHASES_MAX = 100,
-    TARGETS_MAX = 1000,
+    PHASES_MAX = 100
 };
-
-static const kpi_duration hold_default = 5 * KPI_MINUTE;
-static const kpi_duration hold_max = 30 * KPI_DAY;
-static const int64_t sample_min_default = 100;
-
-/* A campaign being read; `phases` is its own, not yet const. */
-struct draft {
-    struct load *load;
-    struct kpi_campaign_definition *campaign;
-    struct kpi_phase_definition *phases;
-    bool has_days;   /* start and end are known: phases and targets can be resolved */
-    bool has_phases; /* and all phases, too */
-};
-
-static struct doc_place begin_of(const struct doc_node *node)
-{
-    struct doc_place place = doc_node_place(node);
-
-    place.end = place.start;
-    return place;
-}
-
-static void wrong(struct load *load, const struct doc_node *node, const char *what,
-                  const char *error)
-{
-    report_error(&load->report, doc_node_place(node), "%s: %s %s", what, QUOTE(doc_string(node)),
-                 error);
-}
 
 /* --- zones --- */
 
@@ -95,27 +66,14 @@ int load_zone(struct load *load, const struct doc_node *node, struct kpi_string 
     return 0;
 }
 
-static kpi_time day_start(const struct draft *draft, kpi_day day)
-{
-    const struct kpi_zone *zones = draft->load->zones.items;
-    const struct kpi_zone *zone = &zones[draft->campaign->zone];
-    int64_t index = (int64_t)day - zone->first_day;
-
-    if (index < 0)
-        index = 0;
-    if (index > zone->n_days)
-        index = zone->n_days;
-    return zone->day_starts[index];
-}
-
 /* --- days and phases --- */
 
 /*
  * A day: "start", "end", a date, or an offset that counts from `anchor`. *ret_named tells whether
  * the text names a day of its own (not an offset). False: reported.
  */
-static bool read_day(const struct draft *draft, const struct doc_node *node, kpi_day anchor,
-                     kpi_day *ret_day, bool *ret_named)
+static bool read_day(const struct campaign_draft *draft, const struct doc_node *node,
+                     kpi_day anchor, kpi_day *ret_day, bool *ret_named)
 {
     const struct kpi_campaign_definition *campaign = draft->campaign;
     struct kpi_string text;
@@ -140,7 +98,7 @@ static bool read_day(const struct draft *draft, const struct doc_node *node, kpi
     if (!error && (*ret_day < SCALAR_DAY_MIN || *ret_day > SCALAR_DAY_MAX))
         error = "is outside 2000-01-01 to 2100-01-01";
     if (error)
-        wrong(draft->load, node, "phase", error);
+        load_wrong(draft->load, node, "phase", error);
     return !error;
 }
 
@@ -148,7 +106,7 @@ static bool read_day(const struct draft *draft, const struct doc_node *node, kpi
  * name: [from, to]. An offset in the first place counts from the campaign's start; one in the
  * second from the day that the first place names, or from the start if that is an offset, too.
  */
-static bool read_phase(const struct draft *draft, const struct doc_node *node,
+static bool read_phase(const struct campaign_draft *draft, const struct doc_node *node,
                        struct kpi_phase_definition *phase)
 {
     const struct kpi_campaign_definition *campaign = draft->campaign;
@@ -160,7 +118,7 @@ static bool read_phase(const struct draft *draft, const struct doc_node *node,
         report_error(&load->report, doc_node_place(node->key), "a phase cannot be called %s",
                      QUOTE(doc_string(node->key)));
     if (node->kind != DOC_SEQUENCE || node->n_children != 2) {
-        report_error(&load->report, begin_of(node),
+        report_error(&load->report, load_begin_of(node),
                      "phase %s: two days are expected, as [start, +5d]",
                      QUOTE(doc_string(node->key)));
         return false;
@@ -170,7 +128,7 @@ static bool read_phase(const struct draft *draft, const struct doc_node *node,
     if (!read_day(draft, node->first->next, named ? from : campaign->start_day, &to, &named))
         return false;
     if (to <= from) {
-        report_error(&load->report, begin_of(node), "phase %s ends before it begins",
+        report_error(&load->report, load_begin_of(node), "phase %s ends before it begins",
                      QUOTE(doc_string(node->key)));
         return false;
     }
@@ -179,7 +137,7 @@ static bool read_phase(const struct draft *draft, const struct doc_node *node,
     return true;
 }
 
-static int read_phases(struct draft *draft, const struct doc_node *node)
+static int read_phases(struct campaign_draft *draft, const struct doc_node *node)
 {
     struct load *load = draft->load;
     const struct doc_node *child;
@@ -188,7 +146,7 @@ static int read_phases(struct draft *draft, const struct doc_node *node)
     if (!node || doc_is_empty(node))
         return 0;
     if (node->kind != DOC_MAPPING || node->n_children > PHASES_MAX) {
-        report_error(&load->report, begin_of(node),
+        report_error(&load->report, load_begin_of(node),
                      "phases: at most %d are expected, as name: [from, to]", PHASES_MAX);
         return 0;
     }
@@ -210,231 +168,6 @@ static int read_phases(struct draft *draft, const struct doc_node *node)
     return 0;
 }
 
-/* --- targets --- */
-
-/* The phase of that name, or NULL. */
-static const struct kpi_phase_definition *find_phase(const struct draft *draft,
-                                                     struct kpi_string name)
-{
-    uint32_t i;
-
-    for (i = 0; i < draft->campaign->n_phases; i++) {
-        const struct kpi_text *text = &draft->phases[i].name;
-
-        if (kpi_string_equal((struct kpi_string){text->data, text->length}, name))
-            return &draft->phases[i];
-    }
-    return NULL;
-}
-
-/* from or to of a target: start, end, a phase (its begin for from, its end for to), or a date. */
-static void read_bound(const struct draft *draft, const struct doc_node *node, bool is_end,
-                       kpi_time *ret_time)
-{
-    const char *what = is_end ? "to" : "from";
-    const struct kpi_phase_definition *phase;
-    struct kpi_string text;
-    kpi_day day;
-
-    if (!node || !load_text(draft->load, node, what, &text) || !draft->has_days)
-        return;
-    phase = find_phase(draft, text);
-    if (kpi_string_equal(text, KPI_STRING("start"))) {
-        day = draft->campaign->start_day;
-    } else if (kpi_string_equal(text, KPI_STRING("end"))) {
-        day = draft->campaign->end_day;
-    } else if (phase && !draft->has_phases) {
-        return; /* the phase that was meant may be the broken one */
-    } else if (phase) {
-        day = is_end ? phase->end_day : phase->start_day;
-    } else if (text.data[0] >= '0' && text.data[0] <= '9') {
-        const char *error = scalar_date(text, &day);
-
-        if (error) {
-            wrong(draft->load, node, what, error);
-            return;
-        }
-    } else {
-        struct suggest suggest = suggest_begin(text);
-        uint32_t i;
-
-        for (i = 0; i < draft->campaign->n_phases; i++)
-            suggest_try(&suggest, draft->phases[i].name.data);
-        suggest_try(&suggest, "start");
-        suggest_try(&suggest, "end");
-        wrong(draft->load, node, what, "is neither start nor end, a phase, nor a date");
-        report_suggest(&draft->load->report, suggest.best);
-        return;
-    }
-    *ret_time = day_start(draft, day);
-}
-
-/* The unit of the KPI that a target names; ratio if there is none, which libkpi reports. */
-static enum kpi_unit unit_of(const struct load *load, const struct doc_node *name)
-{
-    const struct kpi_kpi_definition *kpis = load->kpis.items;
-    uint32_t i;
-
-    for (i = 0; name && name->kind == DOC_SCALAR && i < load->kpis.n; i++) {
-        if (kpi_string_equal((struct kpi_string){kpis[i].name.data, kpis[i].name.length},
-                             doc_string(name)))
-            return kpis[i].unit;
-    }
-    return KPI_UNIT_RATIO;
-}
-
-/* "10pp" or "10%". Percentage points of a ratio are hundredths; of an NPS they are its points. */
-static void read_deviation(const struct draft *draft, const struct doc_node *node,
-                           enum kpi_unit unit, struct kpi_target_definition *target)
-{
-    struct kpi_string text;
-    kpi_decimal amount;
-    bool points;
-
-    if (!node || !load_text(draft->load, node, "deviation", &text))
-        return;
-    points = text.length > 2 && memcmp(text.data + text.length - 2, "pp", 2) == 0;
-    if (points)
-        text.length -= 2;
-    else if (text.data[text.length - 1] == '%')
-        text.length -= 1;
-    else
-        text.length = 0;
-    if (text.length == 0 || scalar_decimal(text, &amount) || amount <= 0) {
-        wrong(draft->load, node, "deviation",
-              "is neither a share, as 10%, nor percentage points, as 10pp");
-        return;
-    }
-    if (points && unit != KPI_UNIT_RATIO && unit != KPI_UNIT_POINTS) {
-        wrong(draft->load, node, "deviation",
-              "fits KPIs of unit ratio or points only; give a share, as 10%");
-        return;
-    }
-    if (!(points && unit == KPI_UNIT_POINTS))
-        amount = amount / 100 + (amount % 100 >= 50);
-    if (amount == 0) {
-        wrong(draft->load, node, "deviation", "is too small");
-        return;
-    }
-    target->deviation = points ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
-    target->deviation_amount = amount;
-}
-
-static void read_hold(const struct draft *draft, const struct doc_node *node,
-                      kpi_duration *ret_hold)
-{
-    struct kpi_string text;
-    kpi_duration duration;
-    const char *error;
-
-    if (!node || !load_text(draft->load, node, "for", &text))
-        return;
-    error = scalar_duration(text, &duration);
-    if (!error && duration > hold_max)
-        error = "is longer than 30d";
-    if (error)
-        wrong(draft->load, node, "for", error);
-    else
-        *ret_hold = duration;
-}
-
-static void read_sample_min(const struct draft *draft, const struct doc_node *node,
-                            int64_t *ret_min)
-{
-    struct kpi_string text;
-    uint64_t value;
-    const char *error;
-
-    if (!node || !load_text(draft->load, node, "min_sample", &text))
-        return;
-    error = scalar_integer(text, &value);
-    if (!error && value > INT64_MAX / 1000000)
-        error = "is too large";
-    if (error)
-        wrong(draft->load, node, "min_sample", error);
-    else
-        *ret_min = (int64_t)value;
-}
-
-static void read_target(const struct draft *draft, const struct doc_node *node,
-                        struct kpi_target_definition *target)
-{
-    struct doc_node *kpi, *value, *deviation, *better, *scope, *from, *to, *hold, *sample_min;
-    const struct load_field fields[] = {
-        {"kpi", &kpi},       {"value", &value}, {"deviation", &deviation},
-        {"better", &better}, {"scope", &scope}, {"from", &from},
-        {"to", &to},         {"for", &hold},    {"min_sample", &sample_min},
-    };
-    struct load *load = draft->load;
-    struct kpi_string text;
-    unsigned choice;
-
-    if (!load_fields(load, node, "target", fields, sizeof(fields) / sizeof(fields[0])))
-        return;
-    if (!kpi)
-        report_error(&load->report, begin_of(node), "target: kpi is missing");
-    else if (load_text(load, kpi, "kpi", &text))
-        target->kpi = load_kpi_text(kpi);
-    if (!value)
-        report_error(&load->report, begin_of(node), "target: value is missing");
-    else if (load_text(load, value, "value", &text))
-        target->value = load_kpi_text(value);
-    if (scope && load_text(load, scope, "scope", &text))
-        target->scope = load_kpi_text(scope);
-    read_deviation(draft, deviation, unit_of(load, kpi), target);
-    if (better && load_choice(load, better, "better", "up|down|band", &choice))
-        target->better = (int)choice; /* in the order of enum kpi_better */
-    read_bound(draft, from, false, &target->from);
-    read_bound(draft, to, true, &target->to);
-    if (target->from != KPI_TIME_NONE && target->to != KPI_TIME_NONE &&
-        target->to <= target->from) {
-        report_error(&load->report, doc_node_place(to), "target: it ends before it begins");
-        target->to = KPI_TIME_NONE;
-    }
-    read_hold(draft, hold, &target->hold);
-    read_sample_min(draft, sample_min, &target->sample_min);
-}
-
-static int read_targets(struct draft *draft, const struct doc_node *node)
-{
-    struct load *load = draft->load;
-    struct kpi_target_definition *targets;
-    const struct doc_node *child;
-    uint32_t n = 0;
-
-    if (!node || doc_is_empty(node))
-        return 0;
-    if (node->kind != DOC_SEQUENCE || node->n_children > TARGETS_MAX) {
-        report_error(&load->report, begin_of(node),
-                     "targets: a list of at most %d is expected, as - {kpi: roi, value: 4}",
-                     TARGETS_MAX);
-        return 0;
-    }
-    targets = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*targets));
-    if (!targets)
-        return -ENOMEM;
-    for (child = node->first; child; child = child->next) {
-        struct kpi_target_definition *target = &targets[n];
-
-        *target = (struct kpi_target_definition){
-            .kpi = load_kpi_text(NULL),
-            .value = load_kpi_text(NULL),
-            .scope = load_kpi_text(NULL),
-            .better = -1,
-            .from = KPI_TIME_NONE,
-            .to = KPI_TIME_NONE,
-            .hold = hold_default,
-            .sample_min = sample_min_default,
-        };
-        read_target(draft, child, target);
-        if (target->kpi.length > 0 && target->value.length > 0)
-            n++; /* else reported; libkpi would only say it again */
-    }
-    draft->campaign->targets = targets;
-    draft->campaign->n_targets = n;
-    return 0;
-}
-
 /* --- campaigns --- */
 
 /* An amount that is not negative; false if it is none, which was reported. */
@@ -450,7 +183,7 @@ static bool read_amount(struct load *load, const struct doc_node *node, const ch
     if (!error && *ret_amount < 0)
         error = "must not be negative";
     if (error)
-        wrong(load, node, what, error);
+        load_wrong(load, node, what, error);
     return !error;
 }
 
@@ -462,7 +195,7 @@ static void read_audience(struct load *load, const struct doc_node *node, kpi_de
     if (!read_amount(load, node, "audience", &audience))
         return;
     if (audience < KPI_DECIMAL_ONE || audience % KPI_DECIMAL_ONE != 0)
-        wrong(load, node, "audience", "is not a whole number of at least 1");
+        load_wrong(load, node, "audience", "is not a whole number of at least 1");
     else
         *ret_audience = audience;
 }
@@ -481,12 +214,12 @@ static void read_budget(struct load *load, const struct doc_node *node, kpi_deci
     if (!load_fields(load, node, "budget", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     if (!base && !floating)
-        report_error(&load->report, begin_of(node), "budget: base or float is expected");
+        report_error(&load->report, load_begin_of(node), "budget: base or float is expected");
     if (base && read_amount(load, base, "budget.base", &part))
         sum = part;
     if (floating && read_amount(load, floating, "budget.float", &part) &&
         __builtin_add_overflow(sum, part, &sum))
-        wrong(load, floating, "budget.float", "makes the budget too large");
+        load_wrong(load, floating, "budget.float", "makes the budget too large");
     *ret_budget = sum;
 }
 
@@ -497,18 +230,18 @@ static bool read_date(struct load *load, const struct doc_node *campaign,
     const char *error;
 
     if (!node) {
-        report_error(&load->report, begin_of(campaign), "campaign: %s is missing", what);
+        report_error(&load->report, load_begin_of(campaign), "campaign: %s is missing", what);
         return false;
     }
     if (!load_text(load, node, what, &text))
         return false;
     error = scalar_date(text, ret_day);
     if (error)
-        wrong(load, node, what, error);
+        load_wrong(load, node, what, error);
     return !error;
 }
 
-static void read_days(struct draft *draft, const struct doc_node *node,
+static void read_days(struct campaign_draft *draft, const struct doc_node *node,
                       const struct doc_node *start, const struct doc_node *end)
 {
     struct load *load = draft->load;
@@ -540,7 +273,7 @@ static bool read_id(struct load *load, const struct doc_node *node, const struct
     uint32_t i;
 
     if (!id) {
-        report_error(&load->report, begin_of(node), "campaign: id is missing");
+        report_error(&load->report, load_begin_of(node), "campaign: id is missing");
         return false;
     }
     if (!load_text(load, id, "id", &text))
@@ -569,7 +302,7 @@ static int read_campaign(struct load *load, const struct doc_node *node)
     };
     struct kpi_campaign_definition campaign = {.audience = KPI_TIME_NONE, .budget = KPI_TIME_NONE};
     struct kpi_campaign_definition *added;
-    struct draft draft = {.load = load, .campaign = &campaign};
+    struct campaign_draft draft = {.load = load, .campaign = &campaign};
     struct kpi_string text;
     int r = 0;
 
@@ -587,7 +320,7 @@ static int read_campaign(struct load *load, const struct doc_node *node)
     r = read_phases(&draft, phases);
     if (r < 0)
         return r;
-    r = read_targets(&draft, targets);
+    r = load_targets(&draft, targets);
     if (r < 0)
         return r;
     if (!read_id(load, node, id, &campaign.id))
@@ -607,14 +340,14 @@ int load_campaigns(struct load *load, const struct doc_node *section)
     if (doc_is_empty(section))
         return 0;
     if (section->kind != DOC_SEQUENCE) {
-        report_error(&load->report, begin_of(section),
+        report_error(&load->report, load_begin_of(section),
                      "campaigns: a list is expected, each item as "
                      "- id: …");
         return 0;
     }
     for (child = section->first; child; child = child->next) {
         if (load->campaigns.n == KPI_CAMPAIGNS_MAX) {
-            report_error(&load->report, begin_of(child), "more than %d campaigns",
+            report_error(&load->report, load_begin_of(child), "more than %d campaigns",
                          KPI_CAMPAIGNS_MAX);
             return 0;
         }

@@ -96,6 +96,13 @@ int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
                 const struct config_report *report);
 struct config *config_free(struct config *config); /* NULL is fine; returns NULL */
 
+/*
+ * Names every setting that differs between the two and is not taken up by a reload ("kafka.group"),
+ * so that whoever swaps can say that it needs a restart.
+ */
+void config_compare(const struct config *running, const struct config *loaded,
+                    void (*tell)(void *userdata, const char *setting), void *userdata);
+
 /* "kpid.yaml: OK (12 campaigns, 34 KPIs, 3 receivers)", terminated, cut at size. */
 void config_summary(const struct config *config, char *text, size_t size);
 

@@ -46,7 +46,6 @@ struct doc_node {
     enum doc_kind kind;
     bool plain;     /* scalar without quotes or block indicator */
     bool flow;      /* sequence in [] or mapping in {} */
-    bool changed;   /* value is no longer what stands in the file (${VAR}) */
     bool duplicate; /* its key is there already; only while parsing */
     const struct doc_file *file;
     uint32_t start, end; /* bytes [start, end) of file->text */
@@ -89,6 +88,9 @@ int doc_file_new(struct doc_set *set, const char *shown, const char *text, size_
  * keys, anchors, tags …) are reported and 0 is returned all the same. 0, DOC_E_SYNTAX or -ENOMEM.
  */
 int doc_parse(struct doc_set *set, const struct doc_file *file, struct doc_node **ret_root);
+
+/* The byte offset of a character, both counted from 0; the size if there are fewer. */
+uint32_t doc_file_offset(const struct doc_file *file, size_t character);
 
 /* Line and column, both from 1; columns count characters. */
 void doc_position(const struct doc_file *file, uint32_t offset, uint32_t *ret_line,

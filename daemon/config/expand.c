@@ -120,7 +120,6 @@ static int expand_scalar(struct load *load, struct doc_node *node)
     walk(&x);
     node->value = value;
     node->length = (uint32_t)x.n;
-    node->changed = true;
     return 0;
 }
 

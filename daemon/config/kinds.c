@@ -1,17 +1,16 @@
 /* How the text of each kind of setting is read and checked. */
+#include "config/check.h"
 #include "config/kinds.h"
 #include "config/load.h"
 #include "config/scalar.h"
 
 #include <assert.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
-    TEXT_BYTES_MAX = 1024,
-    LIST_MAX = 100,
+    LIST_MAX = 100
 };
 
 static void wrong(struct load *load, const struct setting *setting, const struct doc_node *node,
@@ -150,152 +149,6 @@ static int read_checked(struct load *load, const struct setting *setting,
     return set_string(target, text.data, text.length);
 }
 
-static const char *check_text(struct kpi_string text)
-{
-    size_t i;
-
-    for (i = 0; i < text.length; i++) {
-        if ((unsigned char)text.data[i] < 0x20)
-            return "must not contain control characters";
-    }
-    return text.length > TEXT_BYTES_MAX ? "is longer than 1024 bytes" : NULL;
-}
-
-static bool is_word(struct kpi_string text)
-{
-    return strspn(text.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-           text.length;
-}
-
-static const char *check_name(struct kpi_string text)
-{
-    return text.length > 200 || !is_word(text)
-               ? "is not a name of at most 200 letters, digits, dots, dashes and underscores"
-               : NULL;
-}
-
-static const char *check_topic(struct kpi_string text)
-{
-    return text.length > 249 || !is_word(text) || strcmp(text.data, ".") == 0 ||
-                   strcmp(text.data, "..") == 0
-               ? "is not a topic: at most 249 letters, digits, dots, dashes and underscores"
-               : NULL;
-}
-
-static const char *check_currency(struct kpi_string text)
-{
-    return text.length != 3 || strspn(text.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3
-               ? "is not an ISO 4217 code, as CNY"
-               : NULL;
-}
-
-const char *kind_check_address(struct kpi_string text, unsigned port_min)
-{
-    const char *colon = memrchr(text.data, ':', text.length);
-    struct kpi_string host, port;
-    uint64_t number;
-
-    if (!colon)
-        return "has no port: write address:port";
-    host = (struct kpi_string){text.data, (size_t)(colon - text.data)};
-    port = (struct kpi_string){colon + 1, text.length - host.length - 1};
-    if (scalar_integer(port, &number) || number > 65535 || number < port_min)
-        return "has no port between 1 and 65535 after the last colon";
-    if (host.length == 0)
-        return "has no address: 0.0.0.0 stands for all of IPv4, [::] for all";
-    if (host.data[0] == '[' && host.data[host.length - 1] == ']') {
-        char address[INET6_ADDRSTRLEN] = "";
-        struct in6_addr parsed;
-
-        if (host.length - 2 >= sizeof(address))
-            return "has no IPv6 address in its brackets";
-        memcpy(address, host.data + 1, host.length - 2);
-        return inet_pton(AF_INET6, address, &parsed) == 1 ? NULL
-                                                          : "has no IPv6 address in its brackets";
-    }
-    if (memchr(host.data, ':', host.length))
-        return "needs its IPv6 address in brackets, as [::1]:9480";
-    return strspn(text.data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") !=
-                   host.length
-               ? "has an address with other characters than letters, digits, dots and dashes"
-               : NULL;
-}
-
-static const char *check_listen(struct kpi_string text)
-{
-    return kind_check_address(text, 0);
-}
-
-static const char *skip(const char *text, const char *prefix)
-{
-    size_t length = strlen(prefix);
-
-    return strncmp(text, prefix, length) == 0 ? text + length : NULL;
-}
-
-const char *kind_check_url(struct kpi_string text)
-{
-    const char *rest = skip(text.data, "https://");
-    size_t host, i;
-
-    if (!rest)
-        rest = skip(text.data, "http://");
-    if (!rest)
-        return "is not a URL: it must begin with https:// or http://";
-    for (i = 0; i < text.length; i++) {
-        if ((unsigned char)text.data[i] <= 0x20)
-            return "is not a URL: it contains blanks";
-    }
-    host = strcspn(rest, "/?#");
-    if (memchr(rest, '@', host))
-        return "must not contain a user or password";
-    return host == 0 || rest[0] == ':' ? "is not a URL: it names no host" : NULL;
-}
-
-/* redis://host[:port][/db] or unix:///path[?db=n] */
-static const char *check_redis_url(struct kpi_string text)
-{
-    static const char *const shape = "is neither redis://host:port/db nor unix:///path?db=n";
-    const char *rest = skip(text.data, "unix://");
-    const char *database;
-    uint64_t number;
-    size_t host;
-
-    if (skip(text.data, "rediss://"))
-        return "asks for TLS, which is not supported: use a local proxy or a socket";
-    if (rest) {
-        database = strstr(rest, "?db=");
-        if (rest[0] != '/')
-            return shape;
-        if (!database)
-            return strchr(rest, '?') ? shape : NULL;
-        database += strlen("?db=");
-    } else {
-        struct kpi_string address;
-        char copy[300];
-
-        rest = skip(text.data, "redis://");
-        if (!rest)
-            return shape;
-        host = strcspn(rest, "/?#");
-        if (memchr(rest, '@', host))
-            return "must not contain a user or password: use username and password_file";
-        if (host == 0 || host > 250 || rest[host] == '?' || rest[host] == '#')
-            return shape;
-        (void)snprintf(copy, sizeof(copy), "%.*s%s", (int)host, rest,
-                       memchr(rest, ':', host) ? "" : ":6379"); /* fits */
-        address = (struct kpi_string){copy, strlen(copy)};
-        if (kind_check_address(address, 1))
-            return shape;
-        database = rest + host + (rest[host] == '/');
-        if (!*database)
-            return NULL;
-    }
-    return scalar_integer((struct kpi_string){database, strlen(database)}, &number) || number > 1023
-               ? "names no database between 0 and 1023"
-               : NULL;
-}
-
 static int read_text(struct load *load, const struct setting *setting, struct doc_node *node,
                      void *target)
 {
@@ -329,7 +182,7 @@ static int read_listen(struct load *load, const struct setting *setting, struct 
 static int read_link(struct load *load, const struct setting *setting, struct doc_node *node,
                      void *target)
 {
-    return read_checked(load, setting, node, target, kind_check_url);
+    return read_checked(load, setting, node, target, check_url);
 }
 
 /* Its text is not shown: somebody may have put a password into it. */
@@ -458,7 +311,7 @@ static int read_topics(struct load *load, const struct setting *setting, struct 
 
 static const char *check_broker(struct kpi_string text)
 {
-    return kind_check_address(text, 1);
+    return check_address(text, 1);
 }
 
 /* A list becomes librdkafka's form: separated by commas. */
@@ -508,10 +361,9 @@ static int read_days(struct load *load, const struct setting *setting, struct do
     struct doc_node *item;
     uint32_t *days, n = 0;
 
-    if (!load_is_list(load, node, setting->path))
+    /* an empty list is fine here: no rolling scopes */
+    if (!(node->kind == DOC_SEQUENCE && node->n_children == 0) && !list_fits(load, setting, node))
         return 0;
-    if (node->kind == DOC_SEQUENCE && node->n_children > LIST_MAX)
-        return list_fits(load, setting, node) ? 0 : 0;
     days = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*days));
     if (!days)
         return -ENOMEM;
@@ -588,24 +440,24 @@ static int read_include(struct load *load, const struct setting *setting, struct
     return 0;
 }
 
-const struct setting_kind kind_brokers = {"list of host:port", read_brokers};
-const struct setting_kind kind_bytes = {"size", read_bytes};
-const struct setting_kind kind_choice = {"one of", read_choice};
-const struct setting_kind kind_currency = {"currency code", read_currency};
-const struct setting_kind kind_days = {"list of days", read_days};
-const struct setting_kind kind_duration = {"duration", read_duration};
-const struct setting_kind kind_include = {"list of files", read_include};
-const struct setting_kind kind_integer = {"whole number", read_integer};
-const struct setting_kind kind_link = {"URL", read_link};
-const struct setting_kind kind_listen = {"address:port", read_listen};
-const struct setting_kind kind_name = {"name", read_name};
-const struct setting_kind kind_path = {"file", read_path};
-const struct setting_kind kind_redis_url = {"Redis URL", read_redis_url};
-const struct setting_kind kind_secret = {"secret", NULL}; /* settings.c: it has two keys */
-const struct setting_kind kind_start = {"beginning, end or time", read_start};
-const struct setting_kind kind_text = {"text", read_text};
-const struct setting_kind kind_threads = {"whole number or auto", read_threads};
-const struct setting_kind kind_topic = {"topic", read_topic};
-const struct setting_kind kind_topics = {"list of topics", read_topics};
-const struct setting_kind kind_types = {"list of event types", read_types};
-const struct setting_kind kind_zone = {"time zone", read_zone};
+const struct setting_kind kind_brokers = {"list of host:port", SETTING_STRING, read_brokers};
+const struct setting_kind kind_bytes = {"size", SETTING_NUMBER, read_bytes};
+const struct setting_kind kind_choice = {"one of", SETTING_NUMBER, read_choice};
+const struct setting_kind kind_currency = {"currency code", SETTING_STRING, read_currency};
+const struct setting_kind kind_days = {"list of days", SETTING_OTHER, read_days};
+const struct setting_kind kind_duration = {"duration", SETTING_NUMBER, read_duration};
+const struct setting_kind kind_include = {"list of files", SETTING_OTHER, read_include};
+const struct setting_kind kind_integer = {"whole number", SETTING_NUMBER, read_integer};
+const struct setting_kind kind_link = {"URL", SETTING_STRING, read_link};
+const struct setting_kind kind_listen = {"address:port", SETTING_STRING, read_listen};
+const struct setting_kind kind_name = {"name", SETTING_STRING, read_name};
+const struct setting_kind kind_path = {"file", SETTING_STRING, read_path};
+const struct setting_kind kind_redis_url = {"Redis URL", SETTING_STRING, read_redis_url};
+const struct setting_kind kind_secret = {"secret", SETTING_STRING, NULL}; /* two keys: settings.c */
+const struct setting_kind kind_start = {"beginning, end or time", SETTING_NUMBER, read_start};
+const struct setting_kind kind_text = {"text", SETTING_STRING, read_text};
+const struct setting_kind kind_threads = {"whole number or auto", SETTING_NUMBER, read_threads};
+const struct setting_kind kind_topic = {"topic", SETTING_STRING, read_topic};
+const struct setting_kind kind_topics = {"list of topics", SETTING_LIST, read_topics};
+const struct setting_kind kind_types = {"list of event types", SETTING_OTHER, read_types};
+const struct setting_kind kind_zone = {"time zone", SETTING_OTHER, read_zone};

@@ -9,8 +9,3 @@ extern const struct setting_kind kind_brokers, kind_bytes, kind_choice, kind_cur
     kind_types, kind_zone;
 extern const struct setting_kind kind_properties; /* properties.c */
 extern const struct setting_kind kind_receivers;  /* receivers.c */
-
-/* "host:port", port 0 only if port_min is 0; [::1]:80 for IPv6. NULL, or what is wrong with it. */
-const char *kind_check_address(struct kpi_string text, unsigned port_min);
-/* An http or https URL with a host and no user. NULL, or what is wrong with it. */
-const char *kind_check_url(struct kpi_string text);

@@ -77,8 +77,7 @@ bool load_text(struct load *load, const struct doc_node *node, const char *what,
         report_error(&load->report, doc_node_place(node), "%s has no value", what);
         return false;
     }
-    if (node->plain && !node->changed &&
-        (strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0)) {
+    if (node->plain && (strcmp(node->value, "~") == 0 || strcmp(node->value, "null") == 0)) {
         report_error(&load->report, doc_node_place(node),
                      "%s: null is no value here; leave the line out", what);
         return false;
@@ -130,6 +129,20 @@ bool load_is_list(struct load *load, const struct doc_node *node, const char *wh
     report_error(&load->report, head_place(node), "%s: expected a list, found %s", what,
                  doc_is_empty(node) ? "nothing" : kind_name(node));
     return false;
+}
+
+struct doc_place load_begin_of(const struct doc_node *node)
+{
+    struct doc_place place = doc_node_place(node);
+
+    place.end = place.start;
+    return place;
+}
+
+void load_wrong(struct load *load, const struct doc_node *node, const char *what, const char *error)
+{
+    report_error(&load->report, doc_node_place(node), "%s: %s %s", what, QUOTE(doc_string(node)),
+                 error);
 }
 
 struct kpi_text load_kpi_text(const struct doc_node *node)

@@ -61,6 +61,12 @@ static inline struct doc_node *load_next(const struct doc_node *list, const stru
     return list->kind == DOC_SEQUENCE ? item->next : NULL;
 }
 
+/* Where a node begins, without length: for a message about all of it. */
+struct doc_place load_begin_of(const struct doc_node *node);
+/* Reports that what stands in a node is no good: `what: "text" error`. */
+void load_wrong(struct load *load, const struct doc_node *node, const char *what,
+                const char *error);
+
 /* A piece of a definition for libkpi, which knows its origin; empty for NULL. */
 struct kpi_text load_kpi_text(const struct doc_node *node);
 

@@ -249,4 +249,4 @@ static int read_properties(struct load *load, const struct setting *setting, str
     return 0;
 }
 
-const struct setting_kind kind_properties = {"properties", read_properties};
+const struct setting_kind kind_properties = {"properties", SETTING_PROPERTIES, read_properties};

@@ -1,4 +1,5 @@
 /* Who gets alerts. */
+#include "config/check.h"
 #include "config/kinds.h"
 #include "config/load.h"
 #include "config/scalar.h"
@@ -144,7 +145,7 @@ static int read_url(struct load *load, const struct doc_node *node,
 
     if (!load_text(load, node, "url", &text))
         return 0;
-    error = kind_check_url(text);
+    error = check_url(text);
     if (error) {
         report_error(&load->report, doc_node_place(node), "url: it %s", error);
         return 0;
@@ -226,4 +227,4 @@ static int read_receivers(struct load *load, const struct setting *setting, stru
     return 0;
 }
 
-const struct setting_kind kind_receivers = {"list of receivers", read_receivers};
+const struct setting_kind kind_receivers = {"list of receivers", SETTING_OTHER, read_receivers};

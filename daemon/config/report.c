@@ -200,6 +200,10 @@ struct report_quoted report_quote(struct kpi_string string)
     for (; i < cut; i++) {
         unsigned char c = (unsigned char)string.data[i];
 
+        if (c == 0xc2 && i + 1 < cut && (unsigned char)string.data[i + 1] < 0xa0) {
+            c = '?'; /* U+0080 to U+009F are controls, too */
+            i++;
+        }
         quoted.text[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
     }
     if (cut < string.length) {

@@ -173,8 +173,10 @@ static int read_section(struct load *load, const struct doc_node *section, bool 
 
     if (doc_is_empty(section))
         return 0;
-    if (section->kind != DOC_MAPPING)
-        return load_fields(load, section, section->key->value, NULL, 0) ? 0 : 0;
+    if (section->kind != DOC_MAPPING) {
+        (void)load_fields(load, section, section->key->value, NULL, 0); /* says so */
+        return 0;
+    }
     for (child = section->first; child; child = child->next) {
         r = read_key(load, section->key->value, section, child, seen);
         if (r < 0)
@@ -273,6 +275,72 @@ void config_deinit(struct config *config)
 void settings_deinit(struct settings *settings)
 {
     config_deinit(&settings->config);
+}
+
+static bool same_string(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+    if (!a || !b)
+        return a == b;
+    for (; *a && *b; a++, b++) {
+        if (strcmp(*a, *b) != 0)
+            return false;
+    }
+    return !*a && !*b;
+}
+
+static bool same_properties(const struct config *a, const struct config *b)
+{
+    uint32_t i;
+
+    if (a->kafka.n_properties != b->kafka.n_properties)
+        return false;
+    for (i = 0; i < a->kafka.n_properties; i++) {
+        if (strcmp(a->kafka.properties[i].name, b->kafka.properties[i].name) != 0 ||
+            strcmp(a->kafka.properties[i].value, b->kafka.properties[i].value) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool same(const struct setting *setting, const struct config *a, const struct config *b)
+{
+    /* struct settings begins with its struct config */
+    const void *x = (const char *)a + setting->offset, *y = (const char *)b + setting->offset;
+
+    switch (setting->kind->storage) {
+    case SETTING_NUMBER:
+        if (setting->kind == &kind_start && a->kafka.start_time != b->kafka.start_time)
+            return false;
+        return memcmp(x, y, setting->size) == 0;
+    case SETTING_STRING:
+        return same_string(*(char *const *)x, *(char *const *)y);
+    case SETTING_LIST:
+        return same_list(*(char **const *)x, *(char **const *)y);
+    case SETTING_PROPERTIES:
+        return same_properties(a, b);
+    case SETTING_OTHER:
+        break;
+    }
+    assert(!"what needs a restart is kept in struct config");
+    return false;
+}
+
+void config_compare(const struct config *running, const struct config *loaded,
+                    void (*tell)(void *userdata, const char *setting), void *userdata)
+{
+    size_t i;
+
+    for (i = 0; i < settings_n; i++) {
+        const struct setting *setting = &settings_table[i];
+
+        if (!setting->reload && !same(setting, running, loaded))
+            tell(userdata, setting->path);
+    }
 }
 
 /* "10ms .. 1h", "rebuild, halt", or nothing. */

@@ -29,9 +29,19 @@ struct settings {
     struct doc_node *include;
 };
 
+/* What a field holds, for comparing. */
+enum setting_storage {
+    SETTING_NUMBER,
+    SETTING_STRING,     /* char *, may be NULL */
+    SETTING_LIST,       /* char **, NULL-terminated, may be NULL */
+    SETTING_PROPERTIES, /* kafka.properties */
+    SETTING_OTHER,      /* not kept in struct config, or reloadable */
+};
+
 /* How the text of a setting is read into its field. */
 struct setting_kind {
     const char *name; /* for people */
+    enum setting_storage storage;
     /* `target` is the field. Reports what is wrong. 0 or -ENOMEM. */
     int (*read)(struct load *load, const struct setting *setting, struct doc_node *node,
                 void *target);

@@ -40,6 +40,17 @@ static int topic_partitions(struct intake *intake, const char *name, uint32_t *r
     return 0;
 }
 
+/* librdkafka's mock cluster does not answer DescribeConfigs, and has no policies. */
+static bool on_mock_cluster(struct intake *intake)
+{
+    char *id = rd_kafka_clusterid(intake->consumer, ANSWER_MS);
+    bool mock = id && strncmp(id, "mockCluster", strlen("mockCluster")) == 0;
+
+    if (id)
+        rd_kafka_mem_free(intake->consumer, id);
+    return mock;
+}
+
 /* cleanup.policy of a topic into policy; empty if the broker does not tell (the mock cluster). */
 static void topic_policy(struct intake *intake, const char *name, char *policy, size_t size)
 {
@@ -49,6 +60,8 @@ static void topic_policy(struct intake *intake, const char *name, char *policy, 
     rd_kafka_event_t *event;
 
     policy[0] = '\0';
+    if (on_mock_cluster(intake))
+        return;
     resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     options = rd_kafka_AdminOptions_new(intake->consumer, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
     queue = rd_kafka_queue_new(intake->consumer);

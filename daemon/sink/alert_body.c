@@ -121,19 +121,11 @@ static bool add_number(cJSON *object, const char *name, const struct kpi_number 
  */
 static int32_t offset_at(const struct kpi_zone *zone, kpi_time time)
 {
-    uint32_t low = 0, high = zone ? zone->n_days : 0, middle;
+    const kpi_day day = zone ? kpi_zone_day(zone, time) : INT32_MIN;
 
-    if (high == 0 || time < zone->day_starts[0] || time >= zone->day_starts[high])
+    if (day == INT32_MIN)
         return 0;
-    while (high - low > 1) {
-        middle = low + (high - low) / 2;
-        if (zone->day_starts[middle] <= time)
-            low = middle;
-        else
-            high = middle;
-    }
-    return (int32_t)(((zone->first_day + (kpi_day)low) * KPI_DAY - zone->day_starts[low]) /
-                     KPI_SECOND);
+    return (int32_t)((day * KPI_DAY - kpi_zone_day_start(zone, day)) / KPI_SECOND);
 }
 
 static bool add_time(cJSON *object, const char *name, const struct kpi_zone *zone, kpi_time time)
@@ -158,11 +150,18 @@ static bool add_scope(cJSON *data, const struct alert_body *options)
         [KPI_SCOPE_DAY] = "day",
         [KPI_SCOPE_ROLLING] = "rolling",
     };
+    const struct kpi_scope *of = options->scope;
     cJSON *scope = cJSON_AddObjectToObject(data, "scope");
 
-    return scope && add_text(scope, "kind", kinds[options->scope->kind]) &&
-           add_time(scope, "start", options->zone, options->scope->start) &&
-           add_time(scope, "end", options->zone, options->scope->end);
+    if (!scope || !add_text(scope, "kind", kinds[of->kind]) ||
+        !add_time(scope, "start", options->zone, of->start) ||
+        !add_time(scope, "end", options->zone, of->end))
+        return false;
+    if (of->kind == KPI_SCOPE_PHASE)
+        return add_string(scope, "phase", options->campaign->phases[of->phase].name);
+    if (of->kind == KPI_SCOPE_ROLLING)
+        return add_integer(scope, "days", of->days);
+    return true;
 }
 
 static bool add_titles(cJSON *data, const struct kpi_kpi_info *kpi)

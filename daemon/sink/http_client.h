@@ -4,7 +4,7 @@
  * cookies, TLS >= 1.2 always verified, every address asked about before it is connected to, and
  * answers cut at HTTP_ANSWER_BYTES_MAX.
  *
- * It knows nothing of messages or retries. libcurl is used in this file pair alone.
+ * It knows nothing of messages or retries, and the rest of the sink nothing of libcurl.
  */
 #pragma once
 

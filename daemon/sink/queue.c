@@ -74,7 +74,7 @@ static int add_lane(struct queue *queue, struct delivery *delivery)
 
     if (queue->n_lanes == size) {
         size = size ? 2 * size : 8;
-        lanes = reallocarray(queue->lanes, size, sizeof(*lanes));
+        lanes = realloc(queue->lanes, size * sizeof(*lanes));
         if (!lanes)
             return -ENOMEM;
         queue->lanes = lanes;

@@ -264,10 +264,14 @@ static int begin_post(struct delivery *delivery, int64_t timestamp_s)
 
 static void begin(struct delivery *delivery)
 {
-    if (begin_post(delivery, clock_now_us() / 1000000) == 0)
-        delivery->receiver->n_under_way++;
-    else
-        attempt_failed(delivery, RETRY_LATER, &(struct http_answer){.error = strerror(ENOMEM)});
+    struct receiver *receiver = delivery->receiver;
+
+    if (begin_post(delivery, clock_now_us() / 1000000) == 0) {
+        receiver->n_under_way++;
+        return;
+    }
+    receiver->n_attempts++;
+    attempt_failed(delivery, RETRY_LATER, &(struct http_answer){.error = strerror(ENOMEM)});
 }
 
 /*
@@ -292,8 +296,7 @@ static struct delivery *settle(struct receiver *receiver, struct delivery *first
     return first;
 }
 
-/* Begins what is due. Returns when to look again; INT64_MAX if only an answer can change anything.
- */
+/* Begins what is due. Returns when to look again; INT64_MAX if only an answer changes anything. */
 static int64_t pump_receiver(struct receiver *receiver, int64_t now_us)
 {
     struct queue *queue = &receiver->queue;
@@ -312,7 +315,8 @@ static int64_t pump_receiver(struct receiver *receiver, int64_t now_us)
         if (!first->request) {
             due_us =
                 first->due_us > receiver->spare_until_us ? first->due_us : receiver->spare_until_us;
-            if (due_us > now_us && due_us < wake_us)
+            /* What is due but has to wait for another one's answer needs no timer. */
+            if ((due_us > now_us || receiver_ready(receiver, now_us)) && due_us < wake_us)
                 wake_us = due_us;
             if (first->expires_us < wake_us)
                 wake_us = first->expires_us;

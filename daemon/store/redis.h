@@ -51,6 +51,12 @@ struct redis {
 int redis_init(struct redis *redis, const struct store_options *options); /* 0 or -ENOMEM */
 void redis_deinit(struct redis *redis);
 
+/*
+ * Sets host and port or path, database and name; what is wrong with the URL becomes `invalid`.
+ * 0, -ENOMEM.
+ */
+int redis_parse_url(struct redis *redis, const char *url);
+
 /* Connects, unless connected: AUTH, SELECT. 0, -ENOMEM, STORE_E_AWAY, STORE_E_REFUSED. */
 int redis_open(struct redis *redis);
 void redis_close(struct redis *redis);

@@ -11,6 +11,7 @@
 
 #define N_IN_FLIGHT_MAX     4
 #define IN_FLIGHT_BYTES_MAX ((size_t)4 << 20)
+#define OBJECT_BYTES_MAX    ((size_t)60 << 20) /* could not be read back: REDIS_REPLY_BYTES_MAX */
 #define N_CLEAN_MAX         500 /* objects that one script looks at: a fraction of a millisecond */
 
 /* ---- claim, peek ---- */
@@ -163,6 +164,20 @@ static int receive_ok(struct store *store, struct in_flight *in_flight)
     in_flight->first = (in_flight->first + 1) % N_IN_FLIGHT_MAX;
     in_flight->n--;
     return redis_receive(&store->redis, REDIS_REPLY_STATUS, 0, NULL);
+}
+
+static int check_sizes(struct store *store, const struct store_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->n_objects; i++) {
+        const struct kpi_object *object = &commit->objects[i];
+
+        if (object->size > OBJECT_BYTES_MAX)
+            return redis_fail(&store->redis, STORE_E_REFUSED,
+                              "object %.*s of shard %u has %zu bytes, more than the 60 MiB allowed",
+                              (int)object->name.length, object->name.data, commit->shard,
+                              object->size);
+    }
+    return 0;
 }
 
 static int send_set(struct store *store, const struct store_manifest *manifest,
@@ -398,6 +413,9 @@ int store_commit(struct store *store, struct store_manifest *manifest,
     if (r)
         return r;
     r = store_open(store);
+    if (r)
+        return r;
+    r = check_sizes(store, commit);
     if (r)
         return r;
     r = put_objects(store, manifest, commit);

@@ -58,8 +58,9 @@ const char *store_error(const struct store *store);
 
 /*
  * Can kpid work with this server? STORE_E_REFUSED if maxmemory-policy is not noeviction, scripts are
- * denied, or it is a replica, a cluster or older than 6.2; *ret_durable false if there is no AOF (or none can be told). Also stores or compares the
- * identity: STORE_E_REFUSED if the secret key is not the one the state was made with.
+ * denied, or it is a replica, a cluster or older than 6.2; *ret_durable false if there is no AOF (or none
+ * can be told). Also stores or compares the identity: STORE_E_REFUSED if the secret key is not the one
+ * the state was made with.
  */
 int store_check(struct store *store, uint64_t key_fingerprint, bool *ret_durable);
 
@@ -78,7 +79,7 @@ struct store_position {
 struct store_manifest {
     uint32_t shard;
     uint64_t epoch;
-    uint64_t claim;           /* which take-over made the epoch; after a rollback two may have the same */
+    uint64_t claim;           /* which take-over made the epoch: a rollback may give it to two */
     uint64_t generation;
     uint64_t plan;            /* fingerprint */
     bool damaged;             /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
@@ -122,7 +123,8 @@ struct store_commit {
     bool replace;             /* a rebuild: takes the place of all that is stored; offsets may go back */
     const struct store_position *positions;
     uint32_t n_positions;
-    const struct kpi_object *objects; /* changed ones (replace: all), each once; data NULL removes */
+    /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
+    const struct kpi_object *objects;
     uint32_t n_objects;
     bool restart; /* the state was made anew from the log: offsets may go back */
 };
@@ -133,8 +135,8 @@ struct store_commit {
  * the same commit may be given again; or one under a higher generation that contains its changes, but
  * never other bytes under the same generation. `manifest` is what the last commit or claim left and is
  * brought up to date on success. 0, STORE_E_AWAY, _FENCED, _REGRESS, _ROLLBACK, _REFUSED (rights or
- * password changed under way: nothing is lost, worth a retry and a loud message), _CORRUPT (the
- * manifest's numbers are none).
+ * password changed under way, or an object is too large: nothing is lost, worth a retry and a loud
+ * message), _CORRUPT (the manifest's numbers are none).
  */
 int store_commit(struct store *store, struct store_manifest *manifest,
                  const struct store_commit *commit);

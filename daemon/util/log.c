@@ -194,7 +194,7 @@ static void put_head(struct line *line, enum log_level level)
 {
     static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
     static const char *const priorities[] = {"<3>", "<4>", "<5>", "<6>", "<7>"};
-    char time[40];
+    char time[96]; /* for any int, says the compiler */
     int64_t now;
     time_t seconds;
     struct tm parts;

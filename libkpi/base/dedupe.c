@@ -516,9 +516,10 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
 {
     struct kpi_dedupe old = *dedupe;
     int64_t floor;
+    bool rewritten;
 
     set_grains(dedupe, options);
-    *ret_rewritten = old.tick_hours != dedupe->tick_hours || old.event_hours != dedupe->event_hours;
+    rewritten = old.tick_hours != dedupe->tick_hours || old.event_hours != dedupe->event_hours;
     if (dedupe->now == INT64_MIN)
         return;
     dedupe->now = floor_div(old.now * old.tick_hours, dedupe->tick_hours);

@@ -78,11 +78,10 @@ int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
 void kpi_dedupe_deinit(struct kpi_dedupe *dedupe);
 
 /*
- * Goes on under other options. What is remembered stays, as far as the new window reaches. Where
- * the grain changes everything becomes dirty: *ret_rewritten. Allocates nothing.
+ * Goes on under other options. What is remembered stays, as far as the new window reaches. Where the
+ * grain changes everything becomes dirty, and `generation` rises. Allocates nothing.
  */
-void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options,
-                       bool *ret_rewritten);
+void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options);
 
 /* Tells the log's time; earlier ones than before are ignored. Returns 0 or -ENOMEM. */
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);

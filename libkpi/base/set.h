@@ -27,8 +27,8 @@ struct kpi_set_page {
     uint32_t is_bits : 1;
     uint32_t dirty : 1;
     uint32_t saved : 1; /* stands in some object */
-    uint16_t key;      /* id >> 16 */
-    uint16_t capacity; /* of values */
+    uint16_t key;       /* id >> 16 */
+    uint16_t capacity;  /* of values */
 };
 
 /* Embedded; all zero is the empty set. The same `mem` goes into every call. */

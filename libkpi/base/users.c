@@ -55,9 +55,10 @@ static void segment_put(struct kpi_users_segment *segment, uint64_t hash, uint32
     segment->n_users++;
 }
 
-static int segment_grow(struct kpi_users_segment *segment, const struct kpi_mem *mem)
+static int segment_grow(struct kpi_users_segment *segment, const struct kpi_mem *mem,
+                        uint32_t n_lines)
 {
-    struct kpi_users_segment grown = {.n_lines = segment->n_lines + segment->n_lines / 4 + 1};
+    struct kpi_users_segment grown = {.n_lines = n_lines};
 
     grown.lines = kpi_mem_zalloc(mem, grown.n_lines * sizeof(*grown.lines));
     if (!grown.lines)
@@ -67,6 +68,22 @@ static int segment_grow(struct kpi_users_segment *segment, const struct kpi_mem 
             segment_put(&grown, segment->lines[i].hashes[k], segment->lines[i].ids[k]);
     kpi_mem_free(mem, segment->lines, segment->n_lines * sizeof(*segment->lines));
     *segment = grown;
+    return 0;
+}
+
+int kpi_users_reserve(struct kpi_users *users, uint32_t n)
+{
+    /* At a load of 0.7, so that segments somewhat fuller than others need not grow. */
+    uint32_t n_lines =
+        (uint32_t)((uint64_t)n * 10 / (KPI_USERS_SEGMENTS * KPI_USERS_PER_LINE * 7)) + 1;
+
+    for (unsigned i = 0; i < KPI_USERS_SEGMENTS; i++)
+        if (users->segments[i].n_lines < n_lines) {
+            int r = segment_grow(&users->segments[i], users->mem, n_lines);
+
+            if (r < 0)
+                return r;
+        }
     return 0;
 }
 
@@ -105,7 +122,7 @@ int kpi_users_add(struct kpi_users *users, uint64_t hash, uint32_t *ret_id)
         return r;
     if ((uint64_t)(segment->n_users + 1) * 5 >
         (uint64_t)segment->n_lines * KPI_USERS_PER_LINE * 4) {
-        r = segment_grow(segment, users->mem);
+        r = segment_grow(segment, users->mem, segment->n_lines + segment->n_lines / 4 + 1);
         if (r < 0)
             return r;
     }

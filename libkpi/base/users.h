@@ -52,6 +52,9 @@ uint32_t kpi_users_find(const struct kpi_users *users, uint64_t hash);
 /* Gives a hash that is not in the table the next id. Returns 0 or -ENOMEM (nothing changed). */
 int kpi_users_add(struct kpi_users *users, uint64_t hash, uint32_t *ret_id);
 
+/* Makes room for about n users in all, who are going to be added. Returns 0 or -ENOMEM. */
+int kpi_users_reserve(struct kpi_users *users, uint32_t n);
+
 /* The hash of an id < n. */
 static inline uint64_t kpi_users_hash(const struct kpi_users *users, uint32_t id)
 {

@@ -1,6 +1,7 @@
 /*
- * Events into state, in groups of up to 64: first the cache lines that the group will need are asked
- * for, then its users are looked up, then event by event is judged and, whole or not at all, applied.
+ * Events into state, in groups of up to 64: first the cache lines that the group will need are
+ * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
+ * applied.
  */
 #include "engine/state.h"
 #include "engine/unions.h"
@@ -9,7 +10,7 @@
 struct applying {
     const struct kpi_event *event;
     const struct kpi_dispatch *dispatch;
-    uint32_t user;  /* KPI_USER_NONE: none, or new */
+    uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
 };
@@ -154,7 +155,8 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     cell->n_events++;
     cell->pack->dirty = true;
     cell->version = series->version = engine->version;
-    r = kpi_latest_put(&cell->latest, &engine->mem, applying->user, time << 1 | match->yes, &changed);
+    r = kpi_latest_put(&cell->latest, &engine->mem, applying->user, time << 1 | match->yes,
+                       &changed);
     if (r < 0 || !changed)
         return r;
     cell->dirty = true;

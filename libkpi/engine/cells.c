@@ -27,7 +27,8 @@ kpi_day kpi_zone_day_clamped(const struct kpi_zone *zone, kpi_time time)
                                       : zone->first_day + (kpi_day)zone->n_days;
 }
 
-struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple)
+struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance,
+                                   uint32_t tuple)
 {
     const struct kpi_instance_state *state = &engine->instances[instance];
 
@@ -63,9 +64,8 @@ static int series_get(struct kpi_engine *engine, uint32_t instance, uint32_t tup
 
     if (tuple >= state->n_series) {
         uint32_t n = tuple + tuple / 2 + 1;
-        struct kpi_series **series =
-            kpi_mem_resize(&engine->mem, state->series, state->n_series * sizeof(*series),
-                           n * sizeof(*series));
+        struct kpi_series **series = kpi_mem_resize(
+            &engine->mem, state->series, state->n_series * sizeof(*series), n * sizeof(*series));
 
         if (!series)
             return -ENOMEM;
@@ -82,7 +82,7 @@ static int series_get(struct kpi_engine *engine, uint32_t instance, uint32_t tup
     return 0;
 }
 
-static int pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_pack)
+int kpi_pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_pack)
 {
     uint32_t i = engine->n_packs;
     struct kpi_pack *pack;
@@ -152,7 +152,7 @@ static enum kpi_cell_form form_of(const struct kpi_engine *engine, uint32_t inst
     switch (definition->aggregate) {
     case KPI_AGGREGATE_LEVEL:
         return day < engine->zones[definition->zone].finished_before ? KPI_CELL_FROZEN
-                                                                    : KPI_CELL_HOT;
+                                                                     : KPI_CELL_HOT;
     case KPI_AGGREGATE_LATEST:
         return KPI_CELL_LATEST;
     default:
@@ -179,7 +179,7 @@ static int cell_new(struct kpi_engine *engine, struct kpi_series *series, uint32
         series->cells = cells;
         series->n_cells_max = n_max;
     }
-    r = pack_get(engine, key->day, &pack);
+    r = kpi_pack_get(engine, key->day, &pack);
     if (r < 0)
         return r;
     if (key->form == KPI_CELL_FROZEN) {
@@ -373,11 +373,9 @@ static int turn_series(struct kpi_engine *engine, struct kpi_series *series,
             return r;
     }
     for (uint32_t i = kpi_series_position(series, zone->finished_before); i > 0; i--) {
-        struct kpi_cell *cell = series->cells[i - 1];
-
-        if (cell->form != KPI_CELL_HOT)
-            break; /* then all before it are frozen too */
-        r = kpi_cell_freeze(engine, cell);
+        if (series->cells[i - 1]->form != KPI_CELL_HOT)
+            continue;
+        r = kpi_cell_freeze(engine, series->cells[i - 1]);
         if (r < 0)
             return r;
     }

@@ -1,9 +1,10 @@
 /*
  * The digest: a hash of what the state means, not of how it lies in memory.
  *
- * Everything that is a set (users, members of a cell, remembered ids, cells) goes in as the sum, modulo
- * 2^128, of the hashes of its members; a sum has no order, so nothing needs to be sorted, and dense
- * ids are replaced by the hashes they stand for. The sums and the scalars are then hashed together.
+ * Everything that is a set (users, members of a cell, remembered ids, cells) goes in as the sum,
+ * modulo 2^128, of the hashes of its members; a sum has no order, so nothing needs to be sorted,
+ * and dense ids are replaced by the hashes they stand for. The sums and the scalars are then hashed
+ * together.
  *
  * Left out is what depends on the order of arrival although no result does: n_late, and the hour in
  * which an id arrived.

@@ -260,8 +260,7 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
         return r;
     if (!kpi_attributes_same(&attributes, &attributes_to)) {
         kpi_slots_init(&slots, &engine->mem, to->n_slots);
-        r = kpi_slots_convert(&engine->slots, &attributes, &slots, &attributes_to,
-                              engine->users.n);
+        r = kpi_slots_convert(&engine->slots, &attributes, &slots, &attributes_to, engine->users.n);
         if (r < 0) {
             kpi_slots_deinit(&slots);
             kpi_derived_free(&derived, to, &engine->mem);

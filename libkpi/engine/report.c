@@ -1,6 +1,6 @@
 /*
- * From cells to rows. A row is computed anew only if a cell that it is made of has changed since the
- * last report; all others are copied.
+ * From cells to rows. A row is computed anew only if a cell that it is made of has changed since
+ * the last report; all others are copied.
  */
 #include "engine/report.h"
 #include "engine/retained.h"
@@ -11,7 +11,7 @@ struct making {
     struct kpi_engine *engine;
     const struct kpi_layout *layout;
     struct kpi_report_cache *cache;
-    bool all;         /* nothing of the cache may be used */
+    bool all;           /* nothing of the cache may be used */
     uint32_t n_returns; /* retained() leaves */
     /* of the campaign being done */
     uint32_t campaign, tuple, zone;
@@ -197,8 +197,8 @@ static bool leaf_changed(const struct making *making, const struct kpi_leaf *lea
         return series_changed(making, instance, making->tuple, scope->start_day, scope->end_day);
     /* A first day depends on all days before it, a return on days after. */
     return_instance = leaf->return_instance[making->zone];
-    by_campaign = making->engine->program->instances[return_instance].dimensions ==
-                  KPI_DIMENSIONS_CAMPAIGN;
+    by_campaign =
+        making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
     return series_changed(making, instance, making->tuple, INT32_MIN, INT32_MAX) ||
            series_changed(making, return_instance,
                           by_campaign ? making->tuple : KPI_DICTIONARY_NONE, INT32_MIN, INT32_MAX);
@@ -281,8 +281,7 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
     for (uint32_t i = 0; i < engine->program->n_leaves; i++)
         making.n_returns += engine->program->leaves[i].kind == KPI_LEAF_RETAINED;
     if (making.n_returns) {
-        making.cohorts =
-            kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts));
+        making.cohorts = kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts));
         making.cohorts_made =
             kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts_made));
         r = making.cohorts && making.cohorts_made ? 0 : -ENOMEM;

@@ -7,12 +7,12 @@ struct making {
     struct kpi_engine *engine;
     const struct kpi_leaf *leaf;
     uint32_t i_return;
-    uint32_t instance, tuple;        /* of the return */
+    uint32_t instance, tuple; /* of the return */
     kpi_day today;
-    kpi_day start, end;              /* of the period that `returned` is for */
+    kpi_day start, end;               /* of the period that `returned` is for */
     const roaring_bitmap_t *returned; /* NULL: nobody */
     bool owned, known;
-    uint64_t version;                /* of the engine, when anything in the period last changed */
+    uint64_t version; /* of the engine, when anything in the period last changed */
 };
 
 void kpi_cohorts_deinit(struct kpi_cohorts *cohorts, const struct kpi_mem *mem)
@@ -67,7 +67,8 @@ static void period_turn(struct making *making, kpi_day start, kpi_day end)
             making->version = series->cells[i]->version;
 }
 
-static int count_returned(struct making *making, const roaring_bitmap_t *cohort, uint64_t *ret_count)
+static int count_returned(struct making *making, const roaring_bitmap_t *cohort,
+                          uint64_t *ret_count)
 {
     if (!making->known) {
         int r = kpi_unions_get(making->engine, making->instance, making->tuple, making->start,
@@ -124,7 +125,8 @@ static int add_finished(struct making *making, struct kpi_firsts *firsts,
     return 0;
 }
 
-/* A hot day: who is in it and in no day before. `before` takes the day in if another one follows. */
+/* A hot day: who is in it and in no day before. `before` takes the day in if another one follows.
+ */
 static int add_hot(struct making *making, struct kpi_cell *cell, const roaring_bitmap_t *before,
                    struct kpi_cohorts *cohorts, const roaring_bitmap_t **ret_view)
 {

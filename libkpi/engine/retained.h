@@ -1,6 +1,7 @@
 /*
- * retained(): what has become of cohorts. Users are told apart by the day of their first start event;
- * everything about a cohort is a sum over such days, so each day is computed once and scopes add.
+ * retained(): what has become of cohorts. Users are told apart by the day of their first start
+ * event; everything about a cohort is a sum over such days, so each day is computed once and scopes
+ * add.
  */
 #pragma once
 

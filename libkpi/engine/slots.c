@@ -105,8 +105,7 @@ static void row_convert(const struct kpi_attributes *from, const int64_t *old,
 }
 
 int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attributes *from,
-                      struct kpi_slots *to_slots, const struct kpi_attributes *to,
-                      uint32_t n_users)
+                      struct kpi_slots *to_slots, const struct kpi_attributes *to, uint32_t n_users)
 {
     for (uint32_t user = 0; user < n_users && to->n_slots; user++) {
         const int64_t *old = kpi_slots_row(from_slots, user);

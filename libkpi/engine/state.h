@@ -2,8 +2,8 @@
  * The inside of an engine, for the files of engine/ and snapshot/.
  *
  * Glossary. A *cell* is what one instance (spec/program.h) has counted for one tuple of dimension
- * values on one local day. A *series* is all cells of an instance and tuple, by day. A *tuple* is an
- * id of the dictionary of campaigns; KPI_DICTIONARY_NONE where the instance has no dimensions. A
+ * values on one local day. A *series* is all cells of an instance and tuple, by day. A *tuple* is
+ * an id of the dictionary of campaigns; KPI_DICTIONARY_NONE where the instance has no dimensions. A
  * *pack* is all cells of one day number: what is saved together. A day is *finished* when the log's
  * time is an hour past its end; sets of finished days are *frozen*: they are Roaring bitmaps.
  */
@@ -36,16 +36,16 @@ struct kpi_cell {
     uint32_t instance, tuple;
     kpi_day day;
     enum kpi_cell_form form;
-    uint64_t serial;   /* names its objects */
-    uint64_t version;  /* of the engine, when it last changed */
+    uint64_t serial;  /* names its objects */
+    uint64_t version; /* of the engine, when it last changed */
     uint64_t n_events;
     struct kpi_pack *pack;
     struct kpi_cell *pack_next, *pack_previous;
     roaring_bitmap_t *view; /* of a hot set, while a report is made; owned by the report */
     struct kpi_cell *view_next;
-    bool dirty;            /* form FROZEN or LATEST: the content is not saved */
-    bool paged;            /* form HOT: saved in groups of pages, not whole */
-    bool saved;            /* an object named by the serial exists (not the pages) */
+    bool dirty; /* form FROZEN or LATEST: the content is not saved */
+    bool paged; /* form HOT: saved in groups of pages, not whole */
+    bool saved; /* an object named by the serial exists (not the pages) */
     union {
         __int128 sum; /* SCALAR */
         struct kpi_set hot;
@@ -90,7 +90,9 @@ struct kpi_zone_state {
 };
 
 /* Rows of attributes: n_slots numbers a user, by dense id, in chunks that never move. */
-enum { KPI_SLOTS_CHUNK = 8192 };
+enum {
+    KPI_SLOTS_CHUNK = 8192
+};
 
 struct kpi_slots_chunk {
     int64_t *rows;
@@ -173,7 +175,8 @@ uint32_t kpi_engine_find_value(const struct kpi_engine *engine, struct kpi_strin
 /* --- cells.c --- */
 
 /*
- * The local day of a time, and when it begins and ends. False if the zone's table does not reach it.
+ * The local day of a time, and when it begins and ends. False if the zone's table does not reach
+ * it.
  */
 bool kpi_zone_state_find(struct kpi_zone_state *zone, kpi_time time);
 
@@ -186,6 +189,9 @@ struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t ins
 /* Index of the first cell whose day is not before `day`. */
 uint32_t kpi_series_position(const struct kpi_series *series, kpi_day day);
 struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_day day); /* or NULL */
+
+/* The pack of a day, made if there is none. Returns 0 or -ENOMEM. */
+int kpi_pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_pack);
 
 /* The cell, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,

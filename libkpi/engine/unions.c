@@ -97,8 +97,8 @@ static int day_sets_get(struct kpi_engine *engine, const struct kpi_cell *base, 
 static roaring_bitmap_t *level_gain(roaring_bitmap_t *const *levels, const struct day_sets *day,
                                     uint32_t k)
 {
-    roaring_bitmap_t *gain = day->sets[k - 1] ? roaring_bitmap_copy(day->sets[k - 1])
-                                              : roaring_bitmap_create();
+    roaring_bitmap_t *gain =
+        day->sets[k - 1] ? roaring_bitmap_copy(day->sets[k - 1]) : roaring_bitmap_create();
 
     for (uint32_t j = 1; gain && j < k; j++) {
         roaring_bitmap_t *both;
@@ -205,8 +205,8 @@ static int union_extend(struct kpi_engine *engine, struct kpi_series *series, st
     return 0;
 }
 
-static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n, kpi_day start,
-                     kpi_day end, kpi_day finished, struct kpi_union **ret_union)
+static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n,
+                     kpi_day start, kpi_day end, kpi_day finished, struct kpi_union **ret_union)
 {
     struct kpi_union *u;
 
@@ -217,7 +217,8 @@ static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint3
         u = kpi_mem_zalloc(&engine->mem, sizeof(*u));
         if (!u)
             return -ENOMEM;
-        *u = (struct kpi_union){.start = start, .end = end, .through = start, .next = series->unions};
+        *u = (struct kpi_union){
+            .start = start, .end = end, .through = start, .next = series->unions};
         series->unions = u;
         for (; u->n < n; u->n++) {
             u->levels[u->n] = roaring_bitmap_create();
@@ -243,8 +244,8 @@ static void levels_free(roaring_bitmap_t **levels, uint32_t n)
 }
 
 /*
- * The levels before the last hot day of the range: those of the union itself, or, if more than one day
- * is hot, a copy with all but the last of them. *ret_last: the last hot cell, or NULL.
+ * The levels before the last hot day of the range: those of the union itself, or, if more than one
+ * day is hot, a copy with all but the last of them. *ret_last: the last hot cell, or NULL.
  */
 static int levels_before_last(struct kpi_engine *engine, const struct kpi_series *series,
                               const struct kpi_union *u, roaring_bitmap_t **copies,
@@ -293,8 +294,8 @@ static int count_last(struct kpi_engine *engine, roaring_bitmap_t *const *levels
     gain = level_gain(levels, &day, n);
     if (!gain)
         return -ENOMEM;
-    *ret_count += roaring_bitmap_get_cardinality(gain) -
-                  roaring_bitmap_and_cardinality(levels[n - 1], gain);
+    *ret_count +=
+        roaring_bitmap_get_cardinality(gain) - roaring_bitmap_and_cardinality(levels[n - 1], gain);
     roaring_bitmap_free(gain);
     return 0;
 }
@@ -426,17 +427,15 @@ static int first_get(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_d
     }
     if (firsts->n_days == firsts->n_days_max) {
         uint32_t n_max = firsts->n_days_max * 2 + 8;
-        struct kpi_first *days =
-            kpi_mem_resize(&engine->mem, firsts->days, firsts->n_days_max * sizeof(*days),
-                           n_max * sizeof(*days));
+        struct kpi_first *days = kpi_mem_resize(
+            &engine->mem, firsts->days, firsts->n_days_max * sizeof(*days), n_max * sizeof(*days));
 
         if (!days)
             return -ENOMEM;
         firsts->days = days;
         firsts->n_days_max = n_max;
     }
-    first.returns =
-        kpi_mem_zalloc(&engine->mem, firsts->n_returns * sizeof(struct kpi_return));
+    first.returns = kpi_mem_zalloc(&engine->mem, firsts->n_returns * sizeof(struct kpi_return));
     first.bitmap = first.returns ? roaring_bitmap_create() : NULL;
     if (!first.bitmap) {
         kpi_mem_free(&engine->mem, first.returns, firsts->n_returns * sizeof(struct kpi_return));
@@ -568,8 +567,7 @@ static bool latest_yes(const struct kpi_series *series, const struct kpi_union *
 {
     for (uint32_t i = kpi_series_position(series, u->through);
          i > 0 && series->cells[i - 1]->day >= u->start; i--) {
-        const struct kpi_latest_entry *entry =
-            kpi_latest_find(&series->cells[i - 1]->latest, user);
+        const struct kpi_latest_entry *entry = kpi_latest_find(&series->cells[i - 1]->latest, user);
 
         if (entry)
             return entry->stamp_low & 1;

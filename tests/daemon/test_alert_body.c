@@ -27,7 +27,10 @@ static const kpi_time day_starts[] = {
 static const struct kpi_zone zone = {
     .name = {"Asia/Shanghai", 13}, .first_day = 20767, .n_days = 5, .day_starts = day_starts};
 
-static const struct kpi_campaign_info campaign = {.id = {"yueyue 2026/11", 14}};
+static const struct kpi_phase_info phases[] = {{.name = {"warmup", 6}}, {.name = {"burst", 5}}};
+
+static const struct kpi_campaign_info campaign = {
+    .id = {"yueyue 2026/11", 14}, .phases = phases, .n_phases = 2};
 
 static struct kpi_kpi_info rate = {
     .name = {"participation_rate", 18},
@@ -203,6 +206,29 @@ static void test_points_of_other_units_are_their_own(void **state)
     assert_part(&options, "\"value\":42.5,\"target\":50,\"deviation_points\":-7.5,");
 }
 
+static void test_scopes(void **state)
+{
+    struct kpi_scope scope = {.phase = 1, .days = 7, .start = day_starts[0], .end = day_starts[1]};
+    static const struct {
+        enum kpi_scope_kind kind;
+        const char *begin, *end;
+    } cases[] = {
+        {KPI_SCOPE_CAMPAIGN, "\"scope\":{\"kind\":\"campaign\",", "+08:00\"},\"value\""},
+        {KPI_SCOPE_PHASE, "\"scope\":{\"kind\":\"phase\",", ",\"phase\":\"burst\"},\"value\""},
+        {KPI_SCOPE_DAY, "\"scope\":{\"kind\":\"day\",", "+08:00\"},\"value\""},
+        {KPI_SCOPE_ROLLING, "\"scope\":{\"kind\":\"rolling\",", ",\"days\":7},\"value\""},
+    };
+    struct alert_body options = firing();
+    size_t i;
+
+    options.scope = &scope;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        scope.kind = cases[i].kind;
+        assert_part(&options, cases[i].begin);
+        assert_part(&options, cases[i].end);
+    }
+}
+
 static void test_times_name_the_right_instant(void **state)
 {
     static const struct {
@@ -248,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_numbers_lose_nothing),
         cmocka_unit_test(test_what_is_not_there_is_null),
         cmocka_unit_test(test_points_of_other_units_are_their_own),
+        cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_times_name_the_right_instant),
         cmocka_unit_test(test_id_is_of_the_transition_and_the_group),
     };

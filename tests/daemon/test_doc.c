@@ -343,6 +343,9 @@ static void control_characters_do_not_reach_the_terminal(void **state)
     assert_null(strchr(p->output, '\x1b'));
     assert_null(strstr(p->output, "\xc2\x9b"));
     assert_string_equal(QUOTE(KPI_STRING("a\x1b[2J")), "\"a?[2J\"");
+    assert_string_equal(QUOTE(KPI_STRING("a\xc2\x9b"
+                                         "2J\xc2\xa0")),
+                        "\"a?2J\xc2\xa0\"");
     release(p);
 }
 

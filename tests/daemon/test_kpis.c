@@ -124,8 +124,7 @@ static void test_filters(void **state)
     assert_int_equal(count(view, &(struct kpis_filter){.kpi = "roi"}), 3 * FIXTURE_SCOPES);
     assert_int_equal(count(view, &(struct kpis_filter){.scope = "day"}), 3 * 11 * FIXTURE_KPIS);
     assert_int_equal(count(view, &(struct kpis_filter){.scope = "phase"}), 3 * 2 * FIXTURE_KPIS);
-    assert_int_equal(
-        count(view, &(struct kpis_filter){"campaign-1", "nps", "phase:warmup"}), 1);
+    assert_int_equal(count(view, &(struct kpis_filter){"campaign-1", "nps", "phase:warmup"}), 1);
     view_unref(view);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Claims: texts become durations, sizes, numbers, dates and times exactly or not at all; every setting
- * has a default that its own kind reads and its range holds; each setting that a file gives arrives in
- * its field; did-you-mean finds slips and nothing else.
+ * Claims: texts become durations, sizes, numbers, dates and times exactly or not at all; every
+ * setting has a default that its own kind reads and its range holds; each setting that a file gives
+ * arrives in its field; did-you-mean finds slips and nothing else.
  */
 #include "config/load.h"
 #include "config/scalar.h"
@@ -59,9 +59,15 @@ static void sizes(void **state)
         const char *text;
         int64_t value;
     } table[] = {
-        {"0B", 0},           {"512B", 512},    {"64KiB", 65536},
-        {"1GiB", 1 << 30},   {"1TiB", INT64_C(1) << 40}, {"1GB", -1},
-        {"1024", -1},        {"1gib", -1},     {"20000000000TiB", -1},
+        {"0B", 0},
+        {"512B", 512},
+        {"64KiB", 65536},
+        {"1GiB", 1 << 30},
+        {"1TiB", INT64_C(1) << 40},
+        {"1GB", -1},
+        {"1024", -1},
+        {"1gib", -1},
+        {"20000000000TiB", -1},
     };
     size_t i;
 
@@ -116,11 +122,21 @@ static void dates(void **state)
         const char *text;
         kpi_day day; /* -1: none */
     } table[] = {
-        {"2000-01-01", SCALAR_DAY_MIN}, {"2100-01-01", SCALAR_DAY_MAX}, {"2024-02-29", 19782},
-        {"2026-11-01", 20758},          {"2023-02-29", -1},             {"2026-04-31", -1},
-        {"2026-13-01", -1},             {"2026-00-10", -1},             {"2026-01-00", -1},
-        {"1999-12-31", -1},             {"2100-01-02", -1},             {"2026-1-1", -1},
-        {"20261101", -1},               {"2026-11-01 ", -1},            {"2026-11-01T00:00:00Z", -1},
+        {"2000-01-01", SCALAR_DAY_MIN},
+        {"2100-01-01", SCALAR_DAY_MAX},
+        {"2024-02-29", 19782},
+        {"2026-11-01", 20758},
+        {"2023-02-29", -1},
+        {"2026-04-31", -1},
+        {"2026-13-01", -1},
+        {"2026-00-10", -1},
+        {"2026-01-00", -1},
+        {"1999-12-31", -1},
+        {"2100-01-02", -1},
+        {"2026-1-1", -1},
+        {"20261101", -1},
+        {"2026-11-01 ", -1},
+        {"2026-11-01T00:00:00Z", -1},
     };
     size_t i;
 
@@ -181,11 +197,17 @@ static void suggestions(void **state)
         const char *word, *candidate;
         bool near;
     } table[] = {
-        {"treshold", "threshold", true}, {"brokres", "brokers", true},
-        {"intreval", "interval", true},  {"kpi", "kpis", true},
-        {"foo", "topics", false},        {"ab", "xy", false},
-        {"a", "b", true},                {"window", "windowing", false},
-        {"", "a", false},                {"campain", "campaigns", true},
+        {"treshold", "threshold", true},
+        {"brokres", "brokers", true},
+        {"intreval", "interval", true},
+        {"kpi", "kpis", true},
+        {"foo", "topics", false},
+        {"ab", "xy", false},
+        {"a", "b", true},
+        {"window", "windowing", false},
+        {"", "a", false},
+        {"ab", "ba", true},
+        {"campain", "campaigns", true},
     };
     size_t i;
 
@@ -373,16 +395,26 @@ static void bounds_are_kept(void **state)
         const char *text;
         bool ok;
     } table[] = {
-        {"checkpoint: {interval: 10ms}", true},      {"checkpoint: {interval: 9ms}", false},
-        {"checkpoint: {interval: 1h}", true},        {"checkpoint: {interval: 3601s}", false},
-        {"limits: {values: 1}", true},               {"limits: {values: 0}", false},
-        {"limits: {values: 1000001}", false},        {"workers: 256", true},
-        {"workers: 257", false},                     {"workers: 0", false},
-        {"workers: auto", true},                     {"dedupe: {window: 0s}", true},
-        {"dedupe: {memory: 1023KiB}", false},        {"rolling: [400d]", true},
-        {"rolling: [401d]", false},                  {"rolling: [36h]", false},
-        {"rolling: []", true},                       {"active_types: []", false},
-        {"kafka: {brokers: a:0, topics: t}", false}, {"http: {listen: 'a:0'}", true},
+        {"checkpoint: {interval: 10ms}", true},
+        {"checkpoint: {interval: 9ms}", false},
+        {"checkpoint: {interval: 1h}", true},
+        {"checkpoint: {interval: 3601s}", false},
+        {"limits: {values: 1}", true},
+        {"limits: {values: 0}", false},
+        {"limits: {values: 1000001}", false},
+        {"workers: 256", true},
+        {"workers: 257", false},
+        {"workers: 0", false},
+        {"workers: auto", true},
+        {"dedupe: {window: 0s}", true},
+        {"dedupe: {memory: 1023KiB}", false},
+        {"rolling: [400d]", true},
+        {"rolling: [401d]", false},
+        {"rolling: [36h]", false},
+        {"rolling: []", true},
+        {"active_types: []", false},
+        {"kafka: {brokers: a:0, topics: t}", false},
+        {"http: {listen: 'a:0'}", true},
         {"http: {listen: 'a:65536'}", false},
     };
     size_t i;

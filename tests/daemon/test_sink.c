@@ -271,13 +271,15 @@ static void test_tries_again_with_the_same_id(void **state)
 
 static void test_answers_that_are_no_answers_are_failures(void **state)
 {
+    second_us = 2000;
     OPEN({HOOK_RESET, NULL, NULL}, {HOOK_REPLY, "nonsense\r\n\r\n", NULL},
          {HOOK_REPLY, "HTTP/1.1 200 OK\r\nContent-Le", NULL},
-         {HOOK_REPLY, "HTTP/1.1 100 Continue\r\n\r\n", NULL}, HOOK_OK);
+         {HOOK_REPLY, "HTTP/1.1 100 Continue\r\n\r\n", NULL},
+         {HOOK_REPLY, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n", NULL}, HOOK_OK);
     send_to("a", "al_1", "f1", 1);
     WAIT(n_dones == 1);
     assert_int_equal(dones[0].result, SINK_DELIVERED);
-    assert_int_equal(hook.n_requests, 5);
+    assert_int_equal(hook.n_requests, 6);
 }
 
 /* Who has said 2xx has it; what becomes of the body is of no interest. */
@@ -548,6 +550,21 @@ static void test_gives_up_at_the_deadline(void **state)
     assert_int_equal(stats_of(0).n_expired, 1);
 }
 
+/* A receiver may put a message off, but not beyond the deadline. */
+static void test_deadline_comes_before_retry_after(void **state)
+{
+    static const struct hook_action script[] = {
+        {HOOK_REPLY, "HTTP/1.1 429 Slow\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n", NULL}};
+
+    hook_init(&hook, base, script, 1);
+    open_sink(&(struct sink_receiver){.name = "a", .url = url_of(&hook, "127.0.0.1")}, 1, 150000,
+              0);
+    send_to("a", "al_1", "f1", 1);
+    WAIT(n_dones == 1);
+    assert_int_equal(dones[0].result, SINK_EXPIRED);
+    assert_in_range(hook.n_requests, 0, 1);
+}
+
 static void test_stale_message_is_not_sent(void **state)
 {
     struct sink_message message = {
@@ -752,6 +769,7 @@ int main(void)
         TEST(test_dead_receiver_does_not_delay_others),
         TEST(test_breaker_probes_with_one_and_lets_all_go_after),
         TEST(test_gives_up_at_the_deadline),
+        TEST(test_deadline_comes_before_retry_after),
         TEST(test_stale_message_is_not_sent),
         TEST(test_unknown_receiver),
         TEST(test_name_may_not_lead_inside),

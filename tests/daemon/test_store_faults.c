@@ -98,6 +98,19 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* Repeats the commit as long as it is put off, as the daemon would. */
+static int commit_patiently(struct store *store, struct store_manifest *manifest, int64_t next,
+                            const struct kpi_object *objects, uint32_t n_objects)
+{
+    int64_t deadline_us = now_us() + 30000000;
+    int r;
+
+    do {
+        r = checkpoint_commit(store, manifest, next, objects, n_objects);
+    } while (r == STORE_E_AWAY && now_us() < deadline_us);
+    return r;
+}
+
 /* A port that was free a moment ago. */
 static int free_port(void)
 {
@@ -231,6 +244,17 @@ static void a_renamed_auth_does_not_give_the_password_away(void **state)
     assert_null(strstr(store_error(store), "battery"));
 }
 
+static void a_server_that_repeats_the_password_is_not_quoted(void **state)
+{
+    CLEANUP_PEER peer =
+        redis_peer_new(&(struct redis_peer_options){.say = "-WHAT battery-staple?\r\n"});
+    CLEANUP_STORE store = store_with(
+        &(struct store_options){.url = redis_peer_url(peer), .password = "battery-staple"});
+
+    assert_int_equal(check(store), STORE_E_AWAY);
+    assert_null(strstr(store_error(store), "battery"));
+}
+
 static int ignore_field(void *userdata, const struct store_field *field)
 {
     return 0;
@@ -356,6 +380,7 @@ static void a_redis_busy_with_a_script_is_away(void **state)
     CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
     redisContext *other = redis_server_connect(server);
     CLEANUP_MANIFEST manifest = NULL;
+    redisReply *reply = NULL;
     int done = 0;
 
     redis_server_do(server, "CONFIG SET busy-reply-threshold 1");
@@ -368,8 +393,10 @@ static void a_redis_busy_with_a_script_is_away(void **state)
     assert_says(store, "BUSY");
     assert_int_equal(store_claim(store, 0, 0, &manifest), STORE_E_AWAY);
     redis_server_do(server, "SCRIPT KILL");
-    manifest = claim(store);
+    assert_int_equal(redisGetReply(other, (void **)&reply), REDIS_OK); /* it has ended */
+    freeReplyObject(reply);
     redisFree(other);
+    manifest = claim(store);
 }
 
 static void what_was_committed_survives_a_kill_of_redis(void **state)
@@ -388,7 +415,7 @@ static void what_was_committed_survives_a_kill_of_redis(void **state)
     redis_server_kill(server);
     assert_int_equal(checkpoint_commit(store, manifest, 2, &second, 1), STORE_E_AWAY);
     redis_server_restart(server);
-    assert_int_equal(checkpoint_commit(store, manifest, 2, &second, 1), 0);
+    assert_int_equal(commit_patiently(store, manifest, 2, &second, 1), 0);
     assert_string_equal(checkpoint_text(store, manifest), "a=1;b=2;");
     assert_int_equal(stats_of(store).n_reconnects, 1);
 }
@@ -459,6 +486,23 @@ static void without_replicas_a_commit_is_applied_but_not_durable(void **state)
     assert_says(store, "0 of 1 replicas");
 }
 
+static void an_error_leaves_no_reply_of_wait_behind(void **state)
+{
+    CLEANUP_SERVER server = redis_server_new(NULL);
+    CLEANUP_STORE store = store_with(
+        &(struct store_options){.url = server->url, .n_replicas = 1, .wait_timeout_us = 20000});
+    CLEANUP_MANIFEST manifest = claim(store);
+    void *bytes = NULL;
+    size_t size = 0;
+
+    redis_server_do(server, "FLUSHALL");
+    assert_int_equal(store_put_summary(store, 1, "one", 3), 0);
+    assert_int_equal(checkpoint_commit(store, manifest, 1, NULL, 0), STORE_E_ROLLBACK);
+    assert_int_equal(store_get_summary(store, 1, &bytes, &size), 0);
+    assert_int_equal(size, 3);
+    free(bytes);
+}
+
 static void with_its_replica_a_commit_is_durable(void **state)
 {
     char port[8];
@@ -468,7 +512,6 @@ static void with_its_replica_a_commit_is_durable(void **state)
     CLEANUP_SERVER replica = redis_server_new(NULL);
     CLEANUP_STORE store = NULL;
     CLEANUP_MANIFEST manifest = NULL;
-    int r;
 
     (void)snprintf(port, sizeof(port), "%d", free_port());
     primary = redis_server_new(arguments);
@@ -476,14 +519,11 @@ static void with_its_replica_a_commit_is_durable(void **state)
     store = store_with(
         &(struct store_options){.url = primary->url, .n_replicas = 1, .wait_timeout_us = 500000});
     manifest = claim(store);
-    /* Until the replica is in step the commit is repeated, as the daemon would. */
-    while ((r = checkpoint_commit(store, manifest, 1, NULL, 0)) == STORE_E_AWAY)
-        ;
-    assert_int_equal(r, 0);
+    assert_int_equal(commit_patiently(store, manifest, 1, NULL, 0), 0);
     redis_server_stop(replica);
     assert_int_equal(checkpoint_commit(store, manifest, 2, NULL, 0), STORE_E_AWAY);
     redis_server_continue(replica);
-    assert_int_equal(checkpoint_commit(store, manifest, 2, NULL, 0), 0);
+    assert_int_equal(commit_patiently(store, manifest, 2, NULL, 0), 0);
 }
 
 /* ---- strangers ---- */
@@ -563,6 +603,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_refused_at_start_and_away_later),
         cmocka_unit_test(a_password_is_asked_for_and_never_shown),
         cmocka_unit_test(a_renamed_auth_does_not_give_the_password_away),
+        cmocka_unit_test(a_server_that_repeats_the_password_is_not_quoted),
         cmocka_unit_test(the_documented_rights_suffice),
         cmocka_unit_test(missing_rights_are_refused_by_name),
         cmocka_unit_test(a_full_redis_is_away_until_it_has_room),
@@ -573,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_standing_redis_is_away_in_time_and_its_late_reply_is_nobodys),
         cmocka_unit_test(a_standing_redis_does_not_hold_up_a_large_commit),
         cmocka_unit_test(without_replicas_a_commit_is_applied_but_not_durable),
+        cmocka_unit_test(an_error_leaves_no_reply_of_wait_behind),
         cmocka_unit_test(with_its_replica_a_commit_is_durable),
         cmocka_unit_test(nonsense_closes_the_connection),
         cmocka_unit_test(an_error_of_control_characters_is_one_line),

@@ -93,6 +93,7 @@ static void fields_are_put_got_and_deleted(void **state)
     const struct store_field deleted = field("alert/1", "");
     CLEANUP_MANIFEST manifest = lead(store);
     struct collected collected = {.n = 0};
+    redisReply *reply;
 
     assert_int_equal(store_get_fields(store, collect, &collected), 0);
     assert_int_equal(collected.n, 0);
@@ -105,6 +106,14 @@ static void fields_are_put_got_and_deleted(void **state)
     assert_int_equal(store_get_fields(store, collect, &collected), 0);
     assert_int_equal(collected.n, 1);
     assert_string_equal(collected.last, "outbox/1");
+    reply = redis_server_command(server, "HLEN kpid:{g/0}:alerts");
+    assert_int_equal(reply->integer, 1);
+    freeReplyObject(reply);
+    /* What a script that was cut off before its HDEL would leave. */
+    redis_server_do(server, "HSET kpid:{g/0}:alerts alert/2 %s", "");
+    collected.n = 0;
+    assert_int_equal(store_get_fields(store, collect, &collected), 0);
+    assert_int_equal(collected.n, 1);
 }
 
 static void more_fields_than_one_hset_takes(void **state)

@@ -17,8 +17,11 @@ enum {
 
 static kpi_time day_starts[N_DAYS + 1];
 
-#define TEXT(literal)   {.data = (literal), .length = sizeof(literal) - 1}
-#define TYPE_IS(name)   TEXT("type == \"" name "\"")
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        .data = (literal), .length = sizeof(literal) - 1                                           \
+    }
+#define TYPE_IS(name) TEXT("type == \"" name "\"")
 
 static const struct kpi_measure_definition measures[] = {
     {TEXT("participants"), TEXT("users"), TYPE_IS("participation")},
@@ -119,28 +122,27 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
             .n_targets = 2,
         };
     }
-    assert_int_equal(
-        kpi_plan_new(&plan,
-                     &(struct kpi_definitions){
-                         .measures = measures,
-                         .n_measures = sizeof(measures) / sizeof(measures[0]),
-                         .kpis = kpis,
-                         .n_kpis = FIXTURE_KPIS,
-                         .campaigns = campaigns,
-                         .n_campaigns = n_campaigns,
-                         .zones = &zone,
-                         .n_zones = 1,
-                         .rolling_days = rolling,
-                         .n_rolling_days = 1,
-                         .keep = 400 * KPI_DAY,
-                         .future_skew_max = 5 * KPI_MINUTE,
-                         .dedupe_window = 24 * KPI_HOUR,
-                         .dedupe_ids_max = 1000,
-                         .users_max = 1000,
-                         .values_max = 1000,
-                     },
-                     &mem, &diag),
-        0);
+    assert_int_equal(kpi_plan_new(&plan,
+                                  &(struct kpi_definitions){
+                                      .measures = measures,
+                                      .n_measures = sizeof(measures) / sizeof(measures[0]),
+                                      .kpis = kpis,
+                                      .n_kpis = FIXTURE_KPIS,
+                                      .campaigns = campaigns,
+                                      .n_campaigns = n_campaigns,
+                                      .zones = &zone,
+                                      .n_zones = 1,
+                                      .rolling_days = rolling,
+                                      .n_rolling_days = 1,
+                                      .keep = 400 * KPI_DAY,
+                                      .future_skew_max = 5 * KPI_MINUTE,
+                                      .dedupe_window = 24 * KPI_HOUR,
+                                      .dedupe_ids_max = 1000,
+                                      .users_max = 1000,
+                                      .values_max = 1000,
+                                  },
+                                  &mem, &diag),
+                     0);
     free(names);
     free(campaigns);
     return plan;

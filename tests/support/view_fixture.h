@@ -1,7 +1,7 @@
 /*
- * A view as it stands at noon (Shanghai) of 2026-11-11, for tests and benches of what shows views: a
- * plan of one KPI per unit, campaigns of a month with two phases, one rolling scope and eleven days,
- * two targets each, two shards. All values are "no data" until a test sets them.
+ * A view as it stands at noon (Shanghai) of 2026-11-11, for tests and benches of what shows views:
+ * a plan of one KPI per unit, campaigns of a month with two phases, one rolling scope and eleven
+ * days, two targets each, two shards. All values are "no data" until a test sets them.
  */
 #pragma once
 
