@@ -217,7 +217,7 @@ static void days_come_one_by_one_and_end_with_the_campaign(void **state)
         kpi_time as_of;
         uint32_t n_days;
     } table[] = {
-        {f.starts[2][0] - KPI_DAY, 0},              /* before the calendar */
+        {f.starts[2][0] - KPI_DAY, 0}, /* before the calendar */
         {day * KPI_DAY - 8 * KPI_HOUR - 1, 0},
         {day * KPI_DAY - 8 * KPI_HOUR, 1},
         {(day + 1) * KPI_DAY - 8 * KPI_HOUR - 1, 1},

@@ -405,7 +405,7 @@ static void definition_tells_scopes_zones_and_kpis_apart(void **state)
     (void)fixture_campaign(&f, "c", 1);
     make();
     n_scopes = kpi_layout_n_scopes(layout) / 3; /* Berlin's day began as UTC's did */
-    for (uint32_t i = 0; i < 4; ++i) { /* campaign, two rolling ones, a day */
+    for (uint32_t i = 0; i < 4; ++i) {          /* campaign, two rolling ones, a day */
         kpi_report_value(layout, rows, i, kpi_index("nps"), 0, &value);
         seen[n++] = value.definition;
     }
