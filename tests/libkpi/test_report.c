@@ -400,17 +400,23 @@ static void definition_tells_scopes_zones_and_kpis_apart(void **state)
     uint32_t n_scopes;
     unsigned n = 0;
 
-    (void)fixture_campaign(&f, "a", 0);
-    (void)fixture_campaign(&f, "b", 0);
-    (void)fixture_campaign(&f, "c", 1);
+    for (int i = 0; i < 3; ++i) {
+        struct kpi_campaign_definition *campaign =
+            fixture_campaign(&f, (const char *[]){"a", "b", "c"}[i], i == 2 ? 1 : 0);
+
+        campaign->phases = f.phases;
+        campaign->n_phases = 2;
+    }
+    f.phases[0] = (struct kpi_phase_definition){TEXT("x"), DAY_2026_11_01, DAY_2026_11_01 + 1};
+    f.phases[1] = (struct kpi_phase_definition){TEXT("y"), DAY_2026_11_01 + 1, DAY_2026_11_01 + 2};
     make();
     n_scopes = kpi_layout_n_scopes(layout) / 3; /* Berlin's day began as UTC's did */
-    for (uint32_t i = 0; i < 4; ++i) {          /* campaign, two rolling ones, a day */
+    for (uint32_t i = 0; i < 6; ++i) {          /* campaign, two phases, two rolling ones, a day */
         kpi_report_value(layout, rows, i, kpi_index("nps"), 0, &value);
         seen[n++] = value.definition;
     }
-    kpi_report_value(layout, rows, 4, kpi_index("nps"), 0, &value);
-    assert_int_equal(value.definition, seen[3]); /* each day is the same word */
+    kpi_report_value(layout, rows, 6, kpi_index("nps"), 0, &value);
+    assert_int_equal(value.definition, seen[5]); /* each day is the same word */
     kpi_report_value(layout, rows, n_scopes, kpi_index("nps"), 0, &value);
     assert_int_equal(value.definition, seen[0]); /* another campaign, the same definition */
     kpi_report_value(layout, rows, 2 * n_scopes, kpi_index("nps"), 0, &value);
