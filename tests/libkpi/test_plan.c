@@ -66,8 +66,7 @@ static void same_meaning_same_fingerprint(void **state)
         "(channel == \"x\" or not (score >= 9)) and type in [\"a\", \"b\"]",
         "(not (score >= 9) or channel == \"x\") and type in [\"a\", \"b\"]",
         "type in [\"a\", \"b\"] and (channel in [\"x\"] or not (9 <= score))",
-        "type in [\"a\", \"b\"] and true and (channel == \"x\" or false or not not not (score >= "
-        "9))",
+        "type in ['a', 'b'] and true and (channel == 'x' or false or not not not (score >= 9))",
         "type in [\"a\", \"b\"] and (channel == \"x\" or not (score >= 18 / 2))",
         "type in [\"a\", \"b\"] and (channel == \"x\" or channel == \"x\" or not (score >= 900%))",
     };
