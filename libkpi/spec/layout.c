@@ -158,6 +158,7 @@ int kpi_layout_new(struct kpi_layout **ret_layout, struct kpi_plan *plan, kpi_ti
     layout->mem = mem;
     layout->plan = kpi_plan_ref(plan);
     layout->size = size;
+    layout->as_of = as_of;
     for (uint32_t i = 0; i < plan->n_campaigns; ++i)
         campaign_add(layout, i, as_of);
     assert(layout->n_scopes == n_scopes);
@@ -190,6 +191,11 @@ uint64_t kpi_layout_fingerprint(const struct kpi_layout *layout)
 const struct kpi_plan *kpi_layout_plan(const struct kpi_layout *layout)
 {
     return layout->plan;
+}
+
+kpi_time kpi_layout_as_of(const struct kpi_layout *layout)
+{
+    return layout->as_of;
 }
 
 bool kpi_layout_current(const struct kpi_layout *layout, kpi_time as_of)

@@ -10,6 +10,7 @@ struct kpi_layout {
     const struct kpi_mem *mem;
     struct kpi_plan *plan;
     uint64_t fingerprint;
+    kpi_time as_of;
     kpi_time current_from, current_to; /* the same layout in [from, to) */
     uint32_t n_scopes;
     size_t size; /* of this block */

@@ -7,7 +7,7 @@ set -eu
 
 allowed='
 mem(cpy|move|set|cmp|chr)
-str(len|n?cmp)
+str(len|n?cmp|n?len|r?chr|c?spn)
 __(mem(cpy|move|set)|strncpy)_chk
 bcmp
 qsort|bsearch

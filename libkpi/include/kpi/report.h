@@ -41,6 +41,8 @@ struct kpi_layout *kpi_layout_unref(struct kpi_layout *layout);
 
 uint64_t kpi_layout_fingerprint(const struct kpi_layout *layout);
 const struct kpi_plan *kpi_layout_plan(const struct kpi_layout *layout);
+/* The moment that the layout was made for. */
+kpi_time kpi_layout_as_of(const struct kpi_layout *layout);
 /* True while as_of gives the same layout, i.e. no zone has begun another day. */
 bool kpi_layout_current(const struct kpi_layout *layout, kpi_time as_of);
 

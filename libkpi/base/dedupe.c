@@ -1,0 +1,548 @@
+/* The memory of event ids: see dedupe.h. */
+#include "base/dedupe.h"
+
+_Static_assert(sizeof(struct kpi_dedupe_line) == 64, "a line is a cache line");
+
+enum {
+    EVENT_BITS = 14,
+    EVENT_MASK = (1 << EVENT_BITS) - 1,
+    ARRIVAL_MASK = 63,
+};
+
+#define ID_LOW_MASK ((UINT64_C(1) << 48) - 1)
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static int64_t hour_of(kpi_time time)
+{
+    return floor_div(time, KPI_HOUR);
+}
+
+static size_t segment_bytes(uint32_t n_lines)
+{
+    return n_lines * sizeof(struct kpi_dedupe_line) + ((size_t)n_lines + 511) / 512 * 64;
+}
+
+static uint64_t *segment_dirty(const struct kpi_dedupe_segment *segment)
+{
+    return (uint64_t *)(void *)(segment->lines + segment->n_lines);
+}
+
+static uint32_t line_index(uint64_t key, uint32_t n_lines)
+{
+    return (uint32_t)(((key >> 32) * n_lines) >> 32);
+}
+
+static uint64_t make_key(uint64_t id, uint32_t content)
+{
+    uint64_t key = (id & ID_LOW_MASK) << 16 | (content & 0xffff);
+
+    return key ? key : 1; /* 0 marks an empty place */
+}
+
+static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
+{
+    return (line->stamps[k] & 3u) << 4 | (line->arrivals[k / 2] >> (k % 2 * 4) & 15u);
+}
+
+static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
+{
+    return line->stamps[k] >> 2;
+}
+
+static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line,
+                        unsigned k)
+{
+    int64_t age = (dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK;
+
+    return age <= dedupe->now - dedupe->floor;
+}
+
+/* An entry out of its line, and into one. */
+struct entry {
+    uint64_t key;
+    uint32_t event;
+    uint32_t arrival;
+    bool dirty;
+};
+
+static struct entry entry_get(const struct kpi_dedupe_line *line, unsigned k)
+{
+    return (struct entry){line->keys[k], entry_event(line, k), entry_arrival(line, k),
+                          line->dirty >> k & 1};
+}
+
+static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct entry *entry)
+{
+    unsigned shift = k % 2 * 4;
+
+    line->keys[k] = entry->key;
+    line->stamps[k] = (uint16_t)(entry->event << 2 | entry->arrival >> 4);
+    line->arrivals[k / 2] =
+        (uint8_t)((line->arrivals[k / 2] & ~(15u << shift)) | (entry->arrival & 15u) << shift);
+    line->dirty = (uint8_t)((line->dirty & ~(1u << k)) | (unsigned)entry->dirty << k);
+}
+
+static void segment_put(struct kpi_dedupe_segment *segment, const struct entry *entry)
+{
+    uint32_t i = line_index(entry->key, segment->n_lines);
+    unsigned k = 0;
+
+    while (segment->lines[i].keys[KPI_DEDUPE_PER_LINE - 1])
+        if (++i == segment->n_lines)
+            i = 0;
+    while (segment->lines[i].keys[k])
+        k++;
+    entry_set(&segment->lines[i], k, entry);
+    if (entry->dirty)
+        segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
+    segment->n++;
+}
+
+/* Makes a segment anew with its living entries; n_lines 0: no table at all. */
+static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
+                           uint32_t n_lines)
+{
+    struct kpi_dedupe_segment rebuilt = {.n_lines = n_lines};
+
+    if (n_lines) {
+        rebuilt.lines = kpi_mem_zalloc(dedupe->mem, segment_bytes(n_lines));
+        if (!rebuilt.lines)
+            return -ENOMEM;
+        dedupe->bytes += segment_bytes(n_lines);
+    }
+    for (uint32_t i = 0; n_lines && i < segment->n_lines; i++)
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++)
+            if (entry_alive(dedupe, &segment->lines[i], k)) {
+                struct entry entry = entry_get(&segment->lines[i], k);
+
+                segment_put(&rebuilt, &entry);
+            }
+    if (segment->lines) {
+        kpi_mem_free(dedupe->mem, segment->lines, segment_bytes(segment->n_lines));
+        dedupe->bytes -= segment_bytes(segment->n_lines);
+    }
+    *segment = rebuilt;
+    return 0;
+}
+
+static uint32_t segment_alive(const struct kpi_dedupe *dedupe,
+                              const struct kpi_dedupe_segment *segment)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < segment->n_lines; i++)
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++)
+            n += entry_alive(dedupe, &segment->lines[i], k);
+    return n;
+}
+
+/* Loads are kept between 0.7 and 0.85, which is 15 down to 12.5 bytes an id. */
+static bool fits(uint64_t n, uint64_t n_lines)
+{
+    return n * 20 <= n_lines * KPI_DEDUPE_PER_LINE * 17;
+}
+
+static int segment_sweep(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
+{
+    uint32_t n = segment_alive(dedupe, segment), n_lines = segment->n_lines;
+
+    if (n == segment->n)
+        return 0;
+    if (n == 0)
+        n_lines = 0;
+    else if ((uint64_t)n * 10 < (uint64_t)n_lines * KPI_DEDUPE_PER_LINE * 7)
+        n_lines = (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * 78)) + 1;
+    return segment_rebuild(dedupe, segment, n_lines);
+}
+
+static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
+{
+    for (; n_segments && dedupe->sweep < KPI_DEDUPE_SEGMENTS; n_segments--) {
+        int r = segment_sweep(dedupe, &dedupe->segments[dedupe->sweep]);
+
+        if (r < 0)
+            return r;
+        dedupe->sweep++;
+    }
+    return 0;
+}
+
+static void clear(struct kpi_dedupe *dedupe)
+{
+    for (unsigned i = 0; i < KPI_DEDUPE_SEGMENTS; i++)
+        (void)segment_rebuild(dedupe, &dedupe->segments[i], 0); /* allocates nothing */
+    memset(dedupe->counts, 0, sizeof(dedupe->counts));
+    dedupe->n = 0;
+    dedupe->sweep = KPI_DEDUPE_SEGMENTS;
+    dedupe->generation++;
+}
+
+static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
+{
+    for (; dedupe->floor < floor; dedupe->floor++) {
+        dedupe->n -= dedupe->counts[dedupe->floor & ARRIVAL_MASK];
+        dedupe->counts[dedupe->floor & ARRIVAL_MASK] = 0;
+        dedupe->sweep = 0;
+    }
+}
+
+static void set_grains(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
+{
+    int64_t reach;
+
+    dedupe->options = *options;
+    dedupe->window_hours = (options->window + KPI_HOUR - 1) / KPI_HOUR;
+    dedupe->tick_hours = (dedupe->window_hours + KPI_DEDUPE_TICKS_MAX - 1) / KPI_DEDUPE_TICKS_MAX;
+    if (dedupe->tick_hours < 1)
+        dedupe->tick_hours = 1;
+    dedupe->window_ticks = (dedupe->window_hours + dedupe->tick_hours - 1) / dedupe->tick_hours;
+    /* All remembered event hours lie within this many of each other. */
+    reach = (options->keep + options->skew) / KPI_HOUR +
+            3 * (dedupe->window_hours + dedupe->tick_hours) + 2;
+    dedupe->event_hours = reach / (1 << EVENT_BITS) + 1;
+}
+
+int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
+                    const struct kpi_dedupe_options *options)
+{
+    size_t size = KPI_DEDUPE_SEGMENTS * sizeof(struct kpi_dedupe_segment);
+
+    *dedupe = (struct kpi_dedupe){.mem = mem,
+                                  .now = INT64_MIN,
+                                  .forced = INT64_MIN,
+                                  .sweep = KPI_DEDUPE_SEGMENTS,
+                                  .bytes = size};
+    set_grains(dedupe, options);
+    dedupe->segments = kpi_mem_zalloc(mem, size);
+    return dedupe->segments ? 0 : -ENOMEM;
+}
+
+void kpi_dedupe_deinit(struct kpi_dedupe *dedupe)
+{
+    if (!dedupe->segments)
+        return;
+    clear(dedupe);
+    kpi_mem_free(dedupe->mem, dedupe->segments,
+                 KPI_DEDUPE_SEGMENTS * sizeof(struct kpi_dedupe_segment));
+    dedupe->segments = NULL;
+}
+
+int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
+{
+    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours), n_ticks;
+    int r;
+
+    if (tick <= dedupe->now)
+        return 0;
+    if (dedupe->now == INT64_MIN) {
+        dedupe->now = tick;
+        dedupe->floor = tick - dedupe->window_ticks;
+        return 0;
+    }
+    /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
+    r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
+    if (r < 0)
+        return r;
+    n_ticks = tick - dedupe->now;
+    if (n_ticks > dedupe->window_ticks) {
+        clear(dedupe);
+        dedupe->floor = tick - dedupe->window_ticks;
+    }
+    dedupe->now = tick;
+    raise_floor(dedupe, tick - dedupe->window_ticks);
+    return 0;
+}
+
+int kpi_dedupe_work(struct kpi_dedupe *dedupe)
+{
+    return sweep(dedupe, KPI_DEDUPE_SWEEP);
+}
+
+static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
+{
+    return (uint32_t)(floor_div(hour, dedupe->event_hours) & EVENT_MASK);
+}
+
+enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
+                                       uint32_t content, kpi_time event_time)
+{
+    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
+    uint64_t key = make_key(id, content);
+    uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
+    uint32_t reach = (uint32_t)(dedupe->window_hours / dedupe->event_hours);
+
+    if (!segment->n_lines || !dedupe->options.window)
+        return KPI_DEDUPE_NEW;
+    i = line_index(key, segment->n_lines);
+    for (;;) {
+        const struct kpi_dedupe_line *line = &segment->lines[i];
+
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+            uint32_t ahead;
+
+            if (!line->keys[k])
+                return answer;
+            if (line->keys[k] >> 16 != key >> 16 || !entry_alive(dedupe, line, k))
+                continue;
+            ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
+            if (ahead > 2 * reach)
+                continue;
+            if (line->keys[k] == key)
+                return KPI_DEDUPE_COPY;
+            answer = KPI_DEDUPE_CONFLICT;
+        }
+        if (++i == segment->n_lines)
+            i = 0;
+    }
+}
+
+static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry)
+{
+    struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    int r;
+
+    if (!fits((uint64_t)segment->n + 1, segment->n_lines)) {
+        r = segment_rebuild(dedupe, segment, segment->n_lines + segment->n_lines / 8 + 1);
+        if (r < 0)
+            return r;
+    }
+    segment_put(segment, entry);
+    dedupe->counts[entry->arrival]++;
+    dedupe->n++;
+    return 0;
+}
+
+/* Whole ticks, the oldest first; if the present one alone is too many, everything. */
+static void enforce_max(struct kpi_dedupe *dedupe)
+{
+    while (dedupe->n > dedupe->options.ids_max && dedupe->floor < dedupe->now) {
+        raise_floor(dedupe, dedupe->floor + 1);
+        dedupe->forced = dedupe->floor;
+    }
+    if (dedupe->n > dedupe->options.ids_max) {
+        clear(dedupe);
+        dedupe->forced = dedupe->now;
+    }
+}
+
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time)
+{
+    struct entry entry = {make_key(id, content), event_stamp(dedupe, hour_of(event_time)),
+                          (uint32_t)(dedupe->now & ARRIVAL_MASK), true};
+    int r;
+
+    if (!dedupe->options.window)
+        return 0;
+    r = add(dedupe, id, &entry);
+    if (r < 0)
+        return r;
+    if (dedupe->n > dedupe->options.ids_max)
+        enforce_max(dedupe);
+    return 0;
+}
+
+kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe)
+{
+    if (dedupe->now == INT64_MIN || dedupe->forced <= dedupe->now - dedupe->window_ticks)
+        return dedupe->options.window;
+    return (dedupe->now - dedupe->forced) * dedupe->tick_hours * KPI_HOUR;
+}
+
+void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id)
+{
+    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+
+    if (segment->n_lines)
+        __builtin_prefetch(&segment->lines[line_index(make_key(id, 0), segment->n_lines)]);
+}
+
+/* The latest hour that is congruent to the stamp and not further ahead than events may be. */
+static int64_t event_hour_of(const struct kpi_dedupe *dedupe, uint32_t stamp)
+{
+    int64_t last =
+        floor_div((dedupe->now + 1) * dedupe->tick_hours + dedupe->options.skew / KPI_HOUR + 1,
+                  dedupe->event_hours);
+
+    return (last - ((last - stamp) & EVENT_MASK)) * dedupe->event_hours;
+}
+
+static struct kpi_dedupe_record record_of(const struct kpi_dedupe *dedupe, uint32_t segment,
+                                          const struct kpi_dedupe_line *line, unsigned k)
+{
+    int64_t arrival = dedupe->now - ((dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK);
+
+    return (struct kpi_dedupe_record){
+        .id = (uint64_t)segment << 54 | line->keys[k] >> 16,
+        .arrival_hour = arrival * dedupe->tick_hours,
+        .event_hour = event_hour_of(dedupe, entry_event(line, k)),
+        .content = (uint16_t)line->keys[k],
+    };
+}
+
+int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata)
+{
+    for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++)
+        for (uint32_t i = 0; i < dedupe->segments[s].n_lines; i++) {
+            const struct kpi_dedupe_line *line = &dedupe->segments[s].lines[i];
+
+            for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && line->keys[k]; k++)
+                if (entry_alive(dedupe, line, k)) {
+                    struct kpi_dedupe_record record = record_of(dedupe, s, line, k);
+                    int r = fn(userdata, &record);
+
+                    if (r)
+                        return r;
+                }
+        }
+    return 0;
+}
+
+static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
+                           struct kpi_dedupe_line *line, kpi_dedupe_fn fn, void *userdata)
+{
+    int r = 0;
+
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && r == 0; k++)
+        if (line->dirty >> k & 1 && entry_alive(dedupe, line, k)) {
+            struct kpi_dedupe_record record = record_of(dedupe, segment, line, k);
+
+            r = fn(userdata, &record);
+        }
+    line->dirty = 0;
+    return r;
+}
+
+int kpi_dedupe_take_dirty(struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata)
+{
+    for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
+        struct kpi_dedupe_segment *segment = &dedupe->segments[s];
+
+        for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++) {
+            uint64_t word = segment_dirty(segment)[w];
+
+            segment_dirty(segment)[w] = 0;
+            for (; word; word &= word - 1) {
+                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(word);
+                int r = take_dirty_line(dedupe, s, &segment->lines[i], fn, userdata);
+
+                if (r)
+                    return r;
+            }
+        }
+    }
+    return 0;
+}
+
+uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe)
+{
+    uint64_t n = 0;
+
+    for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
+        const struct kpi_dedupe_segment *segment = &dedupe->segments[s];
+
+        for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++)
+            for (uint64_t word = segment_dirty(segment)[w]; word; word &= word - 1)
+                n += (unsigned)__builtin_popcount(
+                    segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)].dirty);
+    }
+    return n;
+}
+
+void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t forced_hour)
+{
+    dedupe->now = floor_div(hour_of(log_time), dedupe->tick_hours);
+    dedupe->floor = dedupe->now - dedupe->window_ticks;
+    if (forced_hour == INT64_MIN)
+        return;
+    dedupe->forced = floor_div(forced_hour, dedupe->tick_hours);
+    if (dedupe->forced > dedupe->floor)
+        dedupe->floor = dedupe->forced;
+}
+
+int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record)
+{
+    int64_t arrival = floor_div(record->arrival_hour, dedupe->tick_hours);
+    struct entry entry = {make_key(record->id, record->content),
+                          event_stamp(dedupe, record->event_hour),
+                          (uint32_t)(arrival & ARRIVAL_MASK), false};
+
+    if (!dedupe->options.window || arrival < dedupe->floor || arrival > dedupe->now)
+        return 0;
+    return add(dedupe, record->id, &entry);
+}
+
+/* Rewrites the stamps of a line from the old grains to the new ones. */
+static void line_retune(const struct kpi_dedupe *old, struct kpi_dedupe *dedupe, uint32_t segment,
+                        struct kpi_dedupe_line *line)
+{
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && line->keys[k]; k++) {
+        struct kpi_dedupe_record record = record_of(old, segment, line, k);
+        int64_t arrival = floor_div(record.arrival_hour, dedupe->tick_hours);
+        struct entry entry = {line->keys[k], event_stamp(dedupe, record.event_hour), 0, true};
+
+        if (entry_alive(old, line, k) && arrival >= dedupe->floor) {
+            dedupe->counts[arrival & ARRIVAL_MASK]++;
+            dedupe->n++;
+        } else {
+            /* Dead stays dead: below the floor, for the sweep that is due now. */
+            arrival = dedupe->floor - 1;
+        }
+        entry.arrival = (uint32_t)(arrival & ARRIVAL_MASK);
+        entry_set(line, k, &entry);
+    }
+}
+
+static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedupe)
+{
+    dedupe->n = 0;
+    memset(dedupe->counts, 0, sizeof(dedupe->counts));
+    for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
+        struct kpi_dedupe_segment *segment = &dedupe->segments[s];
+
+        for (uint32_t i = 0; i < segment->n_lines; i++) {
+            line_retune(old, dedupe, s, &segment->lines[i]);
+            segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
+        }
+    }
+    dedupe->sweep = 0;
+}
+
+void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
+{
+    struct kpi_dedupe old = *dedupe;
+    int64_t floor;
+    bool rewritten;
+
+    set_grains(dedupe, options);
+    rewritten = old.tick_hours != dedupe->tick_hours || old.event_hours != dedupe->event_hours;
+    if (dedupe->now == INT64_MIN)
+        return;
+    dedupe->now = floor_div(old.now * old.tick_hours, dedupe->tick_hours);
+    if (!options->window) {
+        clear(dedupe);
+        dedupe->floor = dedupe->now;
+        return;
+    }
+    if (old.forced != INT64_MIN)
+        dedupe->forced = floor_div(old.forced * old.tick_hours, dedupe->tick_hours);
+    /* A longer window cannot bring back what was forgotten: until it has filled it is a forced one.
+     */
+    floor = floor_div(old.floor * old.tick_hours, dedupe->tick_hours);
+    if (floor > dedupe->now - dedupe->window_ticks)
+        dedupe->forced = floor;
+    else
+        floor = dedupe->now - dedupe->window_ticks;
+    if (rewritten) {
+        dedupe->generation++;
+        dedupe->floor = floor;
+        retune_entries(&old, dedupe);
+    } else {
+        raise_floor(dedupe, floor);
+    }
+    enforce_max(dedupe);
+}

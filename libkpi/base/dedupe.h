@@ -1,0 +1,129 @@
+/*
+ * The memory of event ids: at most 16 bytes an id, and a function of the log alone.
+ *
+ * An id is remembered from its arrival, stamped with the log's time, until the log's time has moved
+ * on by the window. A second event with that id is a copy (same content) or a conflict (other
+ * content) if the first is still remembered and their event times, in whole hours, are at most the
+ * window apart; else it is an event of its own, and remembered beside the first.
+ *
+ * Glossary. A *tick* is the grain of arrival: an hour, or as many hours as keep the window within
+ * KPI_DEDUPE_TICKS_MAX ticks. *now* is the tick of the log's time, *floor* the oldest tick that is
+ * remembered. When more than ids_max ids are remembered the oldest ticks are forgotten whole.
+ *
+ * Layout. A line of 64 bytes has 6 entries of 84 bits: 48 bits of the id and 16 of the content
+ * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into
+ * 1,024 segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10
+ * million remembered, one new id in 3 * 10^10 is taken for another). A line that is full runs over
+ * into the next. Segments grow by an eighth on their own. Dead entries are swept out segment by
+ * segment, always before a tick modulo 64 could be mistaken for a later one.
+ */
+#pragma once
+
+#include <kpi/base.h>
+
+enum {
+    KPI_DEDUPE_SEGMENTS = 1024,
+    KPI_DEDUPE_PER_LINE = 6,
+    KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
+    KPI_DEDUPE_SWEEP = 16,     /* segments swept by one kpi_dedupe_work() */
+};
+
+struct kpi_dedupe_line {
+    uint64_t keys[KPI_DEDUPE_PER_LINE];   /* id's low 48 bits << 16 | content; 0 is empty */
+    uint16_t stamps[KPI_DEDUPE_PER_LINE]; /* event hour mod 2^14 << 2 | arrival's high 2 bits */
+    uint8_t arrivals[KPI_DEDUPE_PER_LINE / 2]; /* arrival's low 4 bits, two a byte */
+    uint8_t dirty;                             /* a bit an entry: not yet saved */
+};
+
+struct kpi_dedupe_segment {
+    struct kpi_dedupe_line *lines; /* and behind them a bit a line: has dirty entries */
+    uint32_t n_lines;
+    uint32_t n; /* entries, dead ones too */
+};
+
+struct kpi_dedupe_options {
+    kpi_duration window; /* 0: nothing is remembered */
+    kpi_duration keep;   /* no event is older than this behind the log's time */
+    kpi_duration skew;   /* and none further ahead of it than this */
+    uint64_t ids_max;
+};
+
+struct kpi_dedupe {
+    const struct kpi_mem *mem;
+    struct kpi_dedupe_options options;
+    int64_t window_hours;
+    int64_t tick_hours;   /* hours of a tick */
+    int64_t window_ticks; /* <= KPI_DEDUPE_TICKS_MAX */
+    int64_t event_hours;  /* hours of the event grain: 1 unless `keep` reaches beyond 2^14 hours */
+    int64_t now;          /* tick; INT64_MIN before the first event */
+    int64_t floor;        /* entries with an earlier arrival are dead */
+    int64_t forced;       /* floor that ids_max has forced; INT64_MIN: none */
+    uint64_t n;           /* remembered */
+    uint64_t counts[64];  /* remembered, by arrival tick mod 64 */
+    uint64_t generation;  /* rises when what was saved is not true any more */
+    uint32_t sweep;       /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
+    size_t bytes;
+    struct kpi_dedupe_segment *segments; /* KPI_DEDUPE_SEGMENTS of them */
+};
+
+enum kpi_dedupe_answer {
+    KPI_DEDUPE_NEW,
+    KPI_DEDUPE_COPY,
+    KPI_DEDUPE_CONFLICT,
+};
+
+/* Returns 0 or -ENOMEM. */
+int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
+                    const struct kpi_dedupe_options *options);
+void kpi_dedupe_deinit(struct kpi_dedupe *dedupe);
+
+/*
+ * Goes on under other options. What is remembered stays, as far as the new window reaches. Where the
+ * grain changes everything becomes dirty, and `generation` rises. Allocates nothing.
+ */
+void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options);
+
+/* Tells the log's time; earlier ones than before are ignored. Returns 0 or -ENOMEM. */
+int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
+
+/* Sweeps a few segments, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
+int kpi_dedupe_work(struct kpi_dedupe *dedupe);
+
+/* After kpi_dedupe_advance(). content: 16 bits count. */
+enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
+                                       uint32_t content, kpi_time event_time);
+
+/* Remembers an id that kpi_dedupe_find() called new, from now on. Returns 0 or -ENOMEM. */
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time);
+
+/* The window that ids_max has left. */
+kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe);
+
+void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id);
+
+/* An entry as it is saved: free of grains and of the table's shape. */
+struct kpi_dedupe_record {
+    uint64_t id;                      /* top 10 and low 48 bits of the id, the others 0 */
+    int64_t arrival_hour, event_hour; /* hours since 1970 */
+    uint16_t content;
+};
+
+/*
+ * Calls fn for each remembered entry, or (dirty_only) for those not yet saved, which are clean
+ * then. fn returns 0, or what ends the walk and is returned.
+ */
+typedef int (*kpi_dedupe_fn)(void *userdata, const struct kpi_dedupe_record *record);
+int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata);
+int kpi_dedupe_take_dirty(struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata);
+
+/* Number of entries that kpi_dedupe_take_dirty() would give at most: those dead meanwhile count
+ * too. */
+uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe);
+
+/*
+ * Puts a saved entry back, clean, after kpi_dedupe_restore_begin() has told the log's time and the
+ * floor that was forced (INT64_MIN: none; hours). Entries that are not remembered any more are
+ * passed over. Returns 0 or -ENOMEM.
+ */
+void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t forced_hour);
+int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record);

@@ -1,0 +1,75 @@
+/* Latest answers: see latest.h. */
+#include "base/latest.h"
+
+void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem)
+{
+    kpi_mem_free(mem, latest->entries, latest->n_entries * sizeof(*latest->entries));
+    *latest = (struct kpi_latest){0};
+}
+
+/* The slot that holds the id, or the empty one where it would go. The table is never full. */
+static struct kpi_latest_entry *slot_of(const struct kpi_latest *latest, uint32_t id)
+{
+    /* Ids are consecutive numbers: a multiplication spreads them over the slots. */
+    uint32_t mixed = (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+    uint32_t i = (uint32_t)(((uint64_t)mixed * latest->n_entries) >> 32);
+
+    while (latest->entries[i].id != id && latest->entries[i].id != KPI_LATEST_EMPTY)
+        if (++i == latest->n_entries)
+            i = 0;
+    return &latest->entries[i];
+}
+
+static int grow(struct kpi_latest *latest, const struct kpi_mem *mem)
+{
+    struct kpi_latest grown = {.n_entries = latest->n_entries + latest->n_entries / 2 + 8,
+                               .n = latest->n,
+                               .n_yes = latest->n_yes};
+
+    grown.entries = kpi_mem_alloc(mem, grown.n_entries * sizeof(*grown.entries));
+    if (!grown.entries)
+        return -ENOMEM;
+    memset(grown.entries, 0xff, grown.n_entries * sizeof(*grown.entries));
+    for (uint32_t i = 0; i < latest->n_entries; i++)
+        if (latest->entries[i].id != KPI_LATEST_EMPTY)
+            *slot_of(&grown, latest->entries[i].id) = latest->entries[i];
+    kpi_latest_deinit(latest, mem);
+    *latest = grown;
+    return 0;
+}
+
+int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
+                   uint64_t stamp, bool *ret_changed)
+{
+    struct kpi_latest_entry *entry;
+    int r;
+
+    if ((uint64_t)(latest->n + 1) * 4 > (uint64_t)latest->n_entries * 3) {
+        r = grow(latest, mem);
+        if (r < 0)
+            return r;
+    }
+    entry = slot_of(latest, id);
+    *ret_changed = false;
+    if (entry->id == id) {
+        if (stamp <= kpi_latest_stamp(entry))
+            return 0;
+        latest->n_yes -= entry->stamp_low & 1;
+    } else {
+        latest->n++;
+    }
+    *entry = (struct kpi_latest_entry){id, (uint32_t)stamp, (uint32_t)(stamp >> 32)};
+    latest->n_yes += stamp & 1;
+    *ret_changed = true;
+    return 0;
+}
+
+const struct kpi_latest_entry *kpi_latest_find(const struct kpi_latest *latest, uint32_t id)
+{
+    const struct kpi_latest_entry *entry;
+
+    if (!latest->n_entries)
+        return NULL;
+    entry = slot_of(latest, id);
+    return entry->id == id ? entry : NULL;
+}

@@ -1,0 +1,38 @@
+/*
+ * The latest answer of each user on one day: id -> (time within the day, yes or no). The highest
+ * time wins, at a tie yes wins, so that the order of arrival does not matter.
+ */
+#pragma once
+
+#include <kpi/base.h>
+
+/* 12 bytes: the time in microseconds since the day's start needs 37 bits, yes or no one. */
+struct kpi_latest_entry {
+    uint32_t id;        /* KPI_LATEST_EMPTY: none */
+    uint32_t stamp_low; /* stamp = time << 1 | yes: the order of stamps is the rule above */
+    uint32_t stamp_high;
+};
+
+#define KPI_LATEST_EMPTY     UINT32_MAX
+#define KPI_LATEST_STAMP_MAX (UINT64_C(1) << 40)
+
+struct kpi_latest {
+    struct kpi_latest_entry *entries; /* open addressing, n_entries slots of any number */
+    uint32_t n_entries;
+    uint32_t n;     /* users */
+    uint32_t n_yes; /* of them with yes */
+};
+
+void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem);
+
+static inline uint64_t kpi_latest_stamp(const struct kpi_latest_entry *entry)
+{
+    return (uint64_t)entry->stamp_high << 32 | entry->stamp_low;
+}
+
+/* Takes an answer in; *ret_changed tells whether it is now the user's. Returns 0 or -ENOMEM. */
+int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
+                   uint64_t stamp, bool *ret_changed);
+
+/* The user's entry, or NULL. */
+const struct kpi_latest_entry *kpi_latest_find(const struct kpi_latest *latest, uint32_t id);

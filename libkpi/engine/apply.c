@@ -1,0 +1,327 @@
+/*
+ * Events into state, in groups of up to 64: first the cache lines that the group will need are
+ * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
+ * applied.
+ */
+#include "engine/state.h"
+#include "engine/unions.h"
+
+/* An event on its way. */
+struct applying {
+    const struct kpi_event *event;
+    const struct kpi_dispatch *dispatch;
+    uint32_t user; /* KPI_USER_NONE: none, or new */
+    uint32_t n_matches, n_updates;
+    bool needs_user, needs_tuple, late;
+};
+
+static bool field_is_number(const struct kpi_field *field)
+{
+    return field->kind == KPI_FIELD_NUMBER || field->kind == KPI_FIELD_BOOL;
+}
+
+static bool holds(struct kpi_engine *engine, uint32_t condition, const struct applying *applying)
+{
+    const int64_t *row =
+        applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+
+    return condition == KPI_NO_INDEX ||
+           kpi_condition_holds(engine->plan, condition, applying->event, row, kpi_engine_string,
+                               engine);
+}
+
+/* What of the instance's needs an event may lack: then it does not feed it. */
+static bool feeds(const struct kpi_instance *instance, const struct kpi_event *event)
+{
+    if (instance->dimensions == KPI_DIMENSIONS_CAMPAIGN &&
+        event->fields[0].kind != KPI_FIELD_STRING)
+        return false;
+    return instance->aggregate != KPI_AGGREGATE_SUM ||
+           field_is_number(&event->fields[instance->field]);
+}
+
+/* False if the zone's table does not reach the event's time. */
+static bool match_actions(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_dispatch *dispatch = applying->dispatch;
+
+    for (uint32_t i = 0; i < dispatch->n_actions; i++) {
+        const struct kpi_action *action = &dispatch->actions[i];
+        const struct kpi_instance *instance = &engine->program->instances[action->instance];
+        struct kpi_zone_state *zone = &engine->zones[instance->zone];
+        struct kpi_match *match = &engine->matches[applying->n_matches];
+
+        if (!feeds(instance, applying->event) || !holds(engine, action->condition, applying))
+            continue;
+        if (!kpi_zone_state_find(zone, applying->event->time))
+            return false;
+        *match = (struct kpi_match){action->instance, zone->day, zone->start, false};
+        if (instance->aggregate == KPI_AGGREGATE_LATEST)
+            match->yes = holds(engine, instance->answer, applying);
+        applying->n_matches++;
+        applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
+                                instance->aggregate == KPI_AGGREGATE_LATEST;
+        applying->needs_tuple |= instance->dimensions == KPI_DIMENSIONS_CAMPAIGN;
+        applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
+    }
+    return true;
+}
+
+static bool updates(const struct kpi_attribute *attribute, const struct kpi_event *event)
+{
+    if (attribute->kind == KPI_ATTRIBUTE_SUM)
+        return field_is_number(&event->fields[attribute->field]);
+    if (attribute->kind != KPI_ATTRIBUTE_LAST)
+        return true;
+    if (attribute->is_string)
+        return event->fields[attribute->field].kind == KPI_FIELD_STRING;
+    return field_is_number(&event->fields[attribute->field]);
+}
+
+static void match_updates(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_dispatch *dispatch = applying->dispatch;
+
+    for (uint32_t i = 0; i < dispatch->n_updates; i++) {
+        const struct kpi_action *action = &dispatch->updates[i];
+        const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+
+        if (updates(attribute, applying->event) && holds(engine, action->condition, applying))
+            engine->updates[applying->n_updates++] = action->instance;
+    }
+    applying->needs_user |= applying->n_updates > 0;
+}
+
+static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+
+    if (event->time > event->record_time + engine->program->future_skew_max)
+        return KPI_REFUSAL_FUTURE;
+    if (event->time < engine->newest_record - engine->program->keep)
+        return KPI_REFUSAL_EXPIRED;
+    if (!match_actions(engine, applying))
+        return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+    match_updates(engine, applying);
+    if (!applying->needs_user)
+        return KPI_REFUSAL_NONE;
+    if (!(event->flags & KPI_EVENT_HAS_USER))
+        return KPI_REFUSAL_USER_MISSING;
+    if (applying->user == KPI_USER_NONE && engine->users.n >= engine->program->users_max)
+        return KPI_REFUSAL_USERS_FULL;
+    return KPI_REFUSAL_NONE;
+}
+
+/* A user into level 1, or as often seen already, into the next ones. */
+static int feed_levels(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
+                       uint32_t user)
+{
+    bool is_new = true, frozen = false;
+
+    for (uint32_t instance = match->instance; instance != KPI_NO_INDEX;
+         instance = engine->program->instances[instance].above) {
+        struct kpi_series *series;
+        struct kpi_cell *cell;
+        int r = kpi_cell_get(engine, instance, tuple, match->day, &series, &cell);
+
+        if (r < 0)
+            return r;
+        cell->n_events++;
+        cell->pack->dirty = true;
+        cell->version = series->version = engine->version;
+        frozen = cell->form == KPI_CELL_FROZEN;
+        r = kpi_cell_add_user(engine, cell, user);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        is_new = false;
+    }
+    return frozen ? kpi_unions_late(engine, match->instance, tuple, match->day, user, is_new) : 0;
+}
+
+static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
+                       const struct applying *applying)
+{
+    uint64_t time = (uint64_t)(applying->event->time - match->day_start);
+    struct kpi_series *series;
+    struct kpi_cell *cell;
+    bool changed;
+    int r;
+
+    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    if (r < 0)
+        return r;
+    cell->n_events++;
+    cell->pack->dirty = true;
+    cell->version = series->version = engine->version;
+    r = kpi_latest_put(&cell->latest, &engine->mem, applying->user, time << 1 | match->yes,
+                       &changed);
+    if (r < 0 || !changed)
+        return r;
+    cell->dirty = true;
+    return kpi_unions_late(engine, match->instance, tuple, match->day, applying->user, false);
+}
+
+static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
+                       const struct kpi_event *event)
+{
+    const struct kpi_instance *instance = &engine->program->instances[match->instance];
+    struct kpi_series *series;
+    struct kpi_cell *cell;
+    int r;
+
+    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    if (r < 0)
+        return r;
+    cell->n_events++;
+    if (instance->aggregate == KPI_AGGREGATE_SUM)
+        cell->sum += event->fields[instance->field].number;
+    cell->pack->dirty = true;
+    cell->version = series->version = engine->version;
+    return 0;
+}
+
+static int feed(struct kpi_engine *engine, const struct applying *applying, uint32_t tuple)
+{
+    engine->version++;
+    for (uint32_t i = 0; i < applying->n_matches; i++) {
+        const struct kpi_match *match = &engine->matches[i];
+        const struct kpi_instance *instance = &engine->program->instances[match->instance];
+        uint32_t cell_tuple =
+            instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? tuple : KPI_DICTIONARY_NONE;
+        int r;
+
+        if (instance->aggregate == KPI_AGGREGATE_LEVEL)
+            r = feed_levels(engine, match, cell_tuple, applying->user);
+        else if (instance->aggregate == KPI_AGGREGATE_LATEST)
+            r = feed_latest(engine, match, cell_tuple, applying);
+        else
+            r = feed_scalar(engine, match, cell_tuple, applying->event);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int update_row(struct kpi_engine *engine, const struct applying *applying)
+{
+    int64_t *row = kpi_slots_row(&engine->slots, applying->user);
+
+    for (uint32_t i = 0; i < applying->n_updates; i++) {
+        const struct kpi_attribute *attribute = &engine->program->attributes[engine->updates[i]];
+        int r = kpi_attribute_update(engine, attribute, applying->event, row);
+
+        if (r < 0)
+            return r;
+    }
+    if (applying->n_updates)
+        kpi_slots_mark(&engine->slots, applying->user);
+    return 0;
+}
+
+static int enter_user(struct kpi_engine *engine, struct applying *applying)
+{
+    int r;
+
+    if (!applying->needs_user || applying->user != KPI_USER_NONE)
+        return 0;
+    r = kpi_users_add(&engine->users, applying->event->user, &applying->user);
+    return r < 0 ? r : kpi_slots_reserve(&engine->slots, applying->user);
+}
+
+/* The event is to be applied: nothing but memory can stop it now. */
+static int commit(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+    uint32_t tuple = KPI_DICTIONARY_NONE;
+    int r;
+
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time);
+    if (r == 0)
+        r = enter_user(engine, applying);
+    if (r == 0 && applying->needs_tuple) {
+        struct kpi_string value = {event->fields[0].string, event->fields[0].length};
+
+        r = kpi_dictionary_intern(&engine->values, value, event->fields[0].hash,
+                                  engine->program->values_max, &tuple);
+        engine->n_other += tuple == KPI_DICTIONARY_OTHER;
+    }
+    if (r == 0 && applying->n_matches)
+        r = feed(engine, applying, tuple);
+    if (r == 0)
+        r = update_row(engine, applying);
+    engine->n_applied++;
+    engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
+    engine->n_late += applying->late;
+    if (event->time > engine->newest_event)
+        engine->newest_event = event->time;
+    return r;
+}
+
+static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
+{
+    struct applying applying = {.event = event, .user = user};
+    enum kpi_dedupe_answer answer;
+    int r;
+
+    /* Refused or not, an event has brought the log's time on. */
+    if (event->record_time > engine->newest_record)
+        engine->newest_record = event->record_time;
+    r = kpi_dedupe_advance(&engine->dedupe, engine->newest_record);
+    if (r < 0)
+        return r;
+    /* The user may have come with an earlier event of this very group. */
+    if (user == KPI_USER_NONE && event->flags & KPI_EVENT_HAS_USER)
+        applying.user = kpi_users_find(&engine->users, event->user);
+    applying.dispatch = kpi_program_dispatch(engine->plan, &event->type);
+    event->refusal = judge(engine, &applying);
+    if (event->refusal != KPI_REFUSAL_NONE) {
+        event->outcome = KPI_OUTCOME_REFUSED;
+        engine->n_refused++;
+        return 0;
+    }
+    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time);
+    if (answer == KPI_DEDUPE_COPY) {
+        event->outcome = KPI_OUTCOME_DUPLICATE;
+        engine->n_duplicates++;
+        return 0;
+    }
+    if (answer == KPI_DEDUPE_CONFLICT) {
+        event->outcome = KPI_OUTCOME_CONFLICT;
+        engine->n_conflicts++;
+        return 0;
+    }
+    event->outcome = KPI_OUTCOME_APPLIED;
+    return commit(engine, &applying);
+}
+
+int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
+{
+    uint32_t users[KPI_BATCH_MAX];
+    int r;
+
+    for (unsigned i = 0; i < batch->n_events; i++) {
+        kpi_dedupe_prefetch(&engine->dedupe, batch->events[i].id);
+        if (batch->events[i].flags & KPI_EVENT_HAS_USER)
+            kpi_users_prefetch(&engine->users, batch->events[i].user);
+    }
+    for (unsigned i = 0; i < batch->n_events; i++) {
+        const int64_t *row;
+
+        users[i] = KPI_USER_NONE;
+        if (!(batch->events[i].flags & KPI_EVENT_HAS_USER))
+            continue;
+        users[i] = kpi_users_find(&engine->users, batch->events[i].user);
+        row = users[i] == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, users[i]);
+        if (row)
+            __builtin_prefetch(row, 1);
+    }
+    for (unsigned i = 0; i < batch->n_events; i++) {
+        r = apply_one(engine, &batch->events[i], users[i]);
+        if (r < 0)
+            return r;
+    }
+    r = kpi_dedupe_work(&engine->dedupe);
+    return r < 0 ? r : kpi_engine_turn_days(engine);
+}

@@ -1,0 +1,30 @@
+/*
+ * retained(): what has become of cohorts. Users are told apart by the day of their first start
+ * event; everything about a cohort is a sum over such days, so each day is computed once and scopes
+ * add.
+ */
+#pragma once
+
+#include "engine/state.h"
+
+/* Users whose first day this is. */
+struct kpi_cohort {
+    kpi_day day;
+    bool mature;
+    uint64_t users, retained; /* retained only if mature */
+};
+
+struct kpi_cohorts {
+    struct kpi_cohort *days; /* ascending */
+    uint32_t n, n_max;
+};
+
+void kpi_cohorts_deinit(struct kpi_cohorts *cohorts, const struct kpi_mem *mem);
+
+/*
+ * All cohorts of a tuple by a retained() leaf, as seen when `today` is the local day. i_return: the
+ * leaf's place among the plan's n_returns retained() leaves. Returns 0 or -ENOMEM.
+ */
+int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uint32_t i_return,
+                     uint32_t n_returns, uint32_t zone, uint32_t tuple, kpi_day today,
+                     struct kpi_cohorts *cohorts);

@@ -1,0 +1,204 @@
+/* Attributes: a row of numbers for each user, and how an event changes it. */
+#include "engine/state.h"
+
+#include <xxhash.h>
+
+void kpi_slots_init(struct kpi_slots *slots, const struct kpi_mem *mem, uint32_t n_slots)
+{
+    *slots = (struct kpi_slots){.mem = mem, .n_slots = n_slots};
+}
+
+static size_t rows_bytes(const struct kpi_slots *slots)
+{
+    return (size_t)KPI_SLOTS_CHUNK * slots->n_slots * sizeof(int64_t);
+}
+
+void kpi_slots_deinit(struct kpi_slots *slots)
+{
+    for (uint32_t i = 0; i < slots->n_chunks; i++) {
+        kpi_mem_free(slots->mem, slots->chunks[i]->rows, rows_bytes(slots));
+        kpi_mem_free(slots->mem, slots->chunks[i], sizeof(*slots->chunks[i]));
+    }
+    kpi_mem_free(slots->mem, slots->chunks, slots->n_chunks_max * sizeof(*slots->chunks));
+    kpi_slots_init(slots, slots->mem, slots->n_slots);
+}
+
+static int chunk_add(struct kpi_slots *slots)
+{
+    struct kpi_slots_chunk *chunk;
+
+    if (slots->n_chunks == slots->n_chunks_max) {
+        uint32_t n_max = slots->n_chunks_max * 2 + 8;
+        struct kpi_slots_chunk **chunks =
+            kpi_mem_resize(slots->mem, slots->chunks, slots->n_chunks_max * sizeof(*chunks),
+                           n_max * sizeof(*chunks));
+
+        if (!chunks)
+            return -ENOMEM;
+        slots->chunks = chunks;
+        slots->n_chunks_max = n_max;
+    }
+    chunk = kpi_mem_zalloc(slots->mem, sizeof(*chunk));
+    if (!chunk)
+        return -ENOMEM;
+    chunk->rows = kpi_mem_alloc(slots->mem, rows_bytes(slots));
+    if (!chunk->rows) {
+        kpi_mem_free(slots->mem, chunk, sizeof(*chunk));
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < (size_t)KPI_SLOTS_CHUNK * slots->n_slots; i++)
+        chunk->rows[i] = KPI_TIME_NONE;
+    slots->chunks[slots->n_chunks++] = chunk;
+    return 0;
+}
+
+int kpi_slots_reserve(struct kpi_slots *slots, uint32_t user)
+{
+    while (slots->n_slots && user / KPI_SLOTS_CHUNK >= slots->n_chunks) {
+        int r = chunk_add(slots);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void kpi_slots_mark(struct kpi_slots *slots, uint32_t user)
+{
+    struct kpi_slots_chunk *chunk = slots->chunks[user / KPI_SLOTS_CHUNK];
+    uint32_t i = user % KPI_SLOTS_CHUNK;
+    uint64_t bit = UINT64_C(1) << (i % 64);
+
+    if (chunk->dirty[i / 64] & bit)
+        return;
+    chunk->dirty[i / 64] |= bit;
+    chunk->n_dirty++;
+    slots->n_dirty++;
+}
+
+struct kpi_attributes kpi_attributes_of(const struct kpi_program *program)
+{
+    return (struct kpi_attributes){program->attributes, program->n_attributes, program->n_slots};
+}
+
+bool kpi_attributes_same(const struct kpi_attributes *a, const struct kpi_attributes *b)
+{
+    bool same = a->n_attributes == b->n_attributes && a->n_slots == b->n_slots;
+
+    for (uint32_t i = 0; same && i < a->n_attributes; i++)
+        same = a->attributes[i].fingerprint == b->attributes[i].fingerprint &&
+               a->attributes[i].slot == b->attributes[i].slot;
+    return same;
+}
+
+static void row_convert(const struct kpi_attributes *from, const int64_t *old,
+                        const struct kpi_attributes *to, int64_t *row)
+{
+    for (uint32_t i = 0; i < to->n_attributes; i++)
+        for (uint32_t k = 0; k < from->n_attributes; k++)
+            if (from->attributes[k].fingerprint == to->attributes[i].fingerprint) {
+                bool two = to->attributes[i].kind == KPI_ATTRIBUTE_LAST;
+
+                memcpy(row + to->attributes[i].slot, old + from->attributes[k].slot,
+                       (two ? 2 : 1) * sizeof(int64_t));
+            }
+}
+
+int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attributes *from,
+                      struct kpi_slots *to_slots, const struct kpi_attributes *to, uint32_t n_users)
+{
+    for (uint32_t user = 0; user < n_users && to->n_slots; user++) {
+        const int64_t *old = kpi_slots_row(from_slots, user);
+        int r = kpi_slots_reserve(to_slots, user);
+
+        if (r < 0)
+            return r;
+        if (old)
+            row_convert(from, old, to, kpi_slots_row(to_slots, user));
+        kpi_slots_mark(to_slots, user);
+    }
+    return 0;
+}
+
+struct kpi_string kpi_engine_string(void *userdata, int64_t id)
+{
+    struct kpi_engine *engine = userdata;
+
+    if (id < KPI_DICTIONARY_FIRST - 1 || id >= engine->strings.n)
+        return (struct kpi_string){"", 0};
+    return kpi_dictionary_string(&engine->strings, (uint32_t)id);
+}
+
+/* At equal times the greater value wins, so that the order of arrival does not matter. */
+static bool string_greater(struct kpi_string a, struct kpi_string b)
+{
+    size_t length = a.length < b.length ? a.length : b.length;
+    int order = length ? memcmp(a.data, b.data, length) : 0;
+
+    return order ? order > 0 : a.length > b.length;
+}
+
+static int update_last(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                       const struct kpi_event *event, int64_t *slots)
+{
+    const struct kpi_field *field = &event->fields[attribute->field];
+    int64_t value = field->number;
+    bool greater;
+
+    if (slots[0] > event->time)
+        return 0;
+    if (field->kind == KPI_FIELD_STRING) {
+        struct kpi_string string = {field->string, field->length};
+        uint32_t id;
+        int r = kpi_dictionary_intern(&engine->strings, string, field->hash,
+                                      engine->program->values_max, &id);
+
+        if (r < 0)
+            return r;
+        value = id;
+        greater = string_greater(kpi_dictionary_string(&engine->strings, id),
+                                 kpi_engine_string(engine, slots[1]));
+    } else {
+        greater = value > slots[1];
+    }
+    if (slots[0] < event->time || greater) {
+        slots[0] = event->time;
+        slots[1] = value;
+    }
+    return 0;
+}
+
+static void update_sum(int64_t *slot, int64_t amount)
+{
+    if (*slot == KPI_TIME_NONE)
+        *slot = 0;
+    /* A sum that leaves 64 bits stays at the end that it has reached. */
+    if (__builtin_add_overflow(*slot, amount, slot))
+        *slot = amount > 0 ? INT64_MAX : INT64_MIN + 1;
+}
+
+int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                         const struct kpi_event *event, int64_t *row)
+{
+    int64_t *slots = row + attribute->slot;
+
+    switch (attribute->kind) {
+    case KPI_ATTRIBUTE_COUNT:
+        update_sum(slots, 1);
+        break;
+    case KPI_ATTRIBUTE_SUM:
+        update_sum(slots, event->fields[attribute->field].number);
+        break;
+    case KPI_ATTRIBUTE_MIN_TIME:
+        if (slots[0] == KPI_TIME_NONE || event->time < slots[0])
+            slots[0] = event->time;
+        break;
+    case KPI_ATTRIBUTE_MAX_TIME:
+        if (event->time > slots[0])
+            slots[0] = event->time;
+        break;
+    case KPI_ATTRIBUTE_LAST:
+        return update_last(engine, attribute, event, slots);
+    }
+    return 0;
+}

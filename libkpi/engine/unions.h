@@ -1,0 +1,82 @@
+/*
+ * Set algebra over the days of a series, cached for finished days.
+ *
+ * A *union* of a series over [start, end) holds, for users(n), L1 ⊇ L2 … ⊇ Ln: users seen at least
+ * k times in those days, made day by day: Lk <- Lk ∪ Sk ∪ (∪j L(k-j) ∩ Sj); for latest answers,
+ * those whose latest one is yes. It is kept over the finished days and extended when more are; a
+ * late event is put into it (kpi_unions_late()), so nothing is ever computed twice. Hot days are
+ * added when asked.
+ *
+ * The *firsts* of a series are, for each finished day, the users whose first day it is.
+ */
+#pragma once
+
+#include "engine/state.h"
+
+struct kpi_union {
+    struct kpi_union *next;
+    kpi_day start, end;
+    kpi_day through; /* days before it are in */
+    uint32_t n;      /* bitmaps */
+    uint64_t stamp;  /* of the report that used it last */
+    size_t bytes;    /* of the bitmaps, as counted in the engine */
+    roaring_bitmap_t *levels[KPI_LEVELS_MAX];
+};
+
+/* What a cohort of one day has become, by a retained() leaf. */
+struct kpi_return {
+    uint64_t version; /* of the engine, when computed; 0: never */
+    uint64_t retained;
+};
+
+struct kpi_first {
+    kpi_day day;
+    uint64_t version; /* of the engine, when it last changed */
+    uint64_t count;
+    roaring_bitmap_t *bitmap;
+    struct kpi_return *returns; /* by retained() leaf */
+};
+
+struct kpi_firsts {
+    kpi_day through; /* days before it are in */
+    roaring_bitmap_t *all;
+    struct kpi_first *days;
+    uint32_t n_days, n_days_max;
+    uint32_t n_returns;
+    size_t bytes;
+};
+
+/* Forgets the caches of a series. */
+void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series);
+
+/*
+ * A user was added to a finished day of the series of level 1 (level 1 or above), or a latest
+ * answer of a finished day changed: brings the caches up to date. `instance` is that of level 1, or
+ * of the answers. is_new: the user is new to that day. Returns 0 or -ENOMEM.
+ */
+int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,
+                    uint32_t user, bool is_new);
+
+/* Users seen at least `level` times in [start, end); or with latest answer yes. 0 or -ENOMEM. */
+int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                           uint32_t level, kpi_day start, kpi_day end, uint64_t *ret_count);
+int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                            kpi_day start, kpi_day end, uint64_t *ret_count);
+
+/*
+ * Users of all days of [start, end). *ret_owned: the caller frees the bitmap; else it is borrowed
+ * until an event is applied. Returns 0 or -ENOMEM.
+ */
+int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day start,
+                   kpi_day end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned);
+
+/* The bitmap of a LEVEL cell: its own, or made for this report. Returns 0 or -ENOMEM. */
+int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,
+                  const roaring_bitmap_t **ret_bitmap);
+
+/* Brings the firsts of a series up to the finished days. Returns 0 or -ENOMEM. */
+int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,
+                   struct kpi_firsts **ret_firsts);
+
+/* Frees the unions of a series that no report has used since `stamp`. */
+void kpi_unions_sweep(struct kpi_engine *engine, struct kpi_series *series, uint64_t stamp);

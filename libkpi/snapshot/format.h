@@ -1,0 +1,164 @@
+/*
+ * What a checkpoint is made of. An object's name is a letter and one or two numbers in hexadecimal,
+ * "p.1f.3"; its payload begins with the same (u8 tag, u64 a, u32 b), so that bytes under a wrong
+ * name are noticed. All that follows is little-endian.
+ *
+ *   tag  name          kind     payload
+ *   m    m             META     counters, newest times, attributes, and how much there is of all
+ * else v    v             META     both dictionaries: u32 n, then n of u16 length and bytes (ids 2
+ * …), twice u    u.chunk       USERS    hashes of KPI_USERS_CHUNK ids (fewer in the last) s s.day
+ * SCALARS  every cell of a day (day + 2^31): key, counts, and of sets how they are saved h h.serial
+ * CELL     a hot set, whole: pages p    p.serial.g    CELL     a large hot set: pages of group g,
+ * KPI_SAVE_GROUP each c    c.serial      CELL     a frozen set: a portable Roaring bitmap l
+ * l.serial      CELL     latest answers: u32 id, u64 stamp r    r.chunk       ROWS     u64 stamp,
+ * attribute rows of KPI_SLOTS_CHUNK ids (fewer in the last) x    x.save.part   ROWS     rows
+ * changed before that save: u32 id, row d    d.hour.index  DEDUPE   ids that arrived in that hour:
+ * u64 id, u32 event hour, u16 content
+ *
+ * A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "engine/state.h"
+
+#include <kpi/object.h>
+
+enum {
+    KPI_SAVE_VERSION = 1,
+    KPI_SAVE_GROUP = 16,             /* pages in an object */
+    KPI_SAVE_WHOLE_MAX = 64 * 1024,  /* bytes of a hot set that is saved whole */
+    KPI_SAVE_DELTA_MAX = 128 * 1024, /* bytes of an object of changed rows */
+    KPI_SAVE_IDS = 8192,             /* ids in an object of them */
+    KPI_SAVE_ID_BYTES = 14,
+    KPI_SAVE_PREFIX = 1 + 8 + 4, /* tag, a, b */
+};
+
+/* What an object is called. */
+struct kpi_name {
+    char tag;
+    uint64_t a;
+    uint32_t b;
+};
+
+/* ret_text: at least 32 bytes, not terminated. Returns the length. */
+size_t kpi_name_render(const struct kpi_name *name, char *ret_text);
+/* False if no object is called so. */
+bool kpi_name_parse(struct kpi_string text, struct kpi_name *ret_name);
+/* < 0, 0, > 0: the order in which objects are loaded. */
+int kpi_name_compare(const struct kpi_name *a, const struct kpi_name *b);
+enum kpi_object_kind kpi_name_kind(const struct kpi_name *name);
+
+struct kpi_ids_object {
+    int64_t hour;
+    uint32_t index;
+};
+
+/* What the store holds, as far as the state itself does not tell. */
+struct kpi_save {
+    const struct kpi_mem *mem;
+    uint64_t n; /* saves so far, of all lives of this shard */
+    uint32_t n_users;
+    uint32_t n_values, n_strings; /* in the dictionaries as saved */
+
+    struct kpi_name *removals; /* cells' objects to be removed */
+    size_t n_removals, n_removals_max;
+
+    /* Attribute rows: a base of chunks, rewritten in turn, and what changed since. */
+    struct kpi_name *deltas;
+    size_t n_deltas, n_deltas_max;
+    uint32_t n_bases; /* chunks of the base that exist: 0 … n_bases - 1 */
+    uint32_t cursor;  /* next chunk to rewrite */
+    uint64_t cycle;   /* save in which the cursor was at 0 */
+    uint64_t credit;  /* bytes that may be rewritten */
+
+    /* Ids: the objects there are, by hour and index; and the last one, if it is not full. */
+    struct kpi_ids_object *ids;
+    size_t n_ids, n_ids_max;
+    uint64_t generation; /* of the dedupe table, when saved */
+    uint8_t *tail;       /* KPI_SAVE_IDS * KPI_SAVE_ID_BYTES */
+    uint32_t n_tail;     /* 0: there is none */
+};
+
+/* The engine's, made if there is none. Returns 0 or -ENOMEM. */
+int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save);
+int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name);
+int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index);
+int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name);
+
+/* A save under way. */
+struct kpi_saving {
+    struct kpi_engine *engine;
+    struct kpi_save *save;
+    bool all;
+    kpi_object_fn put;
+    void *userdata;
+    struct kpi_buffer buffer;
+    struct kpi_name name; /* of the object being written */
+};
+
+/* Begins an object; its content goes into saving->buffer; kpi_saving_end() hands it out. */
+void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t b);
+int kpi_saving_end(struct kpi_saving *saving);
+int kpi_saving_remove(struct kpi_saving *saving, const struct kpi_name *name);
+
+int kpi_saving_rows(struct kpi_saving *saving);  /* save_rows.c */
+int kpi_saving_cells(struct kpi_saving *saving); /* save_cells.c */
+int kpi_saving_ids(struct kpi_saving *saving);   /* save_ids.c */
+
+/* --- loading --- */
+
+struct kpi_stash_object {
+    struct kpi_name name;
+    uint8_t *bytes; /* of the payload, with its prefix */
+    size_t size;
+};
+
+/* Objects come in any order, but mean something only in one: they are kept until the last has come.
+ */
+struct kpi_stash {
+    struct kpi_stash_object *objects;
+    size_t n, n_max;
+};
+
+/* A cell of a pack whose content comes in objects of its own. */
+struct kpi_loading_cell {
+    uint64_t serial, count;
+    struct kpi_cell *cell; /* NULL: of an instance that the plan does not have */
+    enum kpi_cell_form form;
+    bool paged;
+    uint64_t n_loaded;
+    uint32_t n_objects;
+};
+
+/* A load under way: what `m` says, and how much has come. */
+struct kpi_loading {
+    struct kpi_engine *engine;
+    struct kpi_save *save;
+    struct kpi_attribute *attributes; /* as saved; room for layout.n_attributes */
+    struct kpi_attributes layout;
+    struct kpi_slots slots; /* rows as saved */
+    uint32_t n_users, n_values, n_strings, n_packs, n_bases, n_deltas;
+    uint64_t n_cells;
+    uint64_t n_ids;                /* remembered, */
+    int64_t ids_floor, ids_forced; /* hours */
+    uint32_t n_packs_seen, n_bases_seen;
+    uint64_t n_cells_seen, n_ids_seen;
+    struct kpi_loading_cell *cells; /* sorted by serial once all packs are in */
+    size_t n_sets, n_sets_max;
+};
+
+/* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
+int kpi_loading_pack(struct kpi_loading *loading, const struct kpi_name *name,
+                     struct kpi_reader *reader);
+/* A pack has been read; passed_over: with cells of other plans in it. */
+int kpi_loading_pack_seen(struct kpi_loading *loading, kpi_day day, bool passed_over);
+/* All packs have come, or all contents. */
+int kpi_loading_packs_end(struct kpi_loading *loading);
+int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name,
+                        struct kpi_reader *reader);
+int kpi_loading_contents_end(struct kpi_loading *loading);
+
+/* A heap sort: libkpi sorts without asking the C library, whose qsort() may allocate. */
+typedef int (*kpi_compare_fn)(const void *a, const void *b);
+void kpi_sort(void *array, size_t n, size_t size, kpi_compare_fn compare);

@@ -1,0 +1,495 @@
+/*
+ * Loading: objects are checked as they come (frame, checksum, name), kept, and read when all are
+ * there, in the order in which they build on each other. Whatever does not fit together is corrupt:
+ * lengths, ids beyond the number of users, unsorted values, objects that are missing or too many.
+ */
+#include "snapshot/format.h"
+
+#include <xxhash.h>
+
+static int stash_add(struct kpi_engine *engine, const struct kpi_name *name, const void *payload,
+                     size_t size)
+{
+    struct kpi_stash *stash = engine->stash;
+    struct kpi_stash_object object = {.name = *name, .size = size};
+
+    if (!stash) {
+        stash = engine->stash = kpi_mem_zalloc(&engine->mem, sizeof(*stash));
+        if (!stash)
+            return -ENOMEM;
+    }
+    if (stash->n == stash->n_max) {
+        size_t n_max = stash->n_max * 2 + 64;
+        struct kpi_stash_object *objects =
+            kpi_mem_resize(&engine->mem, stash->objects, stash->n_max * sizeof(*objects),
+                           n_max * sizeof(*objects));
+
+        if (!objects)
+            return -ENOMEM;
+        stash->objects = objects;
+        stash->n_max = n_max;
+    }
+    object.bytes = kpi_mem_alloc(&engine->mem, size);
+    if (!object.bytes)
+        return -ENOMEM;
+    memcpy(object.bytes, payload, size);
+    stash->objects[stash->n++] = object;
+    return 0;
+}
+
+void kpi_stash_free(struct kpi_engine *engine)
+{
+    struct kpi_stash *stash = engine->stash;
+
+    if (!stash)
+        return;
+    for (size_t i = 0; i < stash->n; i++)
+        kpi_mem_free(&engine->mem, stash->objects[i].bytes, stash->objects[i].size);
+    kpi_mem_free(&engine->mem, stash->objects, stash->n_max * sizeof(*stash->objects));
+    kpi_mem_free(&engine->mem, stash, sizeof(*stash));
+    engine->stash = NULL;
+}
+
+int kpi_engine_load(struct kpi_engine *engine, const struct kpi_object *object)
+{
+    struct kpi_name name;
+    struct kpi_reader reader;
+    const void *payload;
+    uint16_t version;
+    size_t size;
+    int r;
+
+    if (!object->data || !kpi_name_parse(object->name, &name))
+        return KPI_ENGINE_E_CORRUPT;
+    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name), KPI_SAVE_VERSION,
+                        &version, &payload, &size);
+    if (r)
+        return r == KPI_OBJECT_E_NEWER ? KPI_ENGINE_E_NEWER : KPI_ENGINE_E_CORRUPT;
+    reader = kpi_reader_make(payload, size);
+    if (kpi_reader_u8(&reader) != (uint8_t)name.tag || kpi_reader_u64(&reader) != name.a ||
+        kpi_reader_u32(&reader) != name.b || reader.failed)
+        return KPI_ENGINE_E_CORRUPT;
+    return stash_add(engine, &name, payload, size);
+}
+
+/* --- what `m` says --- */
+
+static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reader)
+{
+    struct kpi_attributes *layout = &loading->layout;
+
+    layout->n_slots = kpi_reader_u32(reader);
+    layout->n_attributes = kpi_reader_u32(reader);
+    if (layout->n_slots > 2 * KPI_ATTRIBUTES_MAX || layout->n_attributes > KPI_ATTRIBUTES_MAX) {
+        layout->n_attributes = 0;
+        return KPI_ENGINE_E_CORRUPT;
+    }
+    if (layout->n_attributes) {
+        loading->attributes = kpi_mem_zalloc(&loading->engine->mem,
+                                             layout->n_attributes * sizeof(*loading->attributes));
+        if (!loading->attributes)
+            return -ENOMEM;
+    }
+    layout->attributes = loading->attributes;
+    for (uint32_t i = 0; i < layout->n_attributes; i++) {
+        struct kpi_attribute *attribute = &loading->attributes[i];
+        uint8_t two, is_string;
+
+        attribute->fingerprint = kpi_reader_u64(reader);
+        attribute->slot = kpi_reader_u32(reader);
+        two = kpi_reader_u8(reader);
+        is_string = kpi_reader_u8(reader);
+        if (two > 1 || is_string > two || attribute->slot >= layout->n_slots ||
+            layout->n_slots - attribute->slot < 1u + two)
+            return KPI_ENGINE_E_CORRUPT;
+        attribute->kind = two ? KPI_ATTRIBUTE_LAST : KPI_ATTRIBUTE_COUNT;
+        attribute->is_string = is_string;
+    }
+    return 0;
+}
+
+static void load_counters(struct kpi_engine *engine, struct kpi_reader *reader)
+{
+    engine->n_applied = kpi_reader_u64(reader);
+    engine->n_duplicates = kpi_reader_u64(reader);
+    engine->n_conflicts = kpi_reader_u64(reader);
+    engine->n_refused = kpi_reader_u64(reader);
+    engine->n_without_id = kpi_reader_u64(reader);
+    engine->n_other = kpi_reader_u64(reader);
+    engine->n_late = kpi_reader_u64(reader);
+    engine->newest_record = (kpi_time)kpi_reader_u64(reader);
+    engine->newest_event = (kpi_time)kpi_reader_u64(reader);
+    engine->serial_next = kpi_reader_u64(reader);
+}
+
+/* A time that arithmetic with it cannot overflow. */
+static bool time_fits(kpi_time time)
+{
+    return time == KPI_TIME_NONE || (time > -(INT64_MAX / 4) && time < INT64_MAX / 4);
+}
+
+static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
+{
+    struct kpi_engine *engine = loading->engine;
+    struct kpi_save *save = loading->save;
+    int r;
+
+    load_counters(engine, reader);
+    r = load_attributes(loading, reader);
+    if (r)
+        return r;
+    save->n = kpi_reader_u64(reader);
+    save->cycle = kpi_reader_u64(reader);
+    save->cursor = kpi_reader_u32(reader);
+    loading->n_users = kpi_reader_u32(reader);
+    loading->n_values = kpi_reader_u32(reader);
+    loading->n_strings = kpi_reader_u32(reader);
+    loading->n_packs = kpi_reader_u32(reader);
+    loading->n_bases = kpi_reader_u32(reader);
+    loading->n_deltas = kpi_reader_u32(reader);
+    loading->n_cells = kpi_reader_u64(reader);
+    loading->n_ids = kpi_reader_u64(reader);
+    loading->ids_floor = (int64_t)kpi_reader_u64(reader);
+    loading->ids_forced = (int64_t)kpi_reader_u64(reader);
+    if (!kpi_reader_done(reader) || !time_fits(engine->newest_record) ||
+        !time_fits(engine->newest_event) || !engine->serial_next ||
+        (save->cursor &&
+         save->cursor >= (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK))
+        return KPI_ENGINE_E_CORRUPT;
+    /* Cells take the place of those that were made while loading, from here on. */
+    kpi_slots_init(&loading->slots, &engine->mem, loading->layout.n_slots);
+    if (engine->newest_record != KPI_TIME_NONE)
+        kpi_dedupe_restore_begin(&engine->dedupe, engine->newest_record, loading->ids_forced);
+    return 0;
+}
+
+static int load_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem, uint32_t n,
+                        struct kpi_reader *reader)
+{
+    int r;
+
+    /* Anew: the ids are those of the checkpoint, whatever the plan has entered so far. */
+    kpi_dictionary_deinit(dictionary);
+    r = kpi_dictionary_init(dictionary, mem);
+    if (r < 0)
+        return r;
+    if (kpi_reader_u32(reader) != n || n < KPI_DICTIONARY_FIRST)
+        return KPI_ENGINE_E_CORRUPT;
+    for (uint32_t id = KPI_DICTIONARY_FIRST; id < n; id++) {
+        uint16_t length = kpi_reader_u16(reader);
+        struct kpi_reader taken = kpi_reader_take(reader, length);
+        struct kpi_string string = {(const char *)taken.at, length};
+        uint32_t found;
+
+        if (taken.failed || length > KPI_DICTIONARY_BYTES_MAX)
+            return KPI_ENGINE_E_CORRUPT;
+        r = kpi_dictionary_intern(dictionary, string, XXH3_64bits(string.data, string.length),
+                                  UINT32_MAX, &found);
+        if (r < 0)
+            return r;
+        if (found != id)
+            return KPI_ENGINE_E_CORRUPT;
+    }
+    return 0;
+}
+
+static int load_dictionaries(struct kpi_loading *loading, struct kpi_reader *reader)
+{
+    struct kpi_engine *engine = loading->engine;
+    int r;
+
+    r = load_strings(&engine->values, &engine->mem, loading->n_values, reader);
+    if (r == 0)
+        r = load_strings(&engine->strings, &engine->mem, loading->n_strings, reader);
+    if (r == 0)
+        r = kpi_engine_enter_campaigns(engine, engine->plan);
+    loading->save->n_values = loading->n_values;
+    loading->save->n_strings = loading->n_strings;
+    return r;
+}
+
+static int load_users(struct kpi_loading *loading, const struct kpi_name *name,
+                      struct kpi_reader *reader)
+{
+    struct kpi_users *users = &loading->engine->users;
+    uint32_t left = loading->n_users - users->n,
+             n = left < KPI_USERS_CHUNK ? left : KPI_USERS_CHUNK;
+    struct kpi_reader ahead = *reader;
+    int r;
+
+    if (name->a != users->n / KPI_USERS_CHUNK || !n || kpi_reader_left(reader) != n * 8u)
+        return KPI_ENGINE_E_CORRUPT;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t hash = kpi_reader_u64(reader);
+        uint32_t id;
+
+        /* Lines are asked for 16 users ahead. */
+        for (; kpi_reader_left(&ahead) && ahead.at <= reader->at + 128;)
+            kpi_users_prefetch(users, kpi_reader_u64(&ahead));
+        if (kpi_users_find(users, hash) != KPI_USER_NONE)
+            return KPI_ENGINE_E_CORRUPT;
+        r = kpi_users_add(users, hash, &id);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- attribute rows --- */
+
+static bool row_fits(const struct kpi_loading *loading, const int64_t *row)
+{
+    for (uint32_t i = 0; i < loading->layout.n_attributes; i++) {
+        const struct kpi_attribute *attribute = &loading->attributes[i];
+
+        if (attribute->is_string && row[attribute->slot] != KPI_TIME_NONE &&
+            (row[attribute->slot + 1] < KPI_DICTIONARY_OTHER ||
+             row[attribute->slot + 1] >= loading->n_strings))
+            return false;
+    }
+    return true;
+}
+
+static int load_row(struct kpi_loading *loading, uint32_t user, struct kpi_reader *reader)
+{
+    int64_t *row = kpi_slots_row(&loading->slots, user);
+
+    kpi_reader_get(reader, row, loading->layout.n_slots * sizeof(int64_t));
+    return reader->failed || !row_fits(loading, row) ? KPI_ENGINE_E_CORRUPT : 0;
+}
+
+static int load_base(struct kpi_loading *loading, const struct kpi_name *name,
+                     struct kpi_reader *reader)
+{
+    uint64_t n_users = loading->n_users, first = name->a * KPI_SLOTS_CHUNK, n;
+    uint64_t stamp = kpi_reader_u64(reader);
+
+    if (!loading->layout.n_slots || name->a >= loading->n_bases ||
+        name->a != loading->n_bases_seen || first >= n_users || !stamp || stamp > loading->save->n)
+        return KPI_ENGINE_E_CORRUPT;
+    loading->n_bases_seen++;
+    loading->slots.chunks[name->a]->stamp = stamp;
+    /* Users of the last chunk may have come after it was written: they are in deltas. */
+    n = n_users - first < KPI_SLOTS_CHUNK ? n_users - first : KPI_SLOTS_CHUNK;
+    for (uint64_t i = 0; i < n && kpi_reader_left(reader); i++) {
+        int r = load_row(loading, (uint32_t)(first + i), reader);
+
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
+                      struct kpi_reader *reader)
+{
+    if (!loading->layout.n_slots || !kpi_reader_left(reader) || name->a > loading->save->n)
+        return KPI_ENGINE_E_CORRUPT;
+    while (kpi_reader_left(reader)) {
+        uint32_t user = kpi_reader_u32(reader);
+        struct kpi_reader row = kpi_reader_take(reader, loading->layout.n_slots * sizeof(int64_t));
+        int r = 0;
+
+        if (row.failed || user >= loading->n_users)
+            return KPI_ENGINE_E_CORRUPT;
+        /* What the base has of a later save is newer. */
+        if (name->a >= loading->slots.chunks[user / KPI_SLOTS_CHUNK]->stamp)
+            r = load_row(loading, user, &row);
+        if (r)
+            return r;
+    }
+    return kpi_save_add_delta(loading->save, name);
+}
+
+static int rows_end(struct kpi_loading *loading)
+{
+    struct kpi_engine *engine = loading->engine;
+    struct kpi_attributes layout = kpi_attributes_of(engine->program);
+    int r;
+
+    if (loading->n_bases_seen != loading->n_bases || loading->save->n_deltas != loading->n_deltas)
+        return KPI_ENGINE_E_CORRUPT;
+    loading->save->n_bases = loading->n_bases;
+    if (kpi_attributes_same(&layout, &loading->layout)) {
+        engine->slots = loading->slots;
+        loading->slots = (struct kpi_slots){.mem = &engine->mem};
+        return 0;
+    }
+    r = kpi_slots_convert(&loading->slots, &loading->layout, &engine->slots, &layout,
+                          loading->n_users);
+    kpi_slots_deinit(&loading->slots);
+    return r;
+}
+
+/* --- ids --- */
+
+static int load_ids(struct kpi_loading *loading, const struct kpi_name *name,
+                    struct kpi_reader *reader)
+{
+    struct kpi_dedupe_record record = {.arrival_hour = (int64_t)name->a};
+    int64_t newest = loading->engine->newest_record;
+
+    if (newest == KPI_TIME_NONE || record.arrival_hour < 0 ||
+        record.arrival_hour > newest / KPI_HOUR || !kpi_reader_left(reader))
+        return KPI_ENGINE_E_CORRUPT;
+    while (kpi_reader_left(reader)) {
+        int r;
+
+        record.id = kpi_reader_u64(reader);
+        record.event_hour = kpi_reader_u32(reader);
+        record.content = kpi_reader_u16(reader);
+        if (reader->failed || record.id >> 48 & 0x3f)
+            return KPI_ENGINE_E_CORRUPT;
+        r = kpi_dedupe_restore(&loading->engine->dedupe, &record);
+        if (r < 0)
+            return r;
+        loading->n_ids_seen += record.arrival_hour >= loading->ids_floor;
+    }
+    return kpi_save_add_ids(loading->save, record.arrival_hour, name->b);
+}
+
+/* --- all together --- */
+
+int kpi_loading_pack_seen(struct kpi_loading *loading, kpi_day day, bool passed_over)
+{
+    struct kpi_engine *engine = loading->engine;
+    struct kpi_pack *pack;
+    int r;
+
+    /* A pack of which the plan knows nothing must still be there, to be removed with the next save.
+     */
+    r = kpi_pack_get(engine, day, &pack);
+    if (r < 0)
+        return r;
+    pack->saved = true;
+    pack->dirty = passed_over;
+    loading->n_packs_seen++;
+    return 0;
+}
+
+static int begin_sets(struct kpi_loading *loading)
+{
+    uint32_t n_chunks = (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK;
+
+    if (loading->engine->users.n != loading->n_users)
+        return KPI_ENGINE_E_CORRUPT;
+    loading->save->n_users = loading->n_users;
+    return n_chunks && loading->layout.n_slots
+               ? kpi_slots_reserve(&loading->slots, loading->n_users - 1)
+               : 0;
+}
+
+static int load_object(struct kpi_loading *loading, const struct kpi_stash_object *object)
+{
+    const struct kpi_name *name = &object->name;
+    struct kpi_reader reader = kpi_reader_make(object->bytes, object->size);
+    int r;
+
+    (void)kpi_reader_take(&reader, KPI_SAVE_PREFIX); /* compared with the name on arrival */
+    switch (name->tag) {
+    case 'm':
+        r = load_meta(loading, &reader);
+        break;
+    case 'v':
+        r = load_dictionaries(loading, &reader);
+        break;
+    case 'u':
+        r = load_users(loading, name, &reader);
+        break;
+    case 's':
+        r = kpi_loading_pack(loading, name, &reader);
+        break;
+    case 'r':
+        r = load_base(loading, name, &reader);
+        break;
+    case 'x':
+        r = load_delta(loading, name, &reader);
+        break;
+    case 'd':
+        r = load_ids(loading, name, &reader);
+        break;
+    default:
+        r = kpi_loading_content(loading, name, &reader);
+        break;
+    }
+    return r == 0 && !kpi_reader_done(&reader) ? KPI_ENGINE_E_CORRUPT : r;
+}
+
+/* What has to be true before the first object of this tag, or (0) at the end. */
+static int load_turn(struct kpi_loading *loading, char tag)
+{
+    switch (tag) {
+    case 'u':
+        return kpi_users_reserve(&loading->engine->users, loading->n_users);
+    case 's':
+        return begin_sets(loading);
+    case 'h':
+        return kpi_loading_packs_end(loading);
+    case 'r':
+        return kpi_loading_contents_end(loading);
+    case 'd':
+        return rows_end(loading);
+    default:
+        return 0;
+    }
+}
+
+static int compare_objects(const void *a, const void *b)
+{
+    const struct kpi_stash_object *x = a, *y = b;
+
+    return kpi_name_compare(&x->name, &y->name);
+}
+
+static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
+{
+    static const char tags[] = "mvushpclrxd";
+    size_t i = 0;
+    int r;
+
+    if (stash->n < 2 || stash->objects[0].name.tag != 'm' || stash->objects[1].name.tag != 'v')
+        return KPI_ENGINE_E_CORRUPT;
+    for (const char *tag = tags; *tag; tag++) {
+        r = load_turn(loading, *tag);
+        if (r)
+            return r;
+        for (; i < stash->n && stash->objects[i].name.tag == *tag; i++) {
+            struct kpi_stash_object *object = &stash->objects[i];
+
+            if (i && kpi_name_compare(&object->name, &object[-1].name) == 0)
+                return KPI_ENGINE_E_CORRUPT;
+            r = load_object(loading, object);
+            if (r)
+                return r;
+            kpi_mem_free(&loading->engine->mem, object->bytes, object->size);
+            object->bytes = NULL;
+        }
+    }
+    return loading->n_ids_seen == loading->n_ids ? 0 : KPI_ENGINE_E_CORRUPT;
+}
+
+int kpi_engine_load_end(struct kpi_engine *engine)
+{
+    struct kpi_loading loading = {.engine = engine};
+    int r;
+
+    if (!engine->stash)
+        return KPI_ENGINE_E_CORRUPT;
+    r = kpi_save_get(engine, &loading.save);
+    if (r < 0)
+        return r;
+    kpi_sort(engine->stash->objects, engine->stash->n, sizeof(*engine->stash->objects),
+             compare_objects);
+    loading.slots.mem = &engine->mem;
+    r = load_stash(&loading, engine->stash);
+    kpi_stash_free(engine);
+    kpi_slots_deinit(&loading.slots);
+    kpi_mem_free(&engine->mem, loading.cells, loading.n_sets_max * sizeof(*loading.cells));
+    kpi_mem_free(&engine->mem, loading.attributes,
+                 loading.layout.n_attributes * sizeof(*loading.attributes));
+    if (r)
+        return r;
+    loading.save->generation = engine->dedupe.generation;
+    engine->version = 1;
+    return kpi_engine_turn_days(engine);
+}
