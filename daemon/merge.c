@@ -252,14 +252,12 @@ void merge_tick(struct server *server)
     kpi_time time = as_of(server, clock_now_us());
 
     server->merge_wanted = false;
-    if (!server->layout || !kpi_layout_current(server->layout, time)) {
-        /* While catching up days fly past: a layout a second is enough. */
-        if (server->layout && now < server->layout_told_at + 1000000 && server->view)
-            return;
-        if (tell_layout(server, time) < 0)
-            return;
-    }
+    if (!server->layout && tell_layout(server, time) < 0)
+        return;
     if (server->view && !all_reported(server) && now < server->layout_told_at + LAYOUT_PATIENCE_US)
         return;
     merge(server);
+    /* Only now: while catching up days fly past, and each layout is to be reported under once. */
+    if (!kpi_layout_current(server->layout, time))
+        (void)tell_layout(server, time);
 }

@@ -53,6 +53,7 @@ void shard_reset(struct shard *shard)
     shard->n_records = shard->n_saved_records = 0;
     shard->saved_at = KPI_TIME_NONE;
     shard->counts_from = KPI_TIME_NONE;
+    shard->dedupe_window = KPI_TIME_NONE;
     shard->find_counts_from = false;
     for (uint32_t i = 0; i < shard->n_topics; i++) {
         shard->positions[i].next = STORE_OFFSET_NONE;
@@ -76,6 +77,7 @@ struct shard *shard_free(struct shard *shard)
     free(shard->verify);
     free(shard->at_end);
     free(shard->newest);
+    free(shard->spare);
     free((void *)shard->next);
     free((void *)shard->saved_next);
     free(shard);

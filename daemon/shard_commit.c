@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define RETRY_US (200 * 1000)
+#define SPARE_BYTES_MAX (8 << 20)
 
 static int copy_object(void *userdata, const struct kpi_object *object)
 {
@@ -67,8 +68,15 @@ static void point_at_copies(struct shard_commit *commit)
     }
 }
 
+/* The buffer stays with the shard for the next checkpoint: fresh memory costs page faults in the
+ * worker's pause. */
 static void commit_free(struct shard_commit *commit)
 {
+    if (commit->bytes && commit->capacity <= SPARE_BYTES_MAX && !commit->shard->spare) {
+        commit->shard->spare = commit->bytes;
+        commit->shard->spare_capacity = commit->capacity;
+        commit->bytes = NULL;
+    }
     free((void *)commit->commit.objects);
     free((void *)commit->commit.positions);
     free(commit->bytes);
@@ -115,6 +123,9 @@ int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct ma
     commit->job.run = run_commit;
     commit->job.done = commit_done;
     commit->shard = shard;
+    commit->bytes = shard->spare;
+    commit->capacity = shard->spare ? shard->spare_capacity : 0;
+    shard->spare = NULL;
     commit->reply = reply;
     commit->n_records = shard->n_records;
     commit->commit = (struct store_commit){

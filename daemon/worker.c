@@ -274,6 +274,17 @@ static bool publish_due(const struct worker *worker, const struct shard *shard, 
            now >= shard->publish_at + PUBLISH_MAX_US;
 }
 
+/* Memory for ids has run out, or suffices again: people must know what copies are still noticed. */
+static void tell_dedupe_window(struct shard *shard, kpi_duration window)
+{
+    if (shard->dedupe_window != KPI_TIME_NONE && window != shard->dedupe_window)
+        log_warning(window < shard->dedupe_window
+                        ? "dedupe.memory is full: copies are noticed within a shorter window"
+                        : "copies are noticed within a longer window again",
+                    LOG_INT("shard", shard->index), LOG_INT("seconds", window / KPI_SECOND));
+    shard->dedupe_window = window;
+}
+
 static void publish(struct worker *worker, struct shard *shard, int64_t now)
 {
     struct summary *summary;
@@ -285,6 +296,7 @@ static void publish(struct worker *worker, struct shard *shard, int64_t now)
     shard->published_version = kpi_engine_version(shard->engine);
     shard->published_layout = summary->layout;
     shard->published_caught_up = summary->caught_up;
+    tell_dedupe_window(shard, summary->stats.dedupe_window);
     cost = clock_monotonic_us() - now;
     counters_observe(&counters.report_duration, cost);
     /* The share is the worker's: with many shards they take turns. */
