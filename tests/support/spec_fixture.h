@@ -1,0 +1,236 @@
+/*
+ * What tests of definitions need: texts, calendars, a recorder of messages, a small set of
+ * definitions to vary, and events without a decoder.
+ */
+#pragma once
+
+#include "counting_mem.h"
+
+#include <kpi/plan.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#define TEXT(literal)                                                                              \
+    ((struct kpi_text){.data = (literal), .length = (uint32_t)strlen(literal), .origin = __LINE__})
+#define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
+
+/* Days since 1970-01-01 used below. */
+enum {
+    DAY_2026_01_01 = 20454,
+    DAY_2026_03_29 = 20541, /* summer time begins in Europe */
+    DAY_2026_10_25 = 20751, /* and ends */
+    DAY_2026_11_01 = 20758,
+    CALENDAR_DAYS = 800, /* from 2025-12-31 */
+};
+
+/* Messages as they came, cut. */
+struct recorder {
+    struct kpi_diag diag;
+    unsigned n_messages;
+    struct {
+        enum kpi_severity severity;
+        uint32_t origin, offset, length;
+        char text[300];
+        char suggest[64];
+    } messages[64];
+};
+
+static inline void recorder_report(void *userdata, const struct kpi_message *message)
+{
+    struct recorder *recorder = userdata;
+
+    if (recorder->n_messages < COUNT_OF(recorder->messages)) {
+        unsigned i = recorder->n_messages;
+
+        recorder->messages[i].severity = message->severity;
+        recorder->messages[i].origin = message->origin;
+        recorder->messages[i].offset = message->offset;
+        recorder->messages[i].length = message->length;
+        snprintf(recorder->messages[i].text, sizeof(recorder->messages[i].text), "%.*s",
+                 (int)message->text.length, message->text.data);
+        snprintf(recorder->messages[i].suggest, sizeof(recorder->messages[i].suggest), "%.*s",
+                 (int)message->suggest.length, message->suggest.data);
+    }
+    ++recorder->n_messages;
+}
+
+static inline void recorder_init(struct recorder *recorder)
+{
+    *recorder = (struct recorder){.diag = {.report = recorder_report, .userdata = recorder}};
+}
+
+/* A calendar of a zone offset_us ahead of UTC, from 2025-12-31; in summer of 2026 an hour more. */
+static inline struct kpi_zone calendar(const char *name, kpi_duration offset_us, bool summer,
+                                       kpi_time starts[CALENDAR_DAYS + 1])
+{
+    for (int i = 0; i <= CALENDAR_DAYS; ++i) {
+        kpi_day day = DAY_2026_01_01 - 1 + i;
+        bool in_summer = summer && day > DAY_2026_03_29 && day <= DAY_2026_10_25;
+
+        starts[i] = day * KPI_DAY - offset_us - (in_summer ? KPI_HOUR : 0);
+    }
+    return (struct kpi_zone){{name, strlen(name)}, DAY_2026_01_01 - 1, CALENDAR_DAYS, starts};
+}
+
+/* Definitions with room, all that tests vary. Zone 0 is UTC, 1 Europe/Berlin, 2 Asia/Shanghai. */
+struct fixture {
+    struct kpi_definitions in;
+    struct kpi_attribute_definition attributes[70];
+    struct kpi_measure_definition measures[40];
+    struct kpi_kpi_definition kpis[40];
+    struct kpi_campaign_definition campaigns[8];
+    struct kpi_phase_definition phases[8];
+    struct kpi_target_definition targets[8];
+    struct kpi_text active_types[4];
+    uint32_t rolling_days[2];
+    struct kpi_zone zones[3];
+    kpi_time starts[3][CALENDAR_DAYS + 1];
+    struct counting_mem mem;
+    struct recorder recorder;
+};
+
+static inline void fixture_init(struct fixture *f)
+{
+    memset(f, 0, sizeof(*f));
+    f->zones[0] = calendar("UTC", 0, false, f->starts[0]);
+    f->zones[1] = calendar("Europe/Berlin", KPI_HOUR, true, f->starts[1]);
+    f->zones[2] = calendar("Asia/Shanghai", 8 * KPI_HOUR, false, f->starts[2]);
+    f->active_types[0] = TEXT("signup");
+    f->active_types[1] = TEXT("participation");
+    f->active_types[2] = TEXT("purchase");
+    f->rolling_days[0] = 7;
+    f->rolling_days[1] = 30;
+    f->in = (struct kpi_definitions){
+        .attributes = f->attributes,
+        .measures = f->measures,
+        .kpis = f->kpis,
+        .campaigns = f->campaigns,
+        .active_types = f->active_types,
+        .n_active_types = 3,
+        .zones = f->zones,
+        .n_zones = 3,
+        .rolling_days = f->rolling_days,
+        .n_rolling_days = 2,
+        .keep = 400 * KPI_DAY,
+        .future_skew_max = 5 * KPI_MINUTE,
+        .dedupe_window = KPI_DAY,
+        .dedupe_ids_max = 1000000,
+        .users_max = 1000000,
+        .values_max = 1000,
+    };
+    counting_mem_init(&f->mem);
+    recorder_init(&f->recorder);
+}
+
+static inline void fixture_attribute(struct fixture *f, const char *name, const char *aggregate,
+                                     const char *where)
+{
+    f->attributes[f->in.n_attributes++] =
+        (struct kpi_attribute_definition){TEXT(name), TEXT(aggregate), TEXT(where)};
+}
+
+static inline void fixture_measure(struct fixture *f, const char *name, const char *aggregate,
+                                   const char *where)
+{
+    f->measures[f->in.n_measures++] =
+        (struct kpi_measure_definition){TEXT(name), TEXT(aggregate), TEXT(where)};
+}
+
+static inline void fixture_kpi(struct fixture *f, const char *name, const char *formula,
+                               enum kpi_unit unit)
+{
+    f->kpis[f->in.n_kpis++] = (struct kpi_kpi_definition){
+        .name = TEXT(name), .formula = TEXT(formula), .unit = unit, .better = KPI_BETTER_UP};
+}
+
+/* A campaign of November 2026. */
+static inline struct kpi_campaign_definition *fixture_campaign(struct fixture *f, const char *id,
+                                                               uint32_t zone)
+{
+    struct kpi_campaign_definition *campaign = &f->campaigns[f->in.n_campaigns++];
+
+    *campaign = (struct kpi_campaign_definition){
+        .id = TEXT(id),
+        .zone = zone,
+        .start_day = DAY_2026_11_01,
+        .end_day = DAY_2026_11_01 + 30,
+        .audience = 200000 * KPI_DECIMAL_ONE,
+        .budget = 500000 * KPI_DECIMAL_ONE,
+    };
+    return campaign;
+}
+
+/* A target of campaign 0. */
+static inline struct kpi_target_definition *fixture_target(struct fixture *f, const char *kpi,
+                                                           const char *value)
+{
+    struct kpi_target_definition *target = &f->targets[f->campaigns[0].n_targets++];
+
+    f->campaigns[0].targets = f->targets;
+    *target = (struct kpi_target_definition){
+        .kpi = TEXT(kpi),
+        .value = TEXT(value),
+        .better = -1,
+        .from = KPI_TIME_NONE,
+        .to = KPI_TIME_NONE,
+    };
+    return target;
+}
+
+static inline int fixture_compile(struct fixture *f, struct kpi_plan **ret_plan)
+{
+    recorder_init(&f->recorder);
+    return kpi_plan_new(ret_plan, &f->in, &f->mem.mem, &f->recorder.diag);
+}
+
+/* As above, of definitions that must be right; says what is wrong if they are not. */
+static inline struct kpi_plan *fixture_plan(struct fixture *f)
+{
+    struct kpi_plan *plan = NULL;
+    int r = fixture_compile(f, &plan);
+
+    for (unsigned i = 0; r != 0 && i < f->recorder.n_messages; ++i)
+        fprintf(stderr, "line %u, %u: %s\n", f->recorder.messages[i].origin,
+                f->recorder.messages[i].offset, f->recorder.messages[i].text);
+    return plan;
+}
+
+static inline void fixture_kpis_of_the_product(struct fixture *f)
+{
+    fixture_measure(f, "reached", "users", "type == \"exposure\"");
+    fixture_measure(f, "participants", "users", "type == \"participation\"");
+    fixture_measure(f, "active", "users", "type in active_types");
+    fixture_measure(f, "buyers", "users", "type == \"purchase\"");
+    fixture_measure(f, "repeat_buyers", "users(2)", "type == \"purchase\"");
+    fixture_measure(f, "purchases", "sum(amount)", "type == \"purchase\"");
+    fixture_measure(f, "refunds", "sum(amount)", "type == \"refund\"");
+    fixture_measure(f, "cost", "sum(amount)", "type == \"spend\"");
+    fixture_measure(f, "promoters", "latest_users(score >= 9)", "type == \"survey\"");
+    fixture_measure(f, "detractors", "latest_users(score <= 6)", "type == \"survey\"");
+    fixture_measure(f, "responses", "users", "type == \"survey\"");
+    fixture_kpi(f, "participation_rate", "participants / reached", KPI_UNIT_RATIO);
+    fixture_kpi(f, "retention_d1", "retained(start=participants, return=active, basis=day, at=1)",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "repeat_purchase_rate", "repeat_buyers / buyers", KPI_UNIT_RATIO);
+    fixture_kpi(f, "roi", "(purchases - refunds) / cost", KPI_UNIT_MULTIPLE);
+    fixture_kpi(f, "nps", "100 * (promoters - detractors) / responses", KPI_UNIT_POINTS);
+}
+
+static inline struct kpi_field string_field(const char *string)
+{
+    return (struct kpi_field){.string = string,
+                              .hash = XXH3_64bits(string, strlen(string)),
+                              .length = (uint32_t)strlen(string),
+                              .kind = KPI_FIELD_STRING};
+}
+
+static inline struct kpi_field number_field(double number)
+{
+    return (struct kpi_field){.number = (kpi_decimal)(number * 1e6 + (number < 0 ? -0.5 : 0.5)),
+                              .kind = KPI_FIELD_NUMBER};
+}
+
+static inline struct kpi_field bool_field(bool value)
+{
+    return (struct kpi_field){.number = value, .kind = KPI_FIELD_BOOL};
+}
