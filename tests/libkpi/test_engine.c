@@ -1,8 +1,8 @@
 /*
  * Claim: the engine's outcomes, counters and rows are those of the naive reference (engine_world.h)
- * for streams with late, early, old, repeated and incomplete events, over zones with summer time; they
- * do not depend on the order of arrival (law 3) or the number of shards (law 6); expiry, another plan
- * and failing memory do what the header says; and applying allocates nothing.
+ * for streams with late, early, old, repeated and incomplete events, over zones with summer time;
+ * they do not depend on the order of arrival (law 3) or the number of shards (law 6); expiry,
+ * another plan and failing memory do what the header says; and applying allocates nothing.
  */
 #include "counting_mem.h"
 #include "engine_world.h"
@@ -161,8 +161,8 @@ static void world_close(struct world *world)
     assert_int_equal(world->counting.bytes, 0);
 }
 
-static void apply_all(struct world *world, struct kpi_engine *engine, const struct world_event *events,
-                      size_t n, unsigned batch_max)
+static void apply_all(struct world *world, struct kpi_engine *engine,
+                      const struct world_event *events, size_t n, unsigned batch_max)
 {
     for (size_t i = 0; i < n;) {
         world->batch->n_events = 0;
@@ -183,7 +183,8 @@ static void orderless_fixture(struct fixture *f)
     fixture_attribute(f, "touch", "last(campaign)", "type == \"exposure\"");
     fixture_attribute(f, "last_seen", "max(time)", "");
     fixture_measure(f, "seldom", "count", "type == \"survey\" and orders > 1000000");
-    fixture_measure(f, "never", "count", "type == \"survey\" and touch == \"x\" and last_seen < time");
+    fixture_measure(f, "never", "count",
+                    "type == \"survey\" and touch == \"x\" and last_seen < time");
     fixture_kpi(f, "k1", "seldom / never", KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 1);
     campaign->start_day = DAY_2026_10_25 - 10;
@@ -194,7 +195,8 @@ static void orderless_fixture(struct fixture *f)
     f->in.dedupe_window = 0; /* what is remembered of ids does depend on the order */
 }
 
-static struct world_event *make_events(const struct world *world, size_t n, struct world_stream *stream)
+static struct world_event *make_events(const struct world *world, size_t n,
+                                       struct world_stream *stream)
 {
     struct world_event *events = calloc(n, sizeof(*events));
 
@@ -206,7 +208,9 @@ static struct world_event *make_events(const struct world *world, size_t n, stru
 static void law_3_order_of_arrival_does_not_matter(void **state)
 {
     static struct fixture f;
-    enum { N = 4000 };
+    enum {
+        N = 4000
+    };
     struct world world;
     struct world_stream stream = world_stream_make(4);
     struct world_event *events;
@@ -256,7 +260,10 @@ static void law_3_order_of_arrival_does_not_matter(void **state)
 static void law_6_shards_add_up(void **state)
 {
     static struct fixture f;
-    enum { N = 4000, SHARDS_MAX = 16 };
+    enum {
+        N = 4000,
+        SHARDS_MAX = 16
+    };
     struct world world;
     struct world_stream stream = world_stream_make(6);
     struct world_event *events;
@@ -497,7 +504,9 @@ static void a_sum_beyond_64_bits_reads_as_its_end(void **state)
 static void applying_allocates_nothing_once_tables_have_grown(void **state)
 {
     static struct fixture f;
-    enum { N = 3000 };
+    enum {
+        N = 3000
+    };
     struct world world;
     struct world_stream stream = world_stream_make(8);
     struct world_event *events;
@@ -526,7 +535,9 @@ static void applying_allocates_nothing_once_tables_have_grown(void **state)
 static void counting_again_allocates_nothing(void **state)
 {
     static struct fixture f;
-    enum { N = 3000 };
+    enum {
+        N = 3000
+    };
     struct world world;
     struct world_stream stream = world_stream_make(9);
     struct world_event *events;
@@ -587,7 +598,9 @@ static bool run_with_failure(struct world *world, const struct world_event *even
 static void every_failed_allocation_is_enomem(void **state)
 {
     static struct fixture f;
-    enum { N = 700 };
+    enum {
+        N = 700
+    };
     struct world world;
     struct world_stream stream = world_stream_make(10);
     struct world_event *events;
@@ -611,7 +624,9 @@ static void every_failed_allocation_is_enomem(void **state)
 static void a_failed_report_can_be_repeated(void **state)
 {
     static struct fixture f;
-    enum { N = 1500 };
+    enum {
+        N = 1500
+    };
     struct world world;
     struct world_stream stream = world_stream_make(11);
     struct world_event *events;
@@ -655,7 +670,9 @@ static void a_failed_report_can_be_repeated(void **state)
 static void another_plan_keeps_what_it_shares(void **state)
 {
     static struct fixture f, g;
-    enum { N = 2500 };
+    enum {
+        N = 2500
+    };
     struct world world, other;
     struct world_stream stream = world_stream_make(12);
     struct world_event *events;

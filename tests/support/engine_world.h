@@ -1,10 +1,10 @@
 /*
  * A small world for tests of the engine: a plan with everything in it, a stream of events with
- * everything in it, and the naive reference that keeps all events in a list and answers every question
- * by walking it.
+ * everything in it, and the naive reference that keeps all events in a list and answers every
+ * question by walking it.
  *
- * The reference shares with the engine only what the plan says (filters, leaves) and the evaluation of
- * conditions; time, duplicates, attributes, levels, answers and cohorts are its own.
+ * The reference shares with the engine only what the plan says (filters, leaves) and the evaluation
+ * of conditions; time, duplicates, attributes, levels, answers and cohorts are its own.
  */
 #pragma once
 
@@ -21,10 +21,11 @@ enum {
     WORLD_FIELDS_MAX = 8,
 };
 
-static const char *const world_types[] = {"signup",   "exposure", "participation", "purchase",
-                                          "refund",   "spend",    "survey",        "other"};
+static const char *const world_types[] = {"signup", "exposure", "participation", "purchase",
+                                          "refund", "spend",    "survey",        "other"};
 
-/* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns. */
+/* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns.
+ */
 static inline void world_fixture(struct fixture *f)
 {
     struct kpi_campaign_definition *campaign;
@@ -58,8 +59,10 @@ static inline void world_fixture(struct fixture *f)
     campaign = fixture_campaign(f, "b", 1);
     campaign->start_day = DAY_2026_10_25 - 4;
     campaign->end_day = DAY_2026_10_25 + 5;
-    f->phases[0] = (struct kpi_phase_definition){TEXT("warm"), DAY_2026_10_25 - 8, DAY_2026_10_25 - 3};
-    f->phases[1] = (struct kpi_phase_definition){TEXT("hot"), DAY_2026_10_25 - 1, DAY_2026_10_25 + 2};
+    f->phases[0] =
+        (struct kpi_phase_definition){TEXT("warm"), DAY_2026_10_25 - 8, DAY_2026_10_25 - 3};
+    f->phases[1] =
+        (struct kpi_phase_definition){TEXT("hot"), DAY_2026_10_25 - 1, DAY_2026_10_25 + 2};
     campaign->phases = f->phases;
     campaign->n_phases = 2;
     campaign = fixture_campaign(f, "c", 1);
@@ -75,11 +78,11 @@ struct world_event {
 
 struct world_stream {
     uint64_t seed;
-    kpi_time now;        /* of the log */
-    uint32_t step_s;     /* it moves on by up to twice this an event */
-    uint32_t late;       /* one event in `late` is days late; 0: none */
-    uint32_t copies;     /* one in `copies` is an earlier one again; 0: none */
-    uint32_t odd;        /* one in `odd` is without user, or too early, or too old; 0: none */
+    kpi_time now;    /* of the log */
+    uint32_t step_s; /* it moves on by up to twice this an event */
+    uint32_t late;   /* one event in `late` is days late; 0: none */
+    uint32_t copies; /* one in `copies` is an earlier one again; 0: none */
+    uint32_t odd;    /* one in `odd` is without user, or too early, or too old; 0: none */
     uint64_t n;
 };
 
@@ -261,7 +264,8 @@ static inline void naive_update(struct naive *naive, const struct kpi_attribute 
 static inline enum kpi_outcome naive_apply(struct naive *naive, const struct world_event *w)
 {
     struct naive_event *e = &naive->events[naive->n_events];
-    bool matches_update[KPI_ATTRIBUTES_MAX] = {false}, needs_user = false, copy = false, conflict = false;
+    bool matches_update[KPI_ATTRIBUTES_MAX] = {false}, needs_user = false, copy = false,
+         conflict = false;
     bool late = false;
     int64_t hour, window = naive->program->dedupe_window / KPI_HOUR;
 
@@ -281,9 +285,10 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
     for (uint32_t i = 0; i < naive->program->n_instances; i++) {
         const struct kpi_instance *instance = &naive->program->instances[i];
 
-        e->holds[i] = (instance->dimensions != KPI_DIMENSIONS_CAMPAIGN || w->fields[0].kind) &&
-                      (instance->aggregate != KPI_AGGREGATE_SUM || w->fields[instance->field].kind) &&
-                      naive_holds(naive, instance->condition, e);
+        e->holds[i] =
+            (instance->dimensions != KPI_DIMENSIONS_CAMPAIGN || w->fields[0].kind) &&
+            (instance->aggregate != KPI_AGGREGATE_SUM || w->fields[instance->field].kind) &&
+            naive_holds(naive, instance->condition, e);
         if (e->holds[i] && instance->aggregate == KPI_AGGREGATE_LATEST)
             e->yes[i] = naive_holds(naive, instance->answer, e);
         if (e->holds[i]) {
@@ -291,16 +296,17 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
 
             needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
                           instance->aggregate == KPI_AGGREGATE_LATEST;
-            late |= kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
+            late |=
+                kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
         }
     }
     for (uint32_t i = 0; i < naive->program->n_attributes; i++) {
         const struct kpi_attribute *attribute = &naive->program->attributes[i];
 
-        matches_update[i] = naive_holds(naive, attribute->condition, e) &&
-                            ((attribute->kind != KPI_ATTRIBUTE_SUM &&
-                              attribute->kind != KPI_ATTRIBUTE_LAST) ||
-                             w->fields[attribute->field].kind);
+        matches_update[i] =
+            naive_holds(naive, attribute->condition, e) &&
+            ((attribute->kind != KPI_ATTRIBUTE_SUM && attribute->kind != KPI_ATTRIBUTE_LAST) ||
+             w->fields[attribute->field].kind);
         needs_user |= matches_update[i];
     }
     if (needs_user && !(w->event.flags & KPI_EVENT_HAS_USER))
@@ -396,7 +402,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
     const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, scope->campaign);
-    uint32_t instance = leaf->instance[info->zone], n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
+    uint32_t instance = leaf->instance[info->zone],
+             n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
     uint32_t times[WORLD_USERS] = {0};
     kpi_time latest[WORLD_USERS];
     bool yes[WORLD_USERS] = {false};

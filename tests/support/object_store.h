@@ -1,6 +1,7 @@
 /*
- * A store of objects for tests: takes what kpi_engine_save() puts, as Redis would, and gives it back.
- * It checks names, that nothing is put twice in one save, and that nothing is removed that is not there.
+ * A store of objects for tests: takes what kpi_engine_save() puts, as Redis would, and gives it
+ * back. It checks names, that nothing is put twice in one save, and that nothing is removed that is
+ * not there.
  */
 #pragma once
 
@@ -8,7 +9,9 @@
 #include <kpi/engine.h>
 #include <stdlib.h>
 
-enum { OBJECT_STORE_MAX = 4096 };
+enum {
+    OBJECT_STORE_MAX = 4096
+};
 
 struct object_store {
     struct stored {
