@@ -53,5 +53,10 @@ struct view {
     struct view_alert *alerts;
 };
 
+/*
+ * A view with every KPI evaluated over every scope of the layout (a reference is taken) from merged
+ * rows, complete and without shards, partitions and alerts: the start of any other. NULL: no memory.
+ */
+struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows, kpi_time as_of);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

@@ -4,11 +4,21 @@
  * closes the connection, and the next call opens another.
  *
  * Keys of a shard share the hash tag {<group>/<shard>}:
- *   kpid:{g/3}:m              hash: epoch, owner, generation, plan, offsets …, and o:<object> = generation
- *   kpid:{g/3}:o:<object>:<n> bytes of an object as written by generation n
+ *   kpid:{g/3}:m              hash: epoch, owner, claim, generation, plan, positions as p:<topic>, and
+ *                             o:<object> = version ("0": removed)
+ *   kpid:{g/3}:o:<object>:<version>
+ *                             bytes of an object. Its version is <generation>.<claim>: the claim is a
+ *                             random number made by each take-over, so that the late writes of an
+ *                             owner that was fenced never meet the objects of the next one
  *   kpid:{g/0}:alerts         hash: fields of the leader (alert state, outbox), fenced by shard 0's epoch
  *   kpid:<g>:summary:<shard>  bytes, with the epoch in them
  *   kpid:<g>:identity         fingerprint of the secret key and version of the format
+ *
+ * A group is 1 to 200 bytes without '{', '}' and control characters; others are STORE_E_REFUSED, by the
+ * first call that talks to Redis, as is a URL that cannot be read.
+ *
+ * What an ACL user of kpid needs (Redis 6.2 or later): ~kpid:* &kpid:* and +auth +select +info +get +set
+ * +unlink +hget +hset +hdel +hkeys +hmget +hgetall +scan +eval +publish +wait.
  *
  * The rules and their evidence: design section 8, reference faults section 0.
  */
@@ -35,7 +45,7 @@ struct store_options {
     const char *username;     /* NULL: none */
     const char *password;     /* NULL: none */
     const char *group;        /* names the keys */
-    const char *owner;        /* this instance, for people: host:pid */
+    const char *owner;        /* this process, host:pid: shown to people, and part of the fence */
     int64_t connect_timeout_us, command_timeout_us; /* 1 s each by default */
     unsigned n_replicas;      /* > 0: durable means WAIT n_replicas, on the writing connection */
     int64_t wait_timeout_us;
@@ -47,9 +57,10 @@ struct store *store_free(struct store *store);
 const char *store_error(const struct store *store);
 
 /*
- * Can kpid work with this server? STORE_E_REFUSED if maxmemory-policy is not noeviction or scripts are
- * denied; *ret_durable false if there is no AOF (or none can be told). Also stores or compares the
- * identity: STORE_E_REFUSED if the secret key is not the one the state was made with.
+ * Can kpid work with this server? STORE_E_REFUSED if maxmemory-policy is not noeviction, scripts are
+ * denied, or it is a replica, a cluster or older than 6.2; *ret_durable false if there is no AOF (or none
+ * can be told). Also stores or compares the identity: STORE_E_REFUSED if the secret key is not the one
+ * the state was made with.
  */
 int store_check(struct store *store, uint64_t key_fingerprint, bool *ret_durable);
 
@@ -62,20 +73,23 @@ struct store_position {
     int64_t last;             /* offset of the last record applied; STORE_OFFSET_NONE: none */
     int64_t last_timestamp;   /* its timestamp, ms */
     uint64_t last_hash;       /* XXH3_64bits of its value */
-    int64_t counts_from;      /* first offset that the numbers contain */
+    int64_t counts_from;      /* µs; after a loss, from when the numbers are whole; INT64_MIN: always */
 };
 
 struct store_manifest {
     uint32_t shard;
     uint64_t epoch;
+    uint64_t claim;           /* which take-over made the epoch: a rollback may give it to two */
     uint64_t generation;
     uint64_t plan;            /* fingerprint */
+    bool damaged;             /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
     struct store_position *positions;
     uint32_t n_positions;
     struct store_manifest_object {
         char name[33];
         uint64_t generation;
-    } *objects;
+        uint64_t claim;
+    } *objects;               /* sorted by name */
     uint32_t n_objects;
 };
 
@@ -83,7 +97,8 @@ struct store_manifest *store_manifest_free(struct store_manifest *manifest); /* 
 
 /*
  * Takes the shard over: epoch = max(stored, epoch_min) + 1, in one script. ret_manifest tells what was
- * stored (n_objects 0 and no positions if nothing was) and the new epoch.
+ * stored (n_objects 0 and no positions if nothing was) and the new epoch. STORE_E_CORRUPT: the stored
+ * epoch is no number; nothing was changed.
  */
 int store_claim(struct store *store, uint32_t shard, uint64_t epoch_min,
                 struct store_manifest **ret_manifest);
@@ -93,7 +108,9 @@ int store_peek(struct store *store, uint32_t shard, struct store_manifest **ret_
 
 /*
  * Hands every object of the manifest to fn, in pipelines of 4. fn returns 0, or a negative errno or
- * positive outcome that ends it and is returned (positive as STORE_E_CORRUPT).
+ * positive outcome that ends it and is returned (positive as STORE_E_CORRUPT). If an object is missing
+ * because the shard moved on since the manifest was read: STORE_E_FENCED (another owner),
+ * STORE_E_ROLLBACK (an older state), or STORE_E_AWAY (a newer checkpoint of the same owner: peek again).
  */
 int store_load(struct store *store, const struct store_manifest *manifest, kpi_object_fn fn,
                void *userdata);
@@ -101,24 +118,33 @@ int store_load(struct store *store, const struct store_manifest *manifest, kpi_o
 struct store_commit {
     uint32_t shard;
     uint64_t epoch;
-    uint64_t generation;      /* of this commit: the last one + 1 */
+    uint64_t generation;      /* of this commit: above the last one */
     uint64_t plan;
+    bool replace;             /* a rebuild: takes the place of all that is stored; offsets may go back */
     const struct store_position *positions;
     uint32_t n_positions;
-    const struct kpi_object *objects; /* changed ones; data NULL removes */
+    /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
+    const struct kpi_object *objects;
     uint32_t n_objects;
+    bool restart; /* the state was made anew from the log: offsets may go back */
 };
 
 /*
  * (1) writes the objects under the new generation, (2) one script with one HSET moves the manifest if
  * the epoch is ours and no offset goes back, (3) unlinks versions no longer named. After a lost reply
- * the same commit may be given again. `manifest` is what the last commit or claim left and is brought
- * up to date on success. 0, STORE_E_AWAY, _FENCED, _REGRESS, _ROLLBACK.
+ * the same commit may be given again; or one under a higher generation that contains its changes, but
+ * never other bytes under the same generation. `manifest` is what the last commit or claim left and is
+ * brought up to date on success. 0, STORE_E_AWAY, _FENCED, _REGRESS, _ROLLBACK, _REFUSED (rights or
+ * password changed under way, or an object is too large: nothing is lost, worth a retry and a loud
+ * message), _CORRUPT (the manifest's numbers are none).
  */
 int store_commit(struct store *store, struct store_manifest *manifest,
                  const struct store_commit *commit);
 
-/* Unlinks objects of the shard that its manifest does not name (left by a crash). */
+/*
+ * Unlinks objects of the shard that its stored manifest does not name (left by a crash). Looks at every
+ * key of the database, in steps. STORE_E_FENCED if the shard is not the manifest's owner's any more.
+ */
 int store_sweep(struct store *store, const struct store_manifest *manifest);
 
 int store_put_summary(struct store *store, uint32_t shard, const void *bytes, size_t size);
@@ -126,8 +152,9 @@ int store_put_summary(struct store *store, uint32_t shard, const void *bytes, si
 int store_get_summary(struct store *store, uint32_t shard, void **ret_bytes, size_t *ret_size);
 
 /*
- * The leader's fields: alert state and outbox. One script with one write if shard 0's epoch is ours;
- * size 0 deletes a field.
+ * The leader's fields: alert state and outbox. One script with one write if shard 0's epoch is ours,
+ * claimed under the same options.owner; size 0 deletes a field. Without fields: is the epoch ours?
+ * 0, STORE_E_AWAY, _FENCED, _ROLLBACK, _REFUSED. May be repeated.
  */
 struct store_field {
     char name[80];
@@ -136,15 +163,19 @@ struct store_field {
 };
 int store_put_fields(struct store *store, uint64_t epoch, const struct store_field *fields,
                      uint32_t n_fields);
+/* The field is borrowed during the call. What fn returns, if not 0, ends it and is returned. */
 typedef int (*store_field_fn)(void *userdata, const struct store_field *field);
 int store_get_fields(struct store *store, store_field_fn fn, void *userdata);
 
-/* A hash for other readers: kpid:<group>:kpi:<campaign>, and a PUBLISH on kpid:<group>:changes. */
+/*
+ * A hash for other readers: kpid:<group>:kpi:<campaign>, and a PUBLISH of the campaign on
+ * kpid:<group>:changes. Fields that are not given stay, size 0 deletes.
+ */
 int store_put_values(struct store *store, const char *campaign, const struct store_field *fields,
                      uint32_t n_fields);
 
 struct store_stats {
-    bool up;
+    bool up;        /* the last call was not put off */
     uint64_t n_commands, n_errors, n_reconnects, n_rollbacks;
     double seconds; /* spent in commands */
 };

@@ -1,7 +1,7 @@
 /*
- * The error model (after dbus-broker's): 0 is success; a negative errno is fatal and only passed up;
- * a positive value is an outcome that the callee's header names and the caller handles. The origin
- * and the way of a fatal error are logged at debug level.
+ * The error model (after dbus-broker's): 0 is success; a negative errno is fatal and only passed
+ * up; a positive value is an outcome that the callee's header names and the caller handles. The
+ * origin and the way of a fatal error are logged at debug level.
  */
 #pragma once
 

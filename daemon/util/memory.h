@@ -1,6 +1,6 @@
 /*
- * The daemon's allocator for libkpi: mimalloc or malloc for small blocks, huge-page advised mappings
- * for blocks of 2 MiB and more. Thread-safe. Counts bytes.
+ * The daemon's allocator for libkpi: mimalloc or malloc for small blocks, huge-page advised
+ * mappings for blocks of 2 MiB and more. Thread-safe. Counts bytes.
  */
 #pragma once
 

@@ -98,6 +98,8 @@ static void read_number(struct kpi_lexer *lexer, struct kpi_token *token)
     int64_t mantissa;
 
     if (!read_digits(lexer, &mantissa, &n_decimals)) {
+        while (is_digit(peek(lexer, 0)))
+            ++lexer->position;
         fail(lexer, token, lexer->position - start, "this number is too large");
         return;
     }

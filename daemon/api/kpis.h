@@ -1,0 +1,40 @@
+/*
+ * KPI values as JSON, for /api/v1/kpis and `kpid replay -o json`:
+ *
+ *   {"as_of":"2026-11-11T08:00:00Z","complete":true,"kpis":[{"kpi":"roi","campaign":"double11",
+ *     "scope":{"kind":"phase","start":"2026-11-01T00:00:00+08:00","end":"…","phase":"burst"},
+ *     "unit":"multiple","state":"ok","value":4.2,"numerator":"8400.00","denominator":"2000.00",
+ *     "complete":1,"definition":"00c0ffee00c0ffee"}]}
+ *
+ * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
+ * are counts or real, decimal strings if they are money, null if there is none. A rolling scope has
+ * "days".
+ */
+#pragma once
+
+#include "api/json.h"
+#include "view.h"
+
+/* NULL: any. */
+struct kpis_filter {
+    const char *campaign;
+    const char *kpi;
+    const char *scope; /* a kind ("day"), or one: "phase:burst", "rolling:7d", "day:2026-11-11" */
+};
+
+enum {
+    KPIS_E_CAMPAIGN = 1, /* there is no such campaign */
+    KPIS_E_KPI,          /* there is no such KPI */
+    KPIS_E_SCOPE,        /* there is no such scope in what the others leave */
+    KPIS_E_TOO_MANY,     /* more than n_max values */
+};
+
+/* Returns 0, KPIS_E_… or -ENOMEM. The text is the caller's, free(). */
+int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
+               const struct kpis_filter *filter, uint64_t n_max);
+
+/* Parts that other pages share. */
+void kpis_add_scope(struct json *json, cJSON *object, const char *key, const struct kpi_plan *plan,
+                    const struct kpi_scope *scope);
+void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *value);
+const char *kpis_unit_name(enum kpi_unit unit);

@@ -1,0 +1,47 @@
+#include "pages.h"
+
+#include "api/json.h"
+#include "api/kpis.h"
+
+static void add_alert(struct json *json, cJSON *array, const struct kpi_plan *plan,
+                      const struct view_alert *alert)
+{
+    static const char *const betters[] = {"up", "down", "band"};
+    const struct kpi_target *target = alert->target;
+    const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, target->kpi);
+    cJSON *item = json_object(json, array, NULL), *title;
+
+    json_add_hash(json, item, "fingerprint", target->fingerprint);
+    json_add_string(json, item, "campaign", kpi_plan_campaign(plan, target->campaign)->id);
+    json_add_string(json, item, "kpi", kpi->name);
+    title = json_object(json, item, "title");
+    json_add_string(json, title, "en", kpi->title_en);
+    json_add_string(json, title, "zh", kpi->title_zh);
+    kpis_add_scope(json, item, "scope", plan, &alert->scope);
+    json_add_text(json, item, "unit", kpis_unit_name(kpi->unit));
+    json_add_text(json, item, "status", kpi_alert_status_name(alert->alert.status));
+    json_add_text(json, item, "level", kpi_alert_level_name(alert->alert.level));
+    json_add_time(json, item, "since", alert->alert.since, 0);
+    json_add_time(json, item, "deviating_since", alert->alert.deviating_since, 0);
+    json_add_integer(json, item, "sequence", (int64_t)alert->alert.sequence);
+    kpis_add_value(json, item, &alert->value);
+    json_add_real(json, item, "target", target->value);
+    json_add_real(json, item, "band", target->band);
+    json_add_text(json, item, "better", betters[target->better]);
+    json_add_real(json, item, "distance", alert->distance);
+}
+
+int pages_write_alerts(char **ret_text, size_t *ret_size, const struct view *view)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    struct json json = {0};
+    cJSON *root = json_object(&json, NULL, NULL), *array;
+
+    json_add_time(&json, root, "as_of", view->as_of, 0);
+    json_add_bool(&json, root, "complete", view->complete);
+    json_add_bool(&json, root, "leader", view->leader);
+    array = json_array(&json, root, "alerts");
+    for (uint32_t i = 0; i < view->n_alerts; i++)
+        add_alert(&json, array, plan, &view->alerts[i]);
+    return json_end(&json, root, ret_text, ret_size);
+}

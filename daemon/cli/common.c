@@ -1,0 +1,52 @@
+/* What subcommands share. */
+#include "cli/cli.h"
+
+#include "util/secret_key.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+int cli_usage(const char *command, const char *text, const char *argument)
+{
+    (void)fprintf(stderr, "kpid %s: %s%s%s\nTry: kpid %s --help\n", command, text,
+                  argument ? ": " : "", argument ? argument : "", command);
+    return EX_USAGE;
+}
+
+static void print_line(void *userdata, const char *text)
+{
+    (void)fputs(text, stderr);
+}
+
+struct config *cli_config(const char *path, uint32_t n_shards, int *ret_exit)
+{
+    struct config_report report = {.line = print_line};
+    struct config *config = NULL;
+    int r;
+
+    r = config_load(&config, path, n_shards, &report);
+    if (r == 0)
+        return config;
+    if (r < 0)
+        (void)fprintf(stderr, "kpid: %s: %s\n", path, strerror(-r));
+    *ret_exit = r < 0 ? EX_SOFTWARE : EX_CONFIG;
+    return NULL;
+}
+
+void cli_replay_key(const struct config *config, uint8_t ret_key[SECRET_KEY_BYTES])
+{
+    uint64_t state = 0;
+
+    if (config->state.key_file && secret_key_read(config->state.key_file, ret_key) == 0)
+        return;
+    /* splitmix64: XXH3 wants a secret without pattern. */
+    for (unsigned i = 0; i < SECRET_KEY_BYTES; i += sizeof(state)) {
+        uint64_t word = state += 0x9e3779b97f4a7c15;
+
+        word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9;
+        word = (word ^ word >> 27) * 0x94d049bb133111eb;
+        word ^= word >> 31;
+        memcpy(ret_key + i, &word, sizeof(word));
+    }
+}

@@ -1,0 +1,111 @@
+/*
+ * The strict JSON scanner under event_json.c: RFC 8259 and UTF-8, nothing else.
+ *
+ * It reads a copy of the message that ends in JSON_SCAN_PADDING zero bytes. A zero byte is never
+ * part of valid JSON, so every scan stops there by itself, and a read of 16 bytes stays inside the
+ * copy. Whoever calls compares the end with the message's own at the very end: a zero inside a
+ * message is an error before that.
+ *
+ * All functions take the position of what they scan and return the one behind it, or NULL with
+ * *ret_problem set to the first problem: KPI_REFUSAL_JSON, _UTF8 or _DEPTH.
+ */
+#pragma once
+
+#include <kpi/event.h>
+
+/* KPID_PORTABLE leaves the vector form out, so that a test can try the other one on any machine. */
+#if defined(__SSE2__) && !defined(KPID_PORTABLE)
+#include <emmintrin.h>
+#define JSON_SCAN_SSE2 1
+#else
+#define JSON_SCAN_SSE2 0
+#endif
+
+enum {
+    JSON_SCAN_PADDING = 64,
+};
+
+/* A string's content as it stands between the quotes. */
+struct json_text {
+    const uint8_t *data;
+    size_t length;
+    bool escaped; /* holds a backslash: json_unescape() before use */
+    bool has_nul; /* holds the escape of U+0000 */
+};
+
+extern const uint8_t
+    json_plain_bytes[256]; /* 1: stands for itself inside a string, one byte long */
+
+/* Skips to the first byte that ends a run of plain ones: quote, backslash, control, not ASCII. */
+static inline const uint8_t *json_skip_plain(const uint8_t *p)
+{
+#if JSON_SCAN_SSE2
+    for (;; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)p);
+        /* Only the top bits count. The signed difference is below zero for control characters and
+         * for bytes from 0x80; gcc makes four instructions of a comparison here. */
+        __m128i odd = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                                _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
+                                   _mm_subs_epi8(v, _mm_set1_epi8(0x20)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+
+        if (mask)
+            return p + (unsigned)__builtin_ctz(mask);
+    }
+#else
+    while (json_plain_bytes[*p])
+        p++;
+    return p;
+#endif
+}
+
+const uint8_t *json_skip_space_run(const uint8_t *p);
+
+static inline const uint8_t *json_skip_space(const uint8_t *p)
+{
+    return *p > ' ' ? p : json_skip_space_run(p);
+}
+
+/* p is at an escape, a character beyond ASCII, or what may not be in a string. */
+const uint8_t *json_scan_special(const uint8_t *p, struct json_text *text,
+                                 enum kpi_refusal *ret_problem);
+
+/* p is behind the opening quote; the result is behind the closing one. */
+static inline const uint8_t *json_scan_string(const uint8_t *p, struct json_text *ret_text,
+                                              enum kpi_refusal *ret_problem)
+{
+    ret_text->data = p;
+    ret_text->escaped = false;
+    ret_text->has_nul = false;
+    for (;;) {
+        p = json_skip_plain(p);
+        if (__builtin_expect(*p == '"', 1))
+            break;
+        p = json_scan_special(p, ret_text, ret_problem);
+        if (!p)
+            return NULL;
+    }
+    ret_text->length = (size_t)(p - ret_text->data);
+    return p + 1;
+}
+
+/* As json_scan_string(), for a string that nobody wants. */
+static inline const uint8_t *json_skip_string(const uint8_t *p, enum kpi_refusal *ret_problem)
+{
+    struct json_text text;
+    const uint8_t *end = json_skip_plain(p);
+
+    if (__builtin_expect(*end == '"', 1))
+        return end + 1;
+    return json_scan_string(p, &text, ret_problem);
+}
+
+/* Any value. `depth` is how many objects and arrays are open already, depth_max how many may be. */
+const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_max,
+                               enum kpi_refusal *ret_problem);
+
+/*
+ * Writes the text that a scanned string stands for, at most text->length bytes; returns how many.
+ * `to` needs room for text->length bytes.
+ */
+size_t json_unescape(const struct json_text *text, char *to);

@@ -1,0 +1,216 @@
+/*
+ * Attributes, measures and KPIs: names to what defines them. What the expressions mean is libkpi's
+ * business; a definition that is broken here is kept with a harmless stand-in, so that its name is
+ * known and one mistake gives one message.
+ */
+#include "config/load.h"
+
+#include <errno.h>
+#include <kpi/plan.h>
+
+/* The three kinds of definition differ in size and begin with the name. */
+struct section {
+    const char *kind; /* for people: "measure" */
+    struct load_list *list;
+    size_t item_size;
+    uint32_t n_max;
+    void (*read)(struct load *load, const struct doc_node *node, void *item);
+};
+
+static const struct doc_node *origin(const struct load *load, const struct kpi_text *text)
+{
+    return load->docs.nodes[text->origin];
+}
+
+static bool same_name(const struct kpi_text *text, const struct doc_node *key)
+{
+    return text->length == key->length && memcmp(text->data, key->value, key->length) == 0;
+}
+
+/*
+ * Where the definition goes: a new item, or the catalogue's of that name. *ret_item is NULL if it
+ * stays out, which was reported.
+ */
+static int place_item(struct load *load, const struct section *section, const struct doc_node *key,
+                      void **ret_item)
+{
+    struct load_list *list = section->list;
+    uint32_t i;
+
+    *ret_item = NULL;
+    for (i = 0; i < list->n; i++) {
+        void *item = (char *)list->items + i * section->item_size;
+        const struct kpi_text *name = item;
+        const struct doc_node *before;
+
+        if (!same_name(name, key))
+            continue;
+        before = origin(load, name);
+        if (before->file == load->catalogue) {
+            memset(item, 0, section->item_size);
+            *ret_item = item;
+        } else if (before->file != key->file) { /* in one file it is a duplicate key already */
+            report_error(&load->report, doc_node_place(key), "%s %s is defined twice",
+                         section->kind, QUOTE(doc_string(key)));
+            report_note(&load->report, doc_node_place(before), "first defined here");
+        }
+        return 0;
+    }
+    if (list->n == section->n_max) {
+        report_error(&load->report, doc_node_place(key), "more than %u definitions of kind %s",
+                     section->n_max, section->kind);
+        return 0;
+    }
+    *ret_item = load_push(load, list, section->item_size);
+    return *ret_item ? 0 : -ENOMEM;
+}
+
+static int read_section(struct load *load, const struct doc_node *node,
+                        const struct section *section)
+{
+    const struct doc_node *child;
+
+    if (doc_is_empty(node))
+        return 0;
+    if (node->kind != DOC_MAPPING) {
+        struct doc_place place = doc_node_place(node);
+
+        place.end = place.start;
+        report_error(&load->report, place, "%s: names and their definitions are expected",
+                     node->key->value);
+        return 0;
+    }
+    for (child = node->first; child; child = child->next) {
+        bool full = section->list->n == section->n_max;
+        void *item;
+        int r = place_item(load, section, child->key, &item);
+
+        if (r < 0)
+            return r;
+        if (item) {
+            *(struct kpi_text *)item = load_kpi_text(child->key);
+            section->read(load, child, item);
+        } else if (full) {
+            break; /* once is enough */
+        }
+    }
+    return 0;
+}
+
+/* An expression that may not be there; false if there is one that is no text. */
+static bool read_expression(struct load *load, const struct doc_node *node, const char *what,
+                            struct kpi_text *ret_text)
+{
+    struct kpi_string text;
+
+    if (!node)
+        return true;
+    if (!load_text(load, node, what, &text))
+        return false;
+    *ret_text = load_kpi_text(node);
+    return true;
+}
+
+/* {agg: …, where: …} */
+static void read_aggregate(struct load *load, const struct doc_node *node, const char *kind,
+                           const char *stand_in, struct kpi_text *aggregate, struct kpi_text *where)
+{
+    struct doc_node *agg, *condition;
+    const struct load_field fields[] = {{"agg", &agg}, {"where", &condition}};
+
+    *aggregate = (struct kpi_text){stand_in, (uint32_t)strlen(stand_in), 0};
+    *where = load_kpi_text(NULL);
+    if (!load_fields(load, node, kind, fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    if (!agg)
+        report_error(&load->report, doc_node_place(node->key), "%s %s: agg is missing", kind,
+                     QUOTE(doc_string(node->key)));
+    (void)read_expression(load, agg, "agg", aggregate); /* reported; the stand-in stays */
+    (void)read_expression(load, condition, "where", where);
+}
+
+static void read_attribute(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_attribute_definition *attribute = item;
+
+    read_aggregate(load, node, "attribute", "count", &attribute->aggregate, &attribute->where);
+}
+
+static void read_measure(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_measure_definition *measure = item;
+
+    read_aggregate(load, node, "measure", "users", &measure->aggregate, &measure->where);
+}
+
+/* {en: …, zh: …}, or one text for both */
+static void read_title(struct load *load, const struct doc_node *node,
+                       struct kpi_kpi_definition *kpi)
+{
+    struct doc_node *en, *zh;
+    const struct load_field fields[] = {{"en", &en}, {"zh", &zh}};
+
+    if (node->kind == DOC_SCALAR) {
+        (void)read_expression(load, node, "title", &kpi->title_en); /* reported */
+        kpi->title_zh = kpi->title_en;
+        return;
+    }
+    if (!load_fields(load, node, "title", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    (void)read_expression(load, en, "title", &kpi->title_en); /* reported; the name is shown */
+    (void)read_expression(load, zh, "title", &kpi->title_zh);
+}
+
+static void read_kpi(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_kpi_definition *kpi = item;
+    struct doc_node *title, *formula, *unit, *better;
+    const struct load_field fields[] = {
+        {"title", &title}, {"formula", &formula}, {"unit", &unit}, {"better", &better}};
+    unsigned choice;
+
+    kpi->formula = (struct kpi_text){"1", 1, 0};
+    kpi->title_en = kpi->title_zh = load_kpi_text(NULL);
+    kpi->unit = KPI_UNIT_RATIO;
+    kpi->better = KPI_BETTER_UP;
+    if (!load_fields(load, node, "kpi", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    if (!formula)
+        report_error(&load->report, doc_node_place(node->key), "kpi %s: formula is missing",
+                     QUOTE(doc_string(node->key)));
+    (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
+    if (title)
+        read_title(load, title, kpi);
+    /* in the order of enum kpi_unit and enum kpi_better */
+    if (unit &&
+        load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
+        kpi->unit = (enum kpi_unit)choice;
+    if (better && load_choice(load, better, "better", "up|down|band", &choice))
+        kpi->better = (enum kpi_better)choice;
+}
+
+int load_attributes(struct load *load, const struct doc_node *section)
+{
+    const struct section attributes = {"attribute", &load->attributes,
+                                       sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
+                                       read_attribute};
+
+    return read_section(load, section, &attributes);
+}
+
+int load_measures(struct load *load, const struct doc_node *section)
+{
+    const struct section measures = {"measure", &load->measures,
+                                     sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
+                                     read_measure};
+
+    return read_section(load, section, &measures);
+}
+
+int load_kpis(struct load *load, const struct doc_node *section)
+{
+    const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
+                                 KPI_KPIS_MAX, read_kpi};
+
+    return read_section(load, section, &kpis);
+}

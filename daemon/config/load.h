@@ -1,0 +1,97 @@
+/*
+ * One load of the configuration: what all files of this folder share, and the small steps by which
+ * a node becomes a value. Whoever finds a mistake reports it and goes on, so that all of them are
+ * seen in one run; int results are 0 or -ENOMEM only.
+ */
+#pragma once
+
+#include "config/report.h"
+#include "config/settings.h"
+#include "config/suggest.h"
+#include "config/doc.h"
+
+#include <kpi/definition.h>
+
+struct load_list {
+    void *items;
+    uint32_t n, capacity;
+};
+
+struct load {
+    struct arena arena;
+    struct doc_set docs;
+    struct report report;
+    struct settings settings;
+    uint32_t n_shards;
+    const struct doc_file *catalogue; /* user definitions replace those that stand here */
+    struct load_list attributes, measures, kpis, campaigns, zones;
+};
+
+/* A key that a mapping may hold, and where its value goes. */
+struct load_field {
+    const char *name;
+    struct doc_node **node; /* set to NULL first */
+};
+
+/*
+ * Distributes the values of a mapping. Reports unknown keys (with did-you-mean) and a node that is
+ * no mapping; `what` names it: "receiver", "target". False if it is no mapping.
+ */
+bool load_fields(struct load *load, const struct doc_node *node, const char *what,
+                 const struct load_field *fields, size_t n_fields);
+
+/* A text that is there and not null; `what` names it in messages. False: reported. */
+bool load_text(struct load *load, const struct doc_node *node, const char *what,
+               struct kpi_string *ret_text);
+
+/* The index of the node's text among words "a|b|c". False: reported, with did-you-mean. */
+bool load_choice(struct load *load, const struct doc_node *node, const char *what,
+                 const char *words, unsigned *ret_index);
+
+/* A list node, or a single text that stands for a list of one. False: reported. */
+bool load_is_list(struct load *load, const struct doc_node *node, const char *what);
+/* The first item of such a list. */
+static inline struct doc_node *load_first(struct doc_node *node)
+{
+    return node->kind == DOC_SEQUENCE ? node->first : node;
+}
+/* The one after `item`. */
+static inline struct doc_node *load_next(const struct doc_node *list, const struct doc_node *item)
+{
+    return list->kind == DOC_SEQUENCE ? item->next : NULL;
+}
+
+/* Where a node begins, without length: for a message about all of it. */
+struct doc_place load_begin_of(const struct doc_node *node);
+/* Reports that what stands in a node is no good: `what: "text" error`. */
+void load_wrong(struct load *load, const struct doc_node *node, const char *what,
+                const char *error);
+
+/* A piece of a definition for libkpi, which knows its origin; empty for NULL. */
+struct kpi_text load_kpi_text(const struct doc_node *node);
+
+/* A path as written in `node`, relative to the file that it is written in. NULL: no memory. */
+const char *load_path(struct load *load, const struct doc_node *node);
+
+/* Room for one more item in a list: a pointer to it, zeroed. NULL: no memory. */
+void *load_push(struct load *load, struct load_list *list, size_t item_size);
+
+/* expand.c: replaces ${VAR}, ${VAR:-default} and $$ in all values below root. 0 or -ENOMEM. */
+int load_expand(struct load *load, struct doc_node *root);
+
+/*
+ * secret.c: a secret given as x (node) or in the file that x_file names (file_node); either may be
+ * NULL. *ret_secret is malloc'ed, NULL if there is none or it was reported. 0 or -ENOMEM.
+ */
+int load_secret(struct load *load, const struct doc_node *node, const struct doc_node *file_node,
+                const char *what, char **ret_secret);
+
+/* definitions.c: attributes, measures and kpis of a file. 0 or -ENOMEM. */
+int load_attributes(struct load *load, const struct doc_node *section);
+int load_measures(struct load *load, const struct doc_node *section);
+int load_kpis(struct load *load, const struct doc_node *section);
+/* campaigns.c. Needs the zone of the settings, and all KPIs. */
+int load_campaigns(struct load *load, const struct doc_node *section);
+/* The index of a zone's table, made if need be; *ret_zone is not written if that was reported. */
+int load_zone(struct load *load, const struct doc_node *node, struct kpi_string name,
+              uint32_t *ret_zone);

@@ -1,0 +1,249 @@
+/* Targets: what a KPI of a campaign should be, from when to when, and how far it may deviate. */
+#include "config/targets.h"
+#include "config/scalar.h"
+
+#include <errno.h>
+
+enum {
+    TARGETS_MAX = 1000
+};
+
+static const kpi_duration hold_default = 5 * KPI_MINUTE;
+static const kpi_duration hold_max = 30 * KPI_DAY;
+static const int64_t sample_min_default = 100;
+
+static kpi_time day_start(const struct campaign_draft *draft, kpi_day day)
+{
+    const struct kpi_zone *zones = draft->load->zones.items;
+    const struct kpi_zone *zone = &zones[draft->campaign->zone];
+    int64_t index = (int64_t)day - zone->first_day;
+
+    if (index < 0)
+        index = 0;
+    if (index > zone->n_days)
+        index = zone->n_days;
+    return zone->day_starts[index];
+}
+
+/* The phase of that name, or NULL. */
+static const struct kpi_phase_definition *find_phase(const struct campaign_draft *draft,
+                                                     struct kpi_string name)
+{
+    uint32_t i;
+
+    for (i = 0; i < draft->campaign->n_phases; i++) {
+        const struct kpi_text *text = &draft->phases[i].name;
+
+        if (kpi_string_equal((struct kpi_string){text->data, text->length}, name))
+            return &draft->phases[i];
+    }
+    return NULL;
+}
+
+/* from or to of a target: start, end, a phase (its begin for from, its end for to), or a date. */
+static void read_bound(const struct campaign_draft *draft, const struct doc_node *node, bool is_end,
+                       kpi_time *ret_time)
+{
+    const char *what = is_end ? "to" : "from";
+    const struct kpi_phase_definition *phase;
+    struct kpi_string text;
+    kpi_day day;
+
+    if (!node || !load_text(draft->load, node, what, &text) || !draft->has_days)
+        return;
+    phase = find_phase(draft, text);
+    if (kpi_string_equal(text, KPI_STRING("start"))) {
+        day = draft->campaign->start_day;
+    } else if (kpi_string_equal(text, KPI_STRING("end"))) {
+        day = draft->campaign->end_day;
+    } else if (phase && !draft->has_phases) {
+        return; /* the phase that was meant may be the broken one */
+    } else if (phase) {
+        day = is_end ? phase->end_day : phase->start_day;
+    } else if (text.data[0] >= '0' && text.data[0] <= '9') {
+        const char *error = scalar_date(text, &day);
+
+        if (error) {
+            load_wrong(draft->load, node, what, error);
+            return;
+        }
+    } else {
+        struct suggest suggest = suggest_begin(text);
+        uint32_t i;
+
+        for (i = 0; i < draft->campaign->n_phases; i++)
+            suggest_try(&suggest, draft->phases[i].name.data);
+        suggest_try(&suggest, "start");
+        suggest_try(&suggest, "end");
+        load_wrong(draft->load, node, what, "is neither start nor end, a phase, nor a date");
+        report_suggest(&draft->load->report, suggest.best);
+        return;
+    }
+    *ret_time = day_start(draft, day);
+}
+
+/* The unit of the KPI that a target names; ratio if there is none, which libkpi reports. */
+static enum kpi_unit unit_of(const struct load *load, const struct doc_node *name)
+{
+    const struct kpi_kpi_definition *kpis = load->kpis.items;
+    uint32_t i;
+
+    for (i = 0; name && name->kind == DOC_SCALAR && i < load->kpis.n; i++) {
+        if (kpi_string_equal((struct kpi_string){kpis[i].name.data, kpis[i].name.length},
+                             doc_string(name)))
+            return kpis[i].unit;
+    }
+    return KPI_UNIT_RATIO;
+}
+
+/* "10pp" or "10%". Percentage points of a ratio are hundredths; of an NPS they are its points. */
+static void read_deviation(const struct campaign_draft *draft, const struct doc_node *node,
+                           enum kpi_unit unit, struct kpi_target_definition *target)
+{
+    struct kpi_string text;
+    kpi_decimal amount;
+    bool points;
+
+    if (!node || !load_text(draft->load, node, "deviation", &text))
+        return;
+    points = text.length > 2 && memcmp(text.data + text.length - 2, "pp", 2) == 0;
+    if (points)
+        text.length -= 2;
+    else if (text.data[text.length - 1] == '%')
+        text.length -= 1;
+    else
+        text.length = 0;
+    if (text.length == 0 || scalar_decimal(text, &amount) || amount <= 0) {
+        load_wrong(draft->load, node, "deviation",
+                   "is neither a share, as 10%, nor percentage points, as 10pp");
+        return;
+    }
+    if (points && unit != KPI_UNIT_RATIO && unit != KPI_UNIT_POINTS) {
+        load_wrong(draft->load, node, "deviation",
+                   "fits KPIs of unit ratio or points only; give a share, as 10%");
+        return;
+    }
+    if (!(points && unit == KPI_UNIT_POINTS))
+        amount = amount / 100 + (amount % 100 >= 50);
+    if (amount == 0) {
+        load_wrong(draft->load, node, "deviation", "is too small");
+        return;
+    }
+    target->deviation = points ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
+    target->deviation_amount = amount;
+}
+
+static void read_hold(const struct campaign_draft *draft, const struct doc_node *node,
+                      kpi_duration *ret_hold)
+{
+    struct kpi_string text;
+    kpi_duration duration;
+    const char *error;
+
+    if (!node || !load_text(draft->load, node, "for", &text))
+        return;
+    error = scalar_duration(text, &duration);
+    if (!error && duration > hold_max)
+        error = "is longer than 30d";
+    if (error)
+        load_wrong(draft->load, node, "for", error);
+    else
+        *ret_hold = duration;
+}
+
+static void read_sample_min(const struct campaign_draft *draft, const struct doc_node *node,
+                            int64_t *ret_min)
+{
+    struct kpi_string text;
+    uint64_t value;
+    const char *error;
+
+    if (!node || !load_text(draft->load, node, "min_sample", &text))
+        return;
+    error = scalar_integer(text, &value);
+    if (!error && value > INT64_MAX / 1000000)
+        error = "is too large";
+    if (error)
+        load_wrong(draft->load, node, "min_sample", error);
+    else
+        *ret_min = (int64_t)value;
+}
+
+static void read_target(const struct campaign_draft *draft, const struct doc_node *node,
+                        struct kpi_target_definition *target)
+{
+    struct doc_node *kpi, *value, *deviation, *better, *scope, *from, *to, *hold, *sample_min;
+    const struct load_field fields[] = {
+        {"kpi", &kpi},       {"value", &value}, {"deviation", &deviation},
+        {"better", &better}, {"scope", &scope}, {"from", &from},
+        {"to", &to},         {"for", &hold},    {"min_sample", &sample_min},
+    };
+    struct load *load = draft->load;
+    struct kpi_string text;
+    unsigned choice;
+
+    if (!load_fields(load, node, "target", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    if (!kpi)
+        report_error(&load->report, load_begin_of(node), "target: kpi is missing");
+    else if (load_text(load, kpi, "kpi", &text))
+        target->kpi = load_kpi_text(kpi);
+    if (!value)
+        report_error(&load->report, load_begin_of(node), "target: value is missing");
+    else if (load_text(load, value, "value", &text))
+        target->value = load_kpi_text(value);
+    if (scope && load_text(load, scope, "scope", &text))
+        target->scope = load_kpi_text(scope);
+    read_deviation(draft, deviation, unit_of(load, kpi), target);
+    if (better && load_choice(load, better, "better", "up|down|band", &choice))
+        target->better = (int)choice; /* in the order of enum kpi_better */
+    read_bound(draft, from, false, &target->from);
+    read_bound(draft, to, true, &target->to);
+    if (target->from != KPI_TIME_NONE && target->to != KPI_TIME_NONE &&
+        target->to <= target->from) {
+        report_error(&load->report, doc_node_place(to), "target: it ends before it begins");
+        target->to = KPI_TIME_NONE;
+    }
+    read_hold(draft, hold, &target->hold);
+    read_sample_min(draft, sample_min, &target->sample_min);
+}
+
+int load_targets(struct campaign_draft *draft, const struct doc_node *node)
+{
+    struct load *load = draft->load;
+    struct kpi_target_definition *targets;
+    const struct doc_node *child;
+    uint32_t n = 0;
+
+    if (!node || doc_is_empty(node))
+        return 0;
+    if (node->kind != DOC_SEQUENCE || node->n_children > TARGETS_MAX) {
+        report_error(&load->report, load_begin_of(node),
+                     "targets: a list of at most %d is expected, as - {kpi: roi, value: 4}",
+                     TARGETS_MAX);
+        return 0;
+    }
+    targets = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*targets));
+    if (!targets)
+        return -ENOMEM;
+    for (child = node->first; child; child = child->next) {
+        struct kpi_target_definition *target = &targets[n];
+
+        *target = (struct kpi_target_definition){
+            .kpi = load_kpi_text(NULL),
+            .value = load_kpi_text(NULL),
+            .scope = load_kpi_text(NULL),
+            .better = -1,
+            .from = KPI_TIME_NONE,
+            .to = KPI_TIME_NONE,
+            .hold = hold_default,
+            .sample_min = sample_min_default,
+        };
+        read_target(draft, child, target);
+        if (target->kpi.length > 0 && target->value.length > 0)
+            n++; /* else reported; libkpi would only say it again */
+    }
+    draft->campaign->targets = targets;
+    draft->campaign->n_targets = n;
+    return 0;
+}

@@ -1,0 +1,265 @@
+/*
+ * The merged view: sums what shards published, evaluates every KPI over every scope, and swaps the
+ * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there is a
+ * new one, and the old view stays until all our shards have reported under it.
+ */
+#include "server_internal.h"
+
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MERGE_DELAY_US 5000
+/* How long the old view may stand in while shards have not reported under a new layout. */
+#define LAYOUT_PATIENCE_US 3000000
+/* Another instance writes its summaries every second. */
+#define SILENCE (15 * KPI_SECOND)
+
+void merge_forget(struct server *server, uint32_t shard)
+{
+    server->summaries[shard] = summary_free(server->summaries[shard]);
+    merge_request(server);
+}
+
+void merge_summary(struct server *server, struct summary *summary)
+{
+    (void)summary_free(server->summaries[summary->shard]);
+    server->summaries[summary->shard] = summary;
+    merge_request(server);
+}
+
+void merge_request(struct server *server)
+{
+    static const struct timeval delay = {.tv_usec = MERGE_DELAY_US};
+
+    if (!server->merge_wanted)
+        (void)event_add(server->merge_timer, &delay);
+    server->merge_wanted = true;
+}
+
+/*
+ * Up to when data is in: now where a shard has read to the end of its log, else the newest record that
+ * it has read. The least of all shards.
+ */
+static kpi_time as_of(const struct server *server, kpi_time now)
+{
+    kpi_time least = now;
+
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+
+        if (!summary || summary->caught_up || summary->stats.newest_record == KPI_TIME_NONE)
+            continue;
+        if (summary->stats.newest_record < least)
+            least = summary->stats.newest_record;
+    }
+    return least;
+}
+
+static int tell_layout(struct server *server, kpi_time time)
+{
+    struct kpi_layout *layout;
+    int r;
+
+    r = kpi_layout_new(&layout, server->config->plan, time, &memory_kpi);
+    if (r < 0)
+        return error_trace(r);
+    (void)kpi_layout_unref(server->layout);
+    server->layout = layout;
+    server->layout_told_at = clock_monotonic_us();
+    for (unsigned i = 0; i < server->n_workers; i++)
+        (void)worker_tell(server->workers[i],
+                          &(struct worker_order){.kind = WORKER_LAYOUT,
+                                                 .layout = kpi_layout_ref(layout)});
+    return 0;
+}
+
+void merge_plan(struct server *server, struct kpi_plan *plan)
+{
+    for (unsigned i = 0; i < server->n_workers; i++)
+        (void)worker_tell(server->workers[i],
+                          &(struct worker_order){.kind = WORKER_PLAN, .plan = kpi_plan_ref(plan)});
+    (void)kpi_plan_unref(plan);
+    (void)tell_layout(server, as_of(server, clock_now_us()));
+}
+
+static bool reports_present(const struct server *server, const struct summary *summary)
+{
+    return summary && summary->layout == kpi_layout_fingerprint(server->layout);
+}
+
+static void fill_shards(const struct server *server, struct view *view)
+{
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+        struct view_shard *shard = &view->shards[i];
+
+        /* Another instance that says nothing any more is not caught up, whatever it said last. */
+        *shard = (struct view_shard){
+            .shard = i,
+            .owned = group_owns(server, i),
+            .present = reports_present(server, summary),
+            .lag = -1,
+            .saved_at = KPI_TIME_NONE,
+            .counts_from = KPI_TIME_NONE,
+        };
+        if (summary) {
+            shard->caught_up =
+                summary->caught_up && (shard->owned || summary->made_at > view->made_at - SILENCE);
+            shard->epoch = summary->epoch;
+            shard->generation = summary->generation;
+            shard->lag = summary->lag;
+            shard->n_unsaved = summary->n_unsaved;
+            shard->saved_at = summary->saved_at;
+            shard->counts_from = summary->counts_from;
+            shard->stats = summary->stats;
+        }
+        view->complete = view->complete && shard->present && shard->caught_up &&
+                         shard->counts_from == KPI_TIME_NONE;
+    }
+}
+
+static void fill_partitions(const struct server *server, struct view *view)
+{
+    uint32_t n_topics = intake_n_topics(server->intake);
+
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        for (uint32_t topic = 0; topic < n_topics; topic++) {
+            int64_t high = intake_high(server->intake, topic, i);
+            int64_t next = atomic_load(&server->shards[i]->next[topic]);
+
+            if (!group_owns(server, i))
+                continue;
+            view->partitions[view->n_partitions++] = (struct view_partition){
+                .topic = intake_topic(server->intake, topic),
+                .partition = (int32_t)i,
+                .next = next,
+                .lag = high < 0 || next < 0 ? -1 : high > next ? high - next : 0,
+            };
+        }
+    }
+}
+
+/* The scope in today's layout that a target is about; false: there is none now. */
+static bool find_scope(const struct kpi_layout *layout, const struct kpi_target *target,
+                       uint32_t *ret_scope)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(layout); i++) {
+        const struct kpi_scope *scope = kpi_layout_scope(layout, i);
+        const struct kpi_scope *wanted = &target->scope_pattern;
+
+        if (scope->campaign != target->campaign || scope->kind != wanted->kind ||
+            (scope->kind == KPI_SCOPE_PHASE && scope->phase != wanted->phase) ||
+            (scope->kind == KPI_SCOPE_ROLLING && scope->days != wanted->days))
+            continue;
+        *ret_scope = i; /* days are in order: the last one is today */
+        found = true;
+    }
+    return found;
+}
+
+static void fill_alerts(const struct server *server, struct view *view)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan);
+
+    for (uint32_t i = 0; i < view->n_alerts; i++) {
+        const struct kpi_target *target = kpi_plan_target(plan, i);
+        struct view_alert *alert = &view->alerts[i];
+        uint32_t scope;
+
+        *alert = (struct view_alert){
+            .target = target,
+            .alert = leader_alert(server->leader, target),
+            .value = {.state = KPI_VALUE_NO_DATA},
+            .scope = target->scope_pattern,
+        };
+        if (find_scope(view->layout, target, &scope)) {
+            alert->scope = *kpi_layout_scope(view->layout, scope);
+            alert->value = view->values[(size_t)scope * n_kpis + target->kpi];
+        }
+        alert->distance = alert->value.state == KPI_VALUE_OK
+                              ? kpi_target_distance(target, alert->value.value)
+                              : __builtin_nan("");
+    }
+}
+
+static struct view *make_view(struct server *server, const struct kpi_row *rows, kpi_time now)
+{
+    struct view *view = view_of_rows(server->layout, rows, as_of(server, now));
+
+    if (!view)
+        return NULL;
+    view->made_at = now;
+    view->version = ++server->view_version;
+    view->leader = leader_active(server->leader);
+    view->n_shards = server->n_shards;
+    view->n_alerts = kpi_plan_n_targets(kpi_layout_plan(server->layout));
+    view->shards = calloc(server->n_shards, sizeof(*view->shards));
+    view->partitions = calloc((size_t)server->n_shards * intake_n_topics(server->intake),
+                              sizeof(*view->partitions));
+    view->alerts = calloc(view->n_alerts + 1, sizeof(*view->alerts));
+    if (!view->shards || !view->partitions || !view->alerts)
+        return view_unref(view);
+    return view;
+}
+
+static void merge(struct server *server)
+{
+    uint32_t n_rows = kpi_layout_n_rows(server->layout);
+    struct kpi_row *rows = calloc(n_rows + 1, sizeof(*rows));
+    struct view *view = NULL;
+
+    for (uint32_t i = 0; rows && i < server->n_shards; i++) {
+        /* An overflow marks its row; the KPI then reads undefined. */
+        if (reports_present(server, server->summaries[i]))
+            (void)kpi_rows_add(rows, server->summaries[i]->rows, n_rows);
+    }
+    if (rows)
+        view = make_view(server, rows, clock_now_us());
+    free(rows);
+    if (!view) {
+        log_warning("no memory for a new view: the last one stays");
+        return;
+    }
+    fill_shards(server, view);
+    fill_partitions(server, view);
+    fill_alerts(server, view);
+    (void)view_unref(server->view);
+    server->view = view;
+    api_set_view(server->api, view);
+}
+
+static bool all_reported(const struct server *server)
+{
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        if (group_owns(server, i) && !reports_present(server, server->summaries[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The merge timer's turn, and once a second. */
+void merge_tick(struct server *server)
+{
+    int64_t now = clock_monotonic_us();
+    kpi_time time = as_of(server, clock_now_us());
+
+    server->merge_wanted = false;
+    if (!server->layout || !kpi_layout_current(server->layout, time)) {
+        /* While catching up days fly past: a layout a second is enough. */
+        if (server->layout && now < server->layout_told_at + 1000000 && server->view)
+            return;
+        if (tell_layout(server, time) < 0)
+            return;
+    }
+    if (server->view && !all_reported(server) && now < server->layout_told_at + LAYOUT_PATIENCE_US)
+        return;
+    merge(server);
+}

@@ -1,0 +1,305 @@
+/*
+ * A shard's way with records: decode, verify, apply, publish. Opening is in shard_open.c, checkpoints
+ * in shard_commit.c.
+ */
+#include "shard.h"
+
+#include "codec/event_json.h"
+#include "util/counters.h"
+#include "util/error.h"
+#include "util/fault.h"
+#include "util/log.h"
+#include "util/memory.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A shard whose newest record is this young counts as caught up although more keeps coming. */
+#define CAUGHT_UP_AGE (5 * KPI_SECOND)
+
+int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics)
+{
+    struct shard *shard = calloc(1, sizeof(*shard));
+
+    if (!shard)
+        return error_origin(-ENOMEM);
+    shard->index = index;
+    shard->n_topics = n_topics;
+    shard->positions = calloc(n_topics, sizeof(*shard->positions));
+    shard->assign_at = calloc(n_topics, sizeof(*shard->assign_at));
+    shard->verify = calloc(n_topics, sizeof(*shard->verify));
+    shard->at_end = calloc(n_topics, sizeof(*shard->at_end));
+    shard->newest = calloc(n_topics, sizeof(*shard->newest));
+    shard->next = calloc(n_topics, sizeof(*shard->next));
+    shard->saved_next = calloc(n_topics, sizeof(*shard->saved_next));
+    if (!shard->positions || !shard->assign_at || !shard->verify || !shard->at_end ||
+        !shard->newest || !shard->next || !shard->saved_next) {
+        (void)shard_free(shard);
+        return error_origin(-ENOMEM);
+    }
+    shard_reset(shard);
+    *ret_shard = shard;
+    return 0;
+}
+
+void shard_reset(struct shard *shard)
+{
+    shard->engine = kpi_engine_free(shard->engine);
+    shard->batch = kpi_batch_free(shard->batch);
+    shard->manifest = store_manifest_free(shard->manifest);
+    shard->n_records = shard->n_saved_records = 0;
+    shard->saved_at = KPI_TIME_NONE;
+    shard->counts_from = KPI_TIME_NONE;
+    shard->find_counts_from = false;
+    for (uint32_t i = 0; i < shard->n_topics; i++) {
+        shard->positions[i].next = STORE_OFFSET_NONE;
+        shard->positions[i].last = STORE_OFFSET_NONE;
+        shard->positions[i].counts_from = KPI_TIME_NONE;
+        shard->verify[i] = false;
+        shard->at_end[i] = false;
+        atomic_store(&shard->next[i], -1);
+        atomic_store(&shard->saved_next[i], -1);
+    }
+}
+
+struct shard *shard_free(struct shard *shard)
+{
+    if (!shard)
+        return NULL;
+    if (shard->engine || shard->manifest || shard->batch)
+        shard_reset(shard);
+    free(shard->positions);
+    free(shard->assign_at);
+    free(shard->verify);
+    free(shard->at_end);
+    free(shard->newest);
+    free((void *)shard->next);
+    free((void *)shard->saved_next);
+    free(shard);
+    return NULL;
+}
+
+/* The first record after an open is the last one we applied, if the log still has it: the same topic
+ * must show the same record there (faults rule 8: truncation is invisible to librdkafka < 2.1). */
+static int verify_last(struct shard *shard, uint32_t topic, const rd_kafka_message_t *message)
+{
+    const struct store_position *position = &shard->positions[topic];
+    rd_kafka_timestamp_type_t type;
+
+    shard->verify[topic] = false;
+    if (message->offset != position->last)
+        return 0;
+    if (rd_kafka_message_timestamp(message, &type) == position->last_timestamp &&
+        XXH3_64bits(message->payload, message->len) == position->last_hash)
+        return 0;
+    log_error("the log is not the one that was read: its record differs at the offset of the last one "
+              "applied",
+              LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+              LOG_INT("offset", message->offset));
+    return SHARD_E_LOSS;
+}
+
+static int take_error(struct shard *shard, uint32_t topic, const rd_kafka_message_t *message)
+{
+    struct store_position *position = &shard->positions[topic];
+
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        /* Control records at the log's end are no messages, but the position passes them. */
+        if (position->next != STORE_OFFSET_NONE && message->offset > position->next) {
+            counters_add(&counters.events[COUNTERS_RESULT_SKIPPED],
+                         (uint64_t)(message->offset - position->next));
+            position->next = message->offset;
+        }
+        shard->at_end[topic] = true;
+        return 0;
+    }
+    log_warning("partition error", LOG_INT("shard", shard->index),
+                LOG_STRING("topic", position->topic),
+                LOG_STRING("error", rd_kafka_message_errstr(message)));
+    return message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+                   message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+               ? SHARD_E_LOSS
+               : 0;
+}
+
+static void refuse(struct shard *shard, struct intake *intake, const rd_kafka_message_t *message,
+                   enum kpi_refusal refusal)
+{
+    counters_add(&counters.events[COUNTERS_RESULT_REFUSED], 1);
+    counters_add(&counters.events_refused[refusal], 1);
+    intake_dead_letter(intake, message, kpi_refusal_name(refusal), &shard->n_dead_pending);
+}
+
+/* Counts what became of the batch, sends its dead letters, and empties it. */
+static void settle(struct shard *shard, struct intake *intake)
+{
+    uint64_t n_outcomes[COUNTERS_RESULT_SKIPPED] = {0};
+
+    fault_point("mid_fold");
+    for (unsigned i = 0; i < shard->batch->n_events; i++) {
+        const struct kpi_event *event = &shard->batch->events[i];
+
+        if (event->outcome == KPI_OUTCOME_REFUSED)
+            refuse(shard, intake, shard->origins[i], event->refusal);
+        else
+            n_outcomes[event->outcome]++;
+    }
+    for (unsigned i = 0; i < COUNTERS_RESULT_SKIPPED; i++) {
+        if (n_outcomes[i])
+            counters_add(&counters.events[i], n_outcomes[i]);
+    }
+    shard->batch->n_events = 0;
+}
+
+static int apply(struct shard *shard, struct intake *intake)
+{
+    int r;
+
+    if (shard->batch->n_events == 0)
+        return 0;
+    r = kpi_engine_apply(shard->engine, shard->batch);
+    if (r < 0)
+        return error_trace(r);
+    settle(shard, intake);
+    return 0;
+}
+
+int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
+               const rd_kafka_message_t *message)
+{
+    uint32_t topic = intake_message_topic(intake, message);
+    struct store_position *position = &shard->positions[topic];
+    rd_kafka_timestamp_type_t timestamp_type;
+    struct event_origin origin;
+    enum kpi_refusal refusal;
+    struct kpi_event *event;
+    int64_t timestamp;
+    int r;
+
+    if (message->err)
+        return take_error(shard, topic, message);
+    if (shard->verify[topic]) {
+        r = verify_last(shard, topic, message);
+        if (r != 0)
+            return r;
+    }
+    if (position->next != STORE_OFFSET_NONE && message->offset < position->next)
+        return 0; /* already part of the state */
+
+    timestamp = rd_kafka_message_timestamp(message, &timestamp_type);
+    if (shard->find_counts_from && timestamp > 0) {
+        shard->counts_from = timestamp * KPI_MILLISECOND;
+        shard->find_counts_from = false;
+    }
+    /* Holes in the offsets are control records and aborted transactions. */
+    if (position->next != STORE_OFFSET_NONE && message->offset > position->next)
+        counters_add(&counters.events[COUNTERS_RESULT_SKIPPED],
+                     (uint64_t)(message->offset - position->next));
+    position->next = message->offset + 1;
+    shard->at_end[topic] = false;
+    shard->newest[topic] = message;
+    shard->n_records++;
+    if (!message->payload) {
+        counters_add(&counters.events[COUNTERS_RESULT_SKIPPED], 1);
+        return 0;
+    }
+
+    event = &shard->batch->events[shard->batch->n_events];
+    origin = (struct event_origin){
+        .topic_hash = XXH3_64bits(position->topic, strlen(position->topic)),
+        .partition = message->partition,
+        .offset = message->offset,
+        .record_time = timestamp > 0 ? timestamp * KPI_MILLISECOND : KPI_TIME_NONE,
+    };
+    refusal = event_decode(decoder, message->payload, message->len, &origin, event);
+    if (refusal != KPI_REFUSAL_NONE) {
+        refuse(shard, intake, message, refusal);
+        return 0;
+    }
+    shard->origins[shard->batch->n_events++] = message;
+    if (shard->batch->n_events < KPI_BATCH_MAX)
+        return 0;
+    return apply(shard, intake);
+}
+
+int shard_flush(struct shard *shard, struct intake *intake)
+{
+    int r;
+
+    r = apply(shard, intake);
+    if (r < 0)
+        return error_trace(r);
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        const rd_kafka_message_t *message = shard->newest[topic];
+        struct store_position *position = &shard->positions[topic];
+        rd_kafka_timestamp_type_t type;
+
+        atomic_store_explicit(&shard->next[topic], position->next, memory_order_relaxed);
+        if (!message)
+            continue;
+        position->last = message->offset;
+        position->last_timestamp = rd_kafka_message_timestamp(message, &type);
+        position->last_hash = XXH3_64bits(message->payload, message->len);
+        shard->newest[topic] = NULL;
+    }
+    fault_point("after_fold");
+    return 0;
+}
+
+void shard_tell_saved(struct shard *shard)
+{
+    atomic_store(&shard->saved_epoch, shard->manifest->epoch);
+    atomic_store(&shard->saved_generation, shard->manifest->generation);
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        for (uint32_t i = 0; i < shard->manifest->n_positions; i++) {
+            const struct store_position *saved = &shard->manifest->positions[i];
+
+            if (strcmp(saved->topic, shard->positions[topic].topic) == 0)
+                atomic_store(&shard->saved_next[topic], saved->next);
+        }
+    }
+}
+
+bool shard_caught_up(const struct shard *shard, kpi_time now)
+{
+    struct kpi_engine_stats stats;
+    bool at_end = true;
+
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
+        at_end = at_end && shard->at_end[topic];
+    if (at_end)
+        return true;
+    kpi_engine_stats(shard->engine, &stats);
+    return stats.newest_record != KPI_TIME_NONE && stats.newest_record >= now - CAUGHT_UP_AGE;
+}
+
+int64_t shard_unsaved(const struct shard *shard)
+{
+    return shard->n_records - shard->n_saved_records;
+}
+
+struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *layout, kpi_time now,
+                                int64_t lag)
+{
+    struct summary *summary = summary_new(kpi_layout_n_rows(layout));
+
+    if (!summary)
+        return NULL;
+    if (kpi_engine_report(shard->engine, layout, summary->rows) < 0)
+        return summary_free(summary);
+    summary->shard = shard->index;
+    summary->epoch = shard->epoch;
+    summary->generation = shard->generation;
+    summary->layout = kpi_layout_fingerprint(layout);
+    summary->made_at = now;
+    summary->saved_at = shard->saved_at;
+    summary->counts_from = shard->counts_from;
+    summary->caught_up = shard_caught_up(shard, now);
+    summary->lag = lag;
+    summary->n_unsaved = shard_unsaved(shard);
+    kpi_engine_stats(shard->engine, &summary->stats);
+    return summary;
+}

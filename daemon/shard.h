@@ -1,0 +1,127 @@
+/*
+ * A shard in this process: an engine, where it stands in the log, and its checkpoints. Always owned by
+ * exactly one thread: the main thread while it is closed, the store thread while it is opened, its
+ * worker while it is open. A commit under way borrows the manifest and copied bytes, never the engine.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "intake/intake.h"
+#include "store/store_thread.h"
+#include "summary.h"
+#include "util/mailbox.h"
+
+#include <kpi/engine.h>
+#include <stdatomic.h>
+
+struct event_decoder;
+
+/* As the main thread knows it; nobody else looks. */
+enum shard_phase {
+    SHARD_CLOSED,
+    SHARD_OPENING, /* being claimed and loaded by the store thread */
+    SHARD_OPEN,    /* a worker's */
+    SHARD_HALTED,  /* lost data, and state.on_loss is halt */
+};
+
+struct shard {
+    uint32_t index;
+    enum shard_phase phase;
+    struct kpi_engine *engine;
+    struct kpi_batch *batch;
+    const rd_kafka_message_t *origins[KPI_BATCH_MAX]; /* the record of each event in the batch */
+
+    uint32_t n_topics;
+    struct store_position *positions; /* by topic */
+    int64_t *assign_at;               /* by topic: the offset to fetch from */
+    bool *verify;                     /* by topic: the first record must be the last one we know */
+    bool *at_end;                     /* by topic: nothing newer was there at the last look */
+    const rd_kafka_message_t **newest; /* by topic: within the records now held */
+
+    struct store_manifest *manifest; /* of the last durable commit; NULL without a store */
+    uint64_t epoch, generation;
+    bool save_all;                   /* made anew: the next checkpoint replaces all that is stored */
+    struct shard_commit *commit;     /* under way, or to be repeated at retry_at */
+    int64_t retry_at;      /* monotonic: when to repeat it; 0 while the store thread has it */
+    int64_t checkpoint_at; /* monotonic: not before */
+    int64_t commit_begun;  /* monotonic */
+    int64_t n_records, n_saved_records; /* since it was opened; of which durable */
+    kpi_time saved_at;
+    kpi_time counts_from;            /* KPI_TIME_NONE: from the beginning */
+    bool find_counts_from;           /* the next record's time says from when numbers count */
+    _Atomic int64_t n_dead_pending;
+    _Atomic int64_t *next;           /* by topic: positions[].next as any thread may see it; -1: none */
+    _Atomic int64_t *saved_next;     /* by topic: the durable next offset; any thread may look */
+    _Atomic uint64_t saved_generation, saved_epoch;
+
+    uint64_t published_version;
+    bool published_caught_up;
+    uint64_t published_layout;
+    int64_t publish_at; /* monotonic: not before */
+    bool rebuild;       /* to be made anew from the log at the next open */
+    bool closing;       /* the worker's: takes no more records, is to be given back */
+    bool failed;        /* tells the main thread why it was given back */
+    int outcome;        /* STORE_E_… or SHARD_E_… */
+};
+
+enum {
+    SHARD_E_LOSS = 100,  /* the log is not the one that was read, or lacks what was not read yet */
+    SHARD_E_KAFKA,       /* the broker did not answer; try again */
+};
+
+int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics);
+struct shard *shard_free(struct shard *shard);
+/* Forgets engine and manifest, as before the first open. */
+void shard_reset(struct shard *shard);
+
+struct shard_open_options {
+    struct intake *intake;
+    struct kpi_plan *plan;
+    enum config_on_loss on_loss;
+    bool rebuild; /* start anew from the log whatever the store holds */
+};
+
+/*
+ * Opens a shard: claims it, loads its state (or goes on with what is still in memory, if nobody has
+ * owned it since), and decides where to fetch from. Blocking; on the store thread, or on the main
+ * thread with store NULL. 0, a STORE_E_… or SHARD_E_… outcome, or -ENOMEM.
+ */
+int shard_open(struct shard *shard, struct store *store, const struct shard_open_options *options);
+
+/* Takes a record into the batch; may apply it. 0, SHARD_E_LOSS or -ENOMEM. */
+int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
+               const rd_kafka_message_t *message);
+/* Applies what is in the batch. After it, no record is held any more. */
+int shard_flush(struct shard *shard, struct intake *intake);
+
+/* Shows other threads what is durable, from the manifest. */
+void shard_tell_saved(struct shard *shard);
+
+bool shard_caught_up(const struct shard *shard, kpi_time now);
+int64_t shard_unsaved(const struct shard *shard);
+
+/* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM. */
+struct shard_commit {
+    struct store_job job;
+    struct mailbox_item item; /* first thing the worker sees of it */
+    struct shard *shard;
+    struct mailbox *reply;
+    struct store_commit commit;
+    char *bytes;
+    size_t size, capacity;
+    uint32_t objects_capacity;
+    int64_t n_records; /* what becomes durable with it */
+    char error[256];   /* store_error() of the last try */
+};
+
+int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
+                     uint64_t plan);
+/* The worker has got the item: judges the outcome. True if the shard goes on. */
+bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t now_monotonic);
+void shard_commit_again(struct shard *shard, struct store_thread *thread);
+/* Gives up a commit that waits to be repeated. */
+void shard_commit_abandon(struct shard *shard);
+
+/* Rows and standing. NULL if there is no memory. */
+struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *layout, kpi_time now,
+                                int64_t lag);

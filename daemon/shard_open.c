@@ -1,0 +1,194 @@
+/*
+ * Opening a shard: who owned it, what is stored of it, and from where the log is read on. Each thing
+ * that may be lost (the store's checkpoint, the log's records) is looked at here and named.
+ */
+#include "shard.h"
+
+#include "util/error.h"
+#include "util/fault.h"
+#include "util/log.h"
+#include "util/memory.h"
+
+#include <kpi/object.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int load_object(void *userdata, const struct kpi_object *object)
+{
+    return kpi_engine_load(userdata, object);
+}
+
+/* State in memory is as good as the stored one if nobody has owned the shard since. */
+static bool still_warm(const struct shard *shard, const struct store_manifest *stored)
+{
+    return shard->engine && shard->manifest && stored->generation == shard->generation &&
+           stored->epoch == shard->epoch + 1 && shard_unsaved(shard) == 0;
+}
+
+static int fresh_engine(struct shard *shard, struct kpi_plan *plan)
+{
+    shard_reset(shard);
+    shard->save_all = true;
+    return kpi_engine_new(&shard->engine, plan, &memory_kpi);
+}
+
+static int load_state(struct shard *shard, struct store *store,
+                      const struct store_manifest *manifest, struct kpi_plan *plan)
+{
+    int r;
+
+    r = fresh_engine(shard, plan);
+    if (r < 0)
+        return error_trace(r);
+    if (manifest->n_positions == 0)
+        return 0;
+    r = store_load(store, manifest, load_object, shard->engine);
+    if (r == 0)
+        r = kpi_engine_load_end(shard->engine) != 0 ? STORE_E_CORRUPT : 0;
+    shard->save_all = false;
+    return r;
+}
+
+static void take_positions(struct shard *shard, const struct store_manifest *manifest)
+{
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        for (uint32_t i = 0; i < manifest->n_positions; i++) {
+            if (strcmp(manifest->positions[i].topic, shard->positions[topic].topic) == 0)
+                shard->positions[topic] = manifest->positions[i];
+        }
+        if (shard->positions[topic].counts_from != KPI_TIME_NONE)
+            shard->counts_from = shard->positions[topic].counts_from;
+    }
+}
+
+/* Where to fetch a partition from, and whether the log still has what was not read yet. */
+static int place(struct shard *shard, uint32_t topic, const struct shard_open_options *options)
+{
+    struct store_position *position = &shard->positions[topic];
+    int64_t low, high;
+    int r;
+
+    r = intake_bounds(options->intake, topic, shard->index, &low, &high);
+    if (r != 0)
+        return SHARD_E_KAFKA;
+    if (position->next == STORE_OFFSET_NONE) {
+        if (options->rebuild)
+            position->next = low;
+        else if (intake_start(options->intake, topic, shard->index, &position->next) != 0)
+            return SHARD_E_KAFKA;
+        if (options->rebuild && low > 0)
+            shard->find_counts_from = true;
+        shard->assign_at[topic] = position->next;
+        return 0;
+    }
+    if (position->next > high) {
+        log_error("the log ends before the checkpoint: the topic was truncated or made anew",
+                  LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+                  LOG_INT("checkpoint", position->next), LOG_INT("end", high));
+        return SHARD_E_LOSS;
+    }
+    if (position->next < low) {
+        log_error("records were deleted from the log before kpid read them",
+                  LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+                  LOG_INT("checkpoint", position->next), LOG_INT("log_start", low),
+                  LOG_INT("lost", low - position->next));
+        if (options->on_loss == CONFIG_ON_LOSS_HALT)
+            return SHARD_E_LOSS;
+        /* What was counted stays counted; the numbers say from when they are whole again. */
+        position->next = low;
+        position->last = STORE_OFFSET_NONE;
+        shard->find_counts_from = true;
+    }
+    shard->verify[topic] = position->last != STORE_OFFSET_NONE && position->last >= low;
+    shard->assign_at[topic] = shard->verify[topic] ? position->last : position->next;
+    return 0;
+}
+
+/* A stored checkpoint is missing although the group remembers one: the store has lost it. */
+static int check_witness(struct shard *shard, const struct store_manifest *manifest, bool witnessed,
+                         struct shard_open_options *options)
+{
+    if (manifest->n_positions > 0 || !witnessed || options->rebuild)
+        return 0;
+    log_error("the store has lost the checkpoint of a shard that the consumer group remembers",
+              LOG_INT("shard", shard->index));
+    if (options->on_loss == CONFIG_ON_LOSS_HALT)
+        return SHARD_E_LOSS;
+    options->rebuild = true;
+    return 0;
+}
+
+static int open_stored(struct shard *shard, struct store *store, struct shard_open_options *options)
+{
+    struct store_manifest *manifest = NULL;
+    uint64_t witness_epoch = 0;
+    bool witnessed = false;
+    int r;
+
+    if (intake_witness(options->intake, shard->index, &witness_epoch, &witnessed) != 0)
+        return SHARD_E_KAFKA;
+    if (witness_epoch < shard->epoch)
+        witness_epoch = shard->epoch;
+    fault_point("before_claim");
+    r = store_claim(store, shard->index, witness_epoch, &manifest);
+    if (r != 0)
+        return r;
+    fault_point("after_claim");
+    r = check_witness(shard, manifest, witnessed, options);
+    if (r != 0)
+        goto fail;
+    if (options->rebuild) {
+        r = fresh_engine(shard, options->plan);
+    } else if (!still_warm(shard, manifest)) {
+        r = load_state(shard, store, manifest, options->plan);
+        if (r == 0)
+            take_positions(shard, manifest);
+    } else {
+        r = kpi_engine_replan(shard->engine, options->plan);
+    }
+    if (r != 0)
+        goto fail;
+    shard->manifest = store_manifest_free(shard->manifest);
+    shard->manifest = manifest;
+    shard->epoch = manifest->epoch;
+    shard->generation = manifest->generation;
+    shard->save_all = shard->save_all || manifest->n_positions == 0;
+    shard_tell_saved(shard);
+    (void)store_sweep(store, shard->manifest); /* orphans only cost room; the next owner tries again */
+    return 0;
+
+fail:
+    (void)store_manifest_free(manifest);
+    return r;
+}
+
+int shard_open(struct shard *shard, struct store *store, const struct shard_open_options *options)
+{
+    struct shard_open_options how = *options;
+    int r;
+
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
+        (void)snprintf(shard->positions[topic].topic, sizeof(shard->positions[topic].topic), "%s",
+                       intake_topic(options->intake, topic));
+    if (store)
+        r = open_stored(shard, store, &how);
+    else
+        r = shard->engine ? kpi_engine_replan(shard->engine, how.plan)
+                          : fresh_engine(shard, how.plan);
+    if (r != 0)
+        return r;
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        r = place(shard, topic, &how);
+        if (r != 0)
+            return r;
+    }
+    shard->batch = kpi_batch_free(shard->batch);
+    r = kpi_batch_new(&shard->batch, how.plan, &memory_kpi);
+    if (r < 0)
+        return error_trace(r);
+    shard->published_version = UINT64_MAX;
+    shard->published_layout = 0;
+    shard->checkpoint_at = 0;
+    shard->n_saved_records = shard->n_records;
+    return 0;
+}

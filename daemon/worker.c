@@ -1,0 +1,429 @@
+/* The thread that folds: see worker.h. */
+#include "worker.h"
+
+#include "codec/event_json.h"
+#include "util/clock.h"
+#include "util/counters.h"
+#include "util/error.h"
+#include "util/fault.h"
+#include "util/log.h"
+#include "util/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    TAKE_MAX = 1000,    /* records per turn */
+    TAKE_WAIT_MS = 20,  /* for the first one, if nothing else is due */
+    HELD_BYTES_MAX = 32 * EVENT_BYTES_MAX, /* of messages between two resets of the decoder */
+};
+
+/* Publishing may take 2 % of a worker's time, but is done at least this often and at most that. */
+#define PUBLISH_MIN_US 20000
+#define PUBLISH_MAX_US 1000000
+#define PUBLISH_SHARE 50
+
+struct worker {
+    struct worker_options options;
+    pthread_t thread;
+    struct mailbox *orders;  /* from the main thread */
+    struct mailbox *commits; /* from the store thread */
+    struct kpi_plan *plan;
+    struct kpi_layout *layout; /* NULL until the first one is told */
+    struct event_decoder *decoder;
+    struct shard **shards;     /* by index; NULL: not ours */
+    struct shard **mine;       /* dense */
+    uint32_t n_mine;
+    uint32_t turn;      /* which shard comes first */
+    int64_t publish_at; /* monotonic: no shard is published before */
+    uint32_t n_paused;  /* of counters.partitions_paused, ours */
+    bool stopping, paused;
+    rd_kafka_message_t *messages[TAKE_MAX];
+};
+
+static void notify(struct worker *worker, enum worker_notice_kind kind, struct shard *shard,
+                   struct summary *summary)
+{
+    struct worker_notice *notice = calloc(1, sizeof(*notice));
+
+    if (!notice)
+        abort(); /* state is safe in the last checkpoint; there is no way to go on */
+    *notice = (struct worker_notice){.kind = kind, .shard = shard, .summary = summary};
+    mailbox_put(worker->options.notices, &notice->item);
+}
+
+static void remove_shard(struct worker *worker, struct shard *shard)
+{
+    worker->shards[shard->index] = NULL;
+    for (uint32_t i = 0; i < worker->n_mine; i++) {
+        if (worker->mine[i] == shard) {
+            worker->mine[i] = worker->mine[--worker->n_mine];
+            break;
+        }
+    }
+    notify(worker, WORKER_CLOSED, shard, NULL);
+}
+
+static int set_plan(struct worker *worker, struct kpi_plan *plan)
+{
+    struct event_decoder_options options = {
+        .plan = plan, .key = worker->options.key, .currency = worker->options.currency};
+    struct event_decoder *decoder;
+    int r;
+
+    r = event_decoder_new(&decoder, &options);
+    if (r < 0)
+        return error_trace(r);
+    for (uint32_t i = 0; i < worker->n_mine; i++) {
+        struct shard *shard = worker->mine[i];
+
+        r = kpi_engine_replan(shard->engine, plan);
+        if (r < 0) {
+            (void)event_decoder_free(decoder);
+            return error_trace(r);
+        }
+        shard->batch = kpi_batch_free(shard->batch);
+        r = kpi_batch_new(&shard->batch, plan, &memory_kpi);
+        if (r < 0) {
+            (void)event_decoder_free(decoder);
+            return error_trace(r);
+        }
+    }
+    worker->decoder = event_decoder_free(worker->decoder);
+    worker->decoder = decoder;
+    worker->plan = kpi_plan_unref(worker->plan);
+    worker->plan = kpi_plan_ref(plan);
+    worker->layout = kpi_layout_unref(worker->layout);
+    return 0;
+}
+
+/* A shard that is to be given back: at once, or when its last checkpoint is durable. */
+static int advance_closing(struct worker *worker, struct shard *shard)
+{
+    if (shard->commit) {
+        if (shard->retry_at == 0)
+            return 0; /* the store thread has it */
+        if (!shard->failed)
+            return 0; /* repeated by housekeeping */
+        shard_commit_abandon(shard);
+    }
+    if (!shard->failed && worker->options.store && shard_unsaved(shard) > 0) {
+        if (atomic_load(&shard->n_dead_pending) > 0)
+            return 0;
+        return shard_checkpoint(shard, worker->options.store, worker->commits,
+                                kpi_plan_fingerprint(worker->plan));
+    }
+    remove_shard(worker, shard);
+    return 0;
+}
+
+static int obey(struct worker *worker, struct worker_order *order)
+{
+    struct shard *shard = order->shard;
+
+    switch (order->kind) {
+    case WORKER_OPEN:
+        /* Nothing is assigned while shards are opened, so what the queue holds is of the past. */
+        intake_drain(worker->options.intake, worker->options.index);
+        shard->closing = shard->failed = false;
+        shard->checkpoint_at =
+            clock_monotonic_us() + worker->options.checkpoint_interval * (shard->index % 8 + 1) / 8;
+        worker->shards[shard->index] = shard;
+        worker->mine[worker->n_mine++] = shard;
+        notify(worker, WORKER_OPENED, shard, NULL);
+        return 0;
+    case WORKER_CLOSE:
+    case WORKER_DROP:
+        if (worker->shards[shard->index] != shard)
+            return 0; /* was given back meanwhile */
+        shard->closing = true;
+        shard->failed = shard->failed || order->kind == WORKER_DROP;
+        return advance_closing(worker, shard);
+    case WORKER_LAYOUT:
+        worker->layout = kpi_layout_unref(worker->layout);
+        worker->layout = kpi_layout_ref(order->layout);
+        return 0;
+    case WORKER_PLAN:
+        return set_plan(worker, order->plan);
+    case WORKER_STOP:
+        worker->stopping = true;
+        return 0;
+    }
+    return 0;
+}
+
+static int take_orders(struct worker *worker)
+{
+    struct mailbox_item *item = mailbox_take_all(worker->orders);
+    int r = 0;
+
+    while (item) {
+        struct worker_order *order = (struct worker_order *)item;
+
+        item = item->next;
+        if (r >= 0)
+            r = obey(worker, order);
+        (void)kpi_layout_unref(order->layout);
+        (void)kpi_plan_unref(order->plan);
+        free(order);
+    }
+    return r;
+}
+
+static int take_commits(struct worker *worker, int64_t now)
+{
+    struct mailbox_item *item = mailbox_take_all(worker->commits);
+    int r = 0;
+
+    while (item) {
+        struct shard_commit *commit =
+            (struct shard_commit *)((char *)item - offsetof(struct shard_commit, item));
+        struct shard *shard = commit->shard;
+
+        item = item->next;
+        if (!shard_committed(shard, commit, now)) {
+            shard->failed = true;
+            shard->closing = true;
+        }
+        if (shard->closing && r >= 0)
+            r = advance_closing(worker, shard);
+    }
+    return r;
+}
+
+static int flush_all(struct worker *worker)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < worker->n_mine && r >= 0; i++)
+        r = shard_flush(worker->mine[i], worker->options.intake);
+    return r;
+}
+
+static int take_records(struct worker *worker, int timeout_ms)
+{
+    struct intake *intake = worker->options.intake;
+    size_t n = intake_take(intake, worker->options.index, timeout_ms, worker->messages, TAKE_MAX);
+    uint64_t n_bytes = 0, n_held = 0;
+    int r = 0;
+
+    event_decoder_reset(worker->decoder);
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        const rd_kafka_message_t *message = worker->messages[i];
+        struct shard *shard = worker->shards[message->partition];
+
+        if (i + 4 < n)
+            __builtin_prefetch(worker->messages[i + 4]->payload);
+        if (!shard || shard->closing)
+            continue;
+        /* The decoder keeps unescaped strings until it is reset, and has room for so many. */
+        n_held += message->len;
+        if (n_held > HELD_BYTES_MAX) {
+            r = flush_all(worker);
+            event_decoder_reset(worker->decoder);
+            n_held = message->len;
+            if (r < 0)
+                break;
+        }
+        n_bytes += message->len;
+        r = shard_take(shard, intake, worker->decoder, message);
+        if (r > 0) {
+            shard->failed = true;
+            shard->outcome = r;
+            shard->closing = true;
+        }
+    }
+    if (r >= 0)
+        r = flush_all(worker);
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_message_destroy(worker->messages[i]);
+    if (n_bytes)
+        counters_add(counters.input_bytes, n_bytes);
+    for (uint32_t i = 0; i < worker->n_mine && r >= 0;) {
+        struct shard *shard = worker->mine[i];
+
+        if (shard->closing)
+            r = advance_closing(worker, shard);
+        i += i < worker->n_mine && worker->mine[i] == shard;
+    }
+    return r;
+}
+
+static int64_t lag_of(const struct worker *worker, const struct shard *shard)
+{
+    int64_t lag = 0;
+
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        int64_t high = intake_high(worker->options.intake, topic, shard->index);
+
+        if (high < 0)
+            return -1;
+        if (high > shard->positions[topic].next)
+            lag += high - shard->positions[topic].next;
+    }
+    return lag;
+}
+
+static bool publish_due(const struct worker *worker, const struct shard *shard, int64_t now)
+{
+    if (!worker->layout || now < worker->publish_at || now < shard->publish_at)
+        return false;
+    return kpi_engine_version(shard->engine) != shard->published_version ||
+           kpi_layout_fingerprint(worker->layout) != shard->published_layout ||
+           shard_caught_up(shard, clock_now_us()) != shard->published_caught_up ||
+           now >= shard->publish_at + PUBLISH_MAX_US;
+}
+
+static void publish(struct worker *worker, struct shard *shard, int64_t now)
+{
+    struct summary *summary;
+    int64_t cost, pause;
+
+    summary = shard_summarize(shard, worker->layout, clock_now_us(), lag_of(worker, shard));
+    if (!summary)
+        return; /* no memory for it now: the last one stays */
+    shard->published_version = kpi_engine_version(shard->engine);
+    shard->published_layout = summary->layout;
+    shard->published_caught_up = summary->caught_up;
+    cost = clock_monotonic_us() - now;
+    counters_observe(&counters.report_duration, cost);
+    /* The share is the worker's: with many shards they take turns. */
+    pause = cost * PUBLISH_SHARE;
+    if (pause > PUBLISH_MAX_US / worker->n_mine)
+        pause = PUBLISH_MAX_US / worker->n_mine;
+    worker->publish_at = now + pause;
+    shard->publish_at = now + PUBLISH_MIN_US;
+    notify(worker, WORKER_SUMMARY, NULL, summary);
+}
+
+/* Checkpoints that are due, repeats, publishing; and whether too much is unsaved to go on. */
+static int keep_house(struct worker *worker)
+{
+    bool was_paused = worker->paused;
+    uint32_t n_full = 0;
+    int r = 0;
+
+    worker->turn++;
+    for (uint32_t i = 0; i < worker->n_mine && r >= 0; i++) {
+        struct shard *shard = worker->mine[(worker->turn + i) % worker->n_mine];
+        int64_t now = clock_monotonic_us();
+
+        if (worker->options.store && shard->commit && shard->retry_at && now >= shard->retry_at)
+            shard_commit_again(shard, worker->options.store);
+        if (shard->closing)
+            continue;
+        if (worker->options.store && !shard->commit && now >= shard->checkpoint_at &&
+            (shard_unsaved(shard) > 0 || shard->save_all) &&
+            atomic_load(&shard->n_dead_pending) == 0) {
+            r = shard_checkpoint(shard, worker->options.store, worker->commits,
+                                 kpi_plan_fingerprint(worker->plan));
+            shard->checkpoint_at = now + worker->options.checkpoint_interval;
+        }
+        if (worker->options.store &&
+            (uint64_t)shard_unsaved(shard) >= worker->options.unsaved_max)
+            n_full++;
+        now = clock_monotonic_us();
+        if (publish_due(worker, shard, now))
+            publish(worker, shard, now);
+    }
+    worker->paused = n_full > 0;
+    if (worker->paused != was_paused) {
+        uint32_t n_paused = worker->paused ? worker->n_mine : 0;
+
+        counters_add(counters.partitions_paused, (uint64_t)n_paused - worker->n_paused);
+        worker->n_paused = n_paused;
+        if (worker->paused)
+            log_warning("too many records are not checkpointed: not reading until the store takes them",
+                        LOG_INT("worker", worker->options.index));
+        else
+            log_notice("reading again", LOG_INT("worker", worker->options.index));
+    }
+    return r;
+}
+
+static void *worker_main(void *userdata)
+{
+    struct worker *worker = userdata;
+    int r = 0;
+
+    while (!worker->stopping && r >= 0) {
+        r = take_orders(worker);
+        if (r >= 0)
+            r = take_commits(worker, clock_monotonic_us());
+        if (r < 0)
+            break;
+        if (worker->n_mine == 0)
+            (void)mailbox_wait(worker->orders, 100000);
+        else if (worker->paused)
+            (void)mailbox_wait(worker->commits, 20000);
+        else
+            r = take_records(worker, TAKE_WAIT_MS);
+        if (r >= 0)
+            r = keep_house(worker);
+    }
+    if (r < 0)
+        notify(worker, WORKER_FATAL, NULL, NULL);
+    return NULL;
+}
+
+int worker_new(struct worker **ret_worker, const struct worker_options *options)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    int r;
+
+    if (!worker)
+        return error_origin(-ENOMEM);
+    worker->options = *options;
+    worker->shards = calloc(options->n_shards, sizeof(*worker->shards));
+    worker->mine = calloc(options->n_shards, sizeof(*worker->mine));
+    r = worker->shards && worker->mine ? 0 : -ENOMEM;
+    if (r == 0)
+        r = mailbox_new(&worker->orders);
+    if (r == 0)
+        r = mailbox_new(&worker->commits);
+    if (r == 0)
+        r = set_plan(worker, options->plan);
+    if (r == 0)
+        r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+    if (r < 0) {
+        worker->thread = 0;
+        (void)worker_free(worker);
+        return error_origin(r);
+    }
+    *ret_worker = worker;
+    return 0;
+}
+
+struct worker *worker_free(struct worker *worker)
+{
+    if (!worker)
+        return NULL;
+    if (worker->thread) {
+        (void)worker_tell(worker, &(struct worker_order){.kind = WORKER_STOP});
+        (void)pthread_join(worker->thread, NULL);
+    }
+    (void)take_orders(worker);
+    (void)event_decoder_free(worker->decoder);
+    (void)kpi_layout_unref(worker->layout);
+    (void)kpi_plan_unref(worker->plan);
+    (void)mailbox_free(worker->orders);
+    (void)mailbox_free(worker->commits);
+    free(worker->shards);
+    free(worker->mine);
+    free(worker);
+    return NULL;
+}
+
+int worker_tell(struct worker *worker, const struct worker_order *order)
+{
+    struct worker_order *copy = malloc(sizeof(*copy));
+
+    if (!copy) {
+        (void)kpi_layout_unref(order->layout);
+        (void)kpi_plan_unref(order->plan);
+        return error_origin(-ENOMEM);
+    }
+    *copy = *order;
+    mailbox_put(worker->orders, &copy->item);
+    return 0;
+}

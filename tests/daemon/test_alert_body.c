@@ -1,0 +1,283 @@
+/*
+ * Tests daemon/sink/alert_body.c: what a receiver reads of a transition, to the byte, and that its
+ * id depends on the transition and the group alone.
+ */
+#include "sink/alert_body.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define SHANGHAI_S (8 * 3600)
+#define ID         "edb304332ce20137e3f65a61c6051414"
+
+/* Three days in November 2026 at +08:00, then one of 25 hours that ends at +07:00, and another. */
+static const kpi_time day_starts[] = {
+    (INT64_C(1794268800) - SHANGHAI_S) * KPI_SECOND,
+    (INT64_C(1794355200) - SHANGHAI_S) * KPI_SECOND,
+    (INT64_C(1794441600) - SHANGHAI_S) * KPI_SECOND,
+    (INT64_C(1794528000) - SHANGHAI_S) * KPI_SECOND,
+    (INT64_C(1794614400) - SHANGHAI_S + 3600) * KPI_SECOND,
+    (INT64_C(1794700800) - SHANGHAI_S + 3600) * KPI_SECOND,
+};
+
+static const struct kpi_zone zone = {
+    .name = {"Asia/Shanghai", 13}, .first_day = 20767, .n_days = 5, .day_starts = day_starts};
+
+static const struct kpi_phase_info phases[] = {{.name = {"warmup", 6}}, {.name = {"burst", 5}}};
+
+static const struct kpi_campaign_info campaign = {
+    .id = {"yueyue 2026/11", 14}, .phases = phases, .n_phases = 2};
+
+static struct kpi_kpi_info rate = {
+    .name = {"participation_rate", 18},
+    .title_en = {"Participation rate", 18},
+    .title_zh = {"活动参与率", 15},
+    .unit = KPI_UNIT_RATIO,
+};
+
+static struct kpi_kpi_info roi = {
+    .name = {"roi", 3},
+    .title_en = {"ROI \"1:x\"", 9},
+    .title_zh = {"活动ROI", 9},
+    .unit = KPI_UNIT_MULTIPLE,
+};
+
+static const struct kpi_target rate_target = {
+    .fingerprint = 0x0f2c4e0d1b7a6533,
+    .value = 0.65,
+    .deviation = KPI_DEVIATION_POINTS,
+    .band = 0.1,
+};
+
+static const struct kpi_target roi_target = {
+    .fingerprint = 1,
+    .value = 4,
+    .deviation = KPI_DEVIATION_RELATIVE,
+    .band = 0.4,
+};
+
+static const struct kpi_value rate_value = {
+    .state = KPI_VALUE_OK,
+    .value = 0.549,
+    .numerator = {.kind = KPI_NUMBER_COUNT, .value = 5490, .real = 5490},
+    .denominator = {.kind = KPI_NUMBER_COUNT, .value = 10000, .real = 10000},
+    .complete = 0.1,
+};
+
+static struct alert_body firing(void)
+{
+    static struct kpi_scope scope;
+
+    scope = (struct kpi_scope){
+        .kind = KPI_SCOPE_CAMPAIGN, .start = day_starts[0], .end = day_starts[3]};
+    return (struct alert_body){
+        .group = "kpid",
+        .external_url = "https://kpid.example.com/",
+        .target = &rate_target,
+        .campaign = &campaign,
+        .kpi = &rate,
+        .zone = &zone,
+        .scope = &scope,
+        .value = &rate_value,
+        .transition = KPI_TRANSITION_FIRING,
+        .sequence = 3,
+        .level = KPI_LEVEL_GENERAL,
+        .since = day_starts[1] + 3723 * KPI_SECOND,
+        .at = day_starts[1] + 4023 * KPI_SECOND + 250 * KPI_MILLISECOND,
+    };
+}
+
+static void assert_body(const struct alert_body *options, const char *expected)
+{
+    size_t size;
+    char *body;
+
+    assert_int_equal(alert_body_new(&body, &size, options), 0);
+    assert_string_equal(body, expected);
+    assert_int_equal(size, strlen(body));
+    free(body);
+}
+
+static void assert_part(const struct alert_body *options, const char *expected)
+{
+    size_t size;
+    char *body;
+
+    assert_int_equal(alert_body_new(&body, &size, options), 0);
+    if (!strstr(body, expected))
+        fail_msg("%s not in %s", expected, body);
+    free(body);
+}
+
+static void test_firing_in_points(void **state)
+{
+    const struct alert_body options = firing();
+
+    assert_body(
+        &options,
+        "{\"type\":\"kpi.deviation.firing\",\"timestamp\":\"2026-11-11T01:07:03.250+08:00\","
+        "\"data\":{\"id\":\"al_" ID "\",\"fingerprint\":\"0f2c4e0d1b7a6533\","
+        "\"sequence\":3,\"status\":\"firing\",\"level\":\"general\","
+        "\"campaign\":\"yueyue 2026/11\",\"kpi\":\"participation_rate\","
+        "\"title\":{\"en\":\"Participation rate\",\"zh\":\"活动参与率\"},"
+        "\"scope\":{\"kind\":\"campaign\",\"start\":\"2026-11-10T00:00:00+08:00\","
+        "\"end\":\"2026-11-13T00:00:00+08:00\"},"
+        "\"value\":0.549,\"target\":0.65,\"deviation_points\":-10.1,\"band\":0.1,"
+        "\"numerator\":5490,\"denominator\":10000,"
+        "\"since\":\"2026-11-11T01:02:03+08:00\","
+        "\"links\":{\"alerts\":\"https://kpid.example.com/api/v1/alerts\","
+        "\"kpi\":\"https://kpid.example.com/api/v1/kpis?campaign=yueyue%202026%2F11"
+        "&kpi=participation_rate\"}}}");
+}
+
+static void test_resolved_in_ratio_with_money(void **state)
+{
+    const struct kpi_value value = {
+        .state = KPI_VALUE_OK,
+        .value = 3.9,
+        .numerator = {.kind = KPI_NUMBER_MONEY, .value = 1950000500000, .real = 1950000.5},
+        .denominator = {.kind = KPI_NUMBER_MONEY, .value = 500000000000, .real = 500000},
+        .complete = 1,
+    };
+    struct alert_body options = firing();
+
+    options.transition = KPI_TRANSITION_RESOLVED;
+    options.level = KPI_LEVEL_SERIOUS;
+    options.kpi = &roi;
+    options.target = &roi_target;
+    options.value = &value;
+    options.zone = NULL;
+    options.external_url = NULL;
+    options.sequence = 4;
+    assert_part(&options,
+                "{\"type\":\"kpi.deviation.resolved\",\"timestamp\":\"2026-11-10T17:07:03.250Z\"");
+    assert_part(&options, "\"status\":\"resolved\",\"level\":\"serious\"");
+    assert_part(&options, "\"title\":{\"en\":\"ROI \\\"1:x\\\"\",\"zh\":\"活动ROI\"}");
+    assert_part(&options, "\"value\":3.9,\"target\":4,\"deviation_ratio\":-0.025,\"band\":0.4,"
+                          "\"numerator\":\"1950000.5\",\"denominator\":\"500000\",");
+    assert_part(&options, "\"links\":{}}}");
+}
+
+/* 2^53 + 1 is a number that doubles do not have, and 0.1 + 0.2 one that 15 digits do not. */
+static void test_numbers_lose_nothing(void **state)
+{
+    struct kpi_value value = rate_value;
+    struct alert_body options = firing();
+
+    value.numerator.value = 9007199254740993;
+    value.value = 0.1 + 0.2;
+    options.value = &value;
+    options.sequence = 9007199254740993;
+    assert_part(&options, "\"value\":0.30000000000000004,");
+    assert_part(&options, "\"numerator\":9007199254740993,");
+    assert_part(&options, "\"sequence\":9007199254740993,");
+}
+
+/* A target whose time is over is resolved whatever there is to see. */
+static void test_what_is_not_there_is_null(void **state)
+{
+    struct kpi_value value = rate_value;
+    struct alert_body options = firing();
+
+    value.state = KPI_VALUE_UNDEFINED;
+    value.value = NAN;
+    value.denominator.kind = KPI_NUMBER_NONE;
+    options.value = &value;
+    options.since = KPI_TIME_NONE;
+    assert_part(&options, "\"value\":null,\"target\":0.65,\"deviation_points\":null,");
+    assert_part(&options, "\"numerator\":5490,\"denominator\":null,\"since\":null,");
+}
+
+static void test_points_of_other_units_are_their_own(void **state)
+{
+    const struct kpi_target target = {.value = 50, .deviation = KPI_DEVIATION_POINTS, .band = 5};
+    const struct kpi_value value = {.state = KPI_VALUE_OK, .value = 42.5};
+    struct kpi_kpi_info nps = rate;
+    struct alert_body options = firing();
+
+    nps.unit = KPI_UNIT_POINTS;
+    options.kpi = &nps;
+    options.target = &target;
+    options.value = &value;
+    assert_part(&options, "\"value\":42.5,\"target\":50,\"deviation_points\":-7.5,");
+}
+
+static void test_scopes(void **state)
+{
+    struct kpi_scope scope = {.phase = 1, .days = 7, .start = day_starts[0], .end = day_starts[1]};
+    static const struct {
+        enum kpi_scope_kind kind;
+        const char *begin, *end;
+    } cases[] = {
+        {KPI_SCOPE_CAMPAIGN, "\"scope\":{\"kind\":\"campaign\",", "+08:00\"},\"value\""},
+        {KPI_SCOPE_PHASE, "\"scope\":{\"kind\":\"phase\",", ",\"phase\":\"burst\"},\"value\""},
+        {KPI_SCOPE_DAY, "\"scope\":{\"kind\":\"day\",", "+08:00\"},\"value\""},
+        {KPI_SCOPE_ROLLING, "\"scope\":{\"kind\":\"rolling\",", ",\"days\":7},\"value\""},
+    };
+    struct alert_body options = firing();
+    size_t i;
+
+    options.scope = &scope;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        scope.kind = cases[i].kind;
+        assert_part(&options, cases[i].begin);
+        assert_part(&options, cases[i].end);
+    }
+}
+
+static void test_times_name_the_right_instant(void **state)
+{
+    static const struct {
+        kpi_time at;
+        const char *text;
+    } cases[] = {
+        {INT64_C(1794268800) * KPI_SECOND - 8 * KPI_HOUR, "\"2026-11-10T00:00:00+08:00\""},
+        {INT64_C(1794268800) * KPI_SECOND - 8 * KPI_HOUR - 1, "\"2026-11-09T15:59:59.999999Z\""},
+        {INT64_C(1794614400) * KPI_SECOND - 7 * KPI_HOUR - 1,
+         "\"2026-11-14T00:59:59.999999+08:00\""},
+        {INT64_C(1794614400) * KPI_SECOND - 7 * KPI_HOUR, "\"2026-11-14T00:00:00+07:00\""},
+        {INT64_C(1794700800) * KPI_SECOND - 7 * KPI_HOUR, "\"2026-11-14T17:00:00Z\""},
+    };
+    struct alert_body options = firing();
+    size_t i;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        options.at = cases[i].at;
+        assert_part(&options, cases[i].text);
+    }
+}
+
+static void test_id_is_of_the_transition_and_the_group(void **state)
+{
+    char id[ALERT_ID_BYTES], other[ALERT_ID_BYTES];
+
+    alert_id(id, 0x0f2c4e0d1b7a6533, 3, "kpid");
+    assert_string_equal(id, "al_" ID); /* must never change: a take-over by a newer version */
+    assert_int_equal(strspn(id + 3, "0123456789abcdef"), 32);
+    alert_id(other, 0x0f2c4e0d1b7a6533, 4, "kpid");
+    assert_string_not_equal(id, other);
+    alert_id(other, 0x0f2c4e0d1b7a6534, 3, "kpid");
+    assert_string_not_equal(id, other);
+    alert_id(other, 0x0f2c4e0d1b7a6533, 3, "kpid2");
+    assert_string_not_equal(id, other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_firing_in_points),
+        cmocka_unit_test(test_resolved_in_ratio_with_money),
+        cmocka_unit_test(test_numbers_lose_nothing),
+        cmocka_unit_test(test_what_is_not_there_is_null),
+        cmocka_unit_test(test_points_of_other_units_are_their_own),
+        cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_times_name_the_right_instant),
+        cmocka_unit_test(test_id_is_of_the_transition_and_the_group),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

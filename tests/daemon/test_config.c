@@ -1,0 +1,882 @@
+/*
+ * Claims: what stands in a configuration file becomes settings and a plan, or a message at the
+ * exact line and column of the mistake, all of them in one run; includes, variables, secrets and
+ * overrides of the catalogue do what config.h and kpid.yaml say; the files that kpid ships are
+ * right; lack of memory at any point is told and leaks nothing (see also test_config_memory.c).
+ */
+#include "config/config.h"
+#include "config/settings.h"
+#include "spec/program.h"
+
+#include <kpi/alert.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char output[256 * 1024];
+static char directory[] = "/tmp/kpid-test-config-XXXXXX";
+
+static void collect(void *userdata, const char *text)
+{
+    assert_true(text[strlen(text) - 1] == '\n');
+    assert_true(strlen(output) + strlen(text) < sizeof(output));
+    strcat(output, text);
+}
+
+static const struct config_report to_output = {collect, NULL};
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "we");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int load_as(struct config **config, const char *text, uint32_t n_shards)
+{
+    *config = NULL;
+    output[0] = 0;
+    write_file("f.yaml", text);
+    return config_load(config, "f.yaml", n_shards, &to_output);
+}
+
+static struct config *load(const char *text)
+{
+    struct config *config;
+    int r = load_as(&config, text, 0);
+
+    if (r || strstr(output, "error"))
+        fail_msg("%d\n%s", r, output);
+    return config;
+}
+
+#define CAMPAIGN                                                                                   \
+    "campaigns:\n  - id: c\n    timezone: Asia/Shanghai\n    start: 2026-11-01\n"                  \
+    "    end: 2026-12-01\n"
+
+/* --- mistakes --- */
+
+struct bad {
+    const char *text;
+    const char *place;   /* "line:column", of the message that holds … */
+    const char *message; /* … this */
+};
+
+/* The line "f.yaml:PLACE: error: …MESSAGE…" is among the messages. */
+static bool told(const char *place, const char *message)
+{
+    char prefix[64];
+    const char *line = output;
+
+    snprintf(prefix, sizeof(prefix), "f.yaml:%s: ", place);
+    for (; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+        const char *found = strstr(line, message);
+
+        if (strncmp(line, prefix, strlen(prefix)) == 0 && found && found < strchr(line, '\n'))
+            return true;
+    }
+    return false;
+}
+
+static const struct bad bad_settings[] = {
+    {"", "1:1", "the file is empty"},
+    {"# nothing\n", "1:1", "the file is empty"},
+    {"- a\n", "1:1", "keys and values are expected"},
+    {"kafka\n", "1:1", "keys and values are expected"},
+    {"tiemzone: UTC\n", "1:1", "unknown key \"tiemzone\"; did you mean \"timezone\"?"},
+    {"kpi: {}\n", "1:1", "unknown key \"kpi\"; did you mean \"kpis\"?"},
+    {"nonsense: 1\n", "1:1", "unknown key \"nonsense\""},
+    {"kafka: {broker: a:1}\n", "1:9", "unknown key \"broker\" in kafka; did you mean \"brokers\"?"},
+    {"kafka: {topics: [t]}\n", "1:1", "kafka: brokers is missing"},
+    {"kafka:\n", "1:1", "kafka: topics is missing"},
+    {"kafka: [a]\n", "1:8", "kafka: expected keys and values, found a list"},
+    {"kafka: {brokers: a, topics: t}\n", "1:18", "kafka.brokers: \"a\" has no port"},
+    {"kafka: {brokers: [\"a:1, b\"], topics: t}\n", "1:25", "\"b\" has no port"},
+    {"kafka: {brokers: ['::1:9092'], topics: t}\n", "1:20", "needs its IPv6 address in brackets"},
+    {"kafka: {brokers: a:1, topics: []}\n", "1:31", "a list of 1 to 100 items is expected"},
+    {"kafka: {brokers: a:1, topics: [t, t]}\n", "1:35", "\"t\" is there twice"},
+    {"kafka: {brokers: a:1, topics: [^t]}\n", "1:32", "\"^t\" is not a topic"},
+    {"kafka: {brokers: a:1, topics: {a: b}}\n", "1:31", "expected a list, found keys and values"},
+    {"kafka: {group: 'a b'}\n", "1:16", "kafka.group: \"a b\" is not a name"},
+    {"kafka: {group: '{a}'}\n", "1:16", "is not a name"},
+    {"kafka: {start: begining}\n", "1:16", "did you mean \"beginning\"?"},
+    {"kafka: {start: 2026-11-01}\n", "1:16", "nor a time with zone"},
+    {"kafka: {session_timeout: 5s}\n", "1:26", "must be between 6s and 30m"},
+    {"kafka: {session_timeout: 30}\n", "1:26", "\"30\" is not a duration"},
+    {"kafka: {properties: {group.id: x}}\n", "1:22", "group.id cannot be set: use kafka.group"},
+    {"kafka: {properties: {auto.offset.reset: latest}}\n", "1:22", "use kafka.start"},
+    {"kafka: {properties: {plugin.library.paths: x}}\n", "1:22", "must not load code"},
+    {"kafka: {properties: {sasl.kerberos.kinit.cmd: x}}\n", "1:22", "must not run commands"},
+    {"kafka: {properties: {enable.ssl.certificate.verification: false}}\n", "1:22",
+     "cannot verify"},
+    {"kafka: {properties: {sasl.mechanizm: PLAIN}}\n", "1:22", "did you mean \"sasl.mechanism\"?"},
+    {"kafka: {properties: {foo: 1}}\n", "1:22", "kpid passes no property \"foo\" on"},
+    {"kafka: {properties: [a]}\n", "1:9", "at most 200 keys and values"},
+    {"redis: {url: localhost}\n", "1:14", "is neither redis://host:port/db nor unix:///path"},
+    {"redis: {url: 'redis://h:x/0'}\n", "1:14", "is neither redis://host:port/db"},
+    {"redis: {url: 'redis://h/a'}\n", "1:14", "names no database between 0 and 1023"},
+    {"redis: {url: 'rediss://h/0'}\n", "1:14", "asks for TLS"},
+    {"redis: {url: 'redis://:p@h/0'}\n", "1:14", "must not contain a user or password"},
+    {"redis: {url: 'unix://run/x'}\n", "1:14", "is neither redis://host:port/db nor unix:///path"},
+    {"redis: {password: a, password_file: b}\n", "1:22", "redis.password is given twice"},
+    {"redis: {password_file: /nonexistent/x}\n", "1:24", "cannot read the file: No such file"},
+    {"redis: {password: ''}\n", "1:19", "redis.password has no value"},
+    {"redis: {replicas: -1}\n", "1:19", "\"-1\" is not a whole number"},
+    {"http: {listen: 9480}\n", "1:16", "has no port: write address:port"},
+    {"http: {listen: ':9480'}\n", "1:16", "has no address: 0.0.0.0 stands for all of IPv4"},
+    {"http: {external_url: ftp://x}\n", "1:22", "must begin with https:// or http://"},
+    {"http: {listen: }\n", "1:8", "http.listen has no value"},
+    {"checkpoint: {interval: 2h}\n", "1:24", "must be between 10ms and 1h"},
+    {"checkpoint: {max_unsaved: many}\n", "1:27", "\"many\" is not a whole number"},
+    {"state: {on_loss: rebuilt}\n", "1:18", "did you mean \"rebuild\"?"},
+    {"workers: 1000\n", "1:10", "workers must be between 1 and 256"},
+    {"workers: ~\n", "1:10", "null is no value here"},
+    {"timezone: Asia/Shangai\n", "1:11", "did you mean \"Asia/Shanghai\"?"},
+    {"timezone: +08:00\n", "1:11", "unknown time zone \"+08:00\""},
+    {"timezone: [a]\n", "1:11", "timezone: expected a text, found a list"},
+    {"week_start: Monday\n", "1:13", "did you mean \"monday\"?"},
+    {"currency: RMB¥\n", "1:11", "is not an ISO 4217 code"},
+    {"keep: 12h\n", "1:7", "keep must be between 1d and 3650d"},
+    {"dedupe: {memory: 1GB}\n", "1:18", "\"1GB\" is not a size"},
+    {"rolling: [7d, 7d]\n", "1:15", "is there twice"},
+    {"rolling: [7d, 36h]\n", "1:15", "in whole days"},
+    {"active_types: [a, {b: c}]\n", "1:19", "expected a text, found keys and values"},
+    {"include: nothing.yaml\n", "1:10", "include: \"nothing.yaml\" cannot be read: No such file"},
+    {"receivers: {name: a}\n", "1:1", "a list of at most 100 receivers"},
+    {"receivers:\n  - {url: 'https://h'}\n", "2:5", "receiver: name is missing"},
+    {"receivers:\n  - {name: a}\n", "2:5", "receiver: url is missing"},
+    {"receivers:\n  - {name: a, url: h, typ: x}\n", "2:23", "did you mean \"type\"?"},
+    {"receivers:\n  - {name: a, url: h}\n", "2:20", "url: it is not a URL"},
+    {"receivers:\n  - {name: a, url: 'https://u@h'}\n", "2:20", "must not contain a user"},
+    {"receivers:\n  - {name: a, type: mail, url: 'http://h'}\n", "2:21", "is none of webhook"},
+    {"receivers:\n  - {name: a, url: 'http://h', secret: x}\n", "2:40", "base64 of 24 to 64 bytes"},
+    {"receivers:\n  - {name: a, url: 'http://h', allow: [10.0.0.1]}\n", "2:40", "is not a network"},
+    {"receivers:\n  - {name: a, url: 'http://h'}\n  - {name: a, url: 'http://h'}\n", "3:12",
+     "a receiver named \"a\" is there already"},
+    {"timezone: ${KPID_TEST_UNSET}\n", "1:11", "environment variable KPID_TEST_UNSET is not set"},
+    {"timezone: x${KPID_TEST_UNSET}\n", "1:12", "environment variable KPID_TEST_UNSET is not set"},
+    {"timezone: a${b\n", "1:12", "${ without }"},
+    {"timezone: ${a b}\n", "1:11", "not a variable"},
+};
+
+static const struct bad bad_definitions[] = {
+    {"measures: [a]\n", "1:11", "measures: names and their definitions are expected"},
+    {"measures: {m: x}\n", "1:15", "measure: expected keys and values, found a text"},
+    {"measures:\n  m: {where: type == \"a\"}\n", "2:3", "measure \"m\": agg is missing"},
+    {"measures:\n  m: {agg: users, wehre: x}\n", "2:19", "did you mean \"where\"?"},
+    {"measures:\n  m:\n    agg: users\n    where: [a, b]\n", "4:12",
+     "where: expected a text, found a list; a text that begins with [ or { needs quotes"},
+    {"measures:\n  m: {agg: users}\n  m: {agg: count}\n", "3:3", "duplicate key \"m\""},
+    {"measures:\n  m: {agg: users, where: type in [\"a\", \"b\"]}\n", "2:34",
+     "put the expression in quotes or on a line of its own"},
+    {"measures:\n  m: {agg: users, where: }\n", "2:19", "where has no value"},
+    {"kpis:\n  k: {unit: ratio}\n", "2:3", "kpi \"k\": formula is missing"},
+    {"kpis:\n  k: {formula: buyers / reached, unit: ration}\n", "2:40", "did you mean \"ratio\"?"},
+    {"kpis:\n  k: {formula: buyers, unit: count, better: higher}\n", "2:45",
+     "is none of up|down|band"},
+    {"kpis:\n  k: {formula: retained(start=buyers, return=active, basis=day, at=1), unit: ratio}\n",
+     "2:16", "YAML cuts this at the comma"},
+    {"kpis:\n  k: {formula: buyers, title: {cn: x}}\n", "2:32", "unknown key \"cn\" in title"},
+    {"attributes:\n  a: {agg: count, reset: month}\n", "2:19",
+     "unknown key \"reset\" in attribute"},
+    {"campaigns: {id: x}\n", "1:12", "campaigns: a list is expected"},
+    {"campaigns:\n  - {start: 2026-11-01, end: 2026-12-01}\n", "2:5", "campaign: id is missing"},
+    {"campaigns:\n  - id: c\n    end: 2026-12-01\n", "2:5", "campaign: start is missing"},
+    {"campaigns:\n  - id: c\n    start: 2026-11-31\n    end: 2026-12-01\n", "3:12",
+     "\"2026-11-31\" is no day of the calendar"},
+    {"campaigns:\n  - id: c\n    start: 1.11.2026\n    end: 2026-12-01\n", "3:12", "is not a date"},
+    {"campaigns:\n  - id: c\n    start: 2026-12-01\n    end: 2026-12-01\n", "4:10",
+     "it must be after start"},
+    {"campaigns:\n  - id: c\n    start: 2026-12-01\n    end: 2126-12-01\n", "4:10",
+     "is outside 2000-01-01 to 2100-01-01"},
+    {CAMPAIGN "  - id: c\n    start: 2026-12-01\n    end: 2026-12-02\n", "6:9",
+     "campaign \"c\" is defined twice"},
+    {CAMPAIGN "    timezone: UTC\n", "6:5", "duplicate key \"timezone\""},
+    {"campaigns:\n  - {id: c, timezone: Beijing, start: 2026-12-01, end: 2026-12-02}\n", "2:23",
+     "unknown time zone \"Beijing\"; did you mean \"Asia/Shanghai\"?"},
+    {CAMPAIGN "    target: []\n", "6:5", "did you mean \"targets\"?"},
+    {CAMPAIGN "    audience: 1.5\n", "6:15", "is not a whole number of at least 1"},
+    {CAMPAIGN "    audience: -3\n", "6:15", "must not be negative"},
+    {CAMPAIGN "    budget: 12,50\n", "6:13", "\"12,50\" is not a number"},
+    {CAMPAIGN "    budget: {basis: 3}\n", "6:14", "unknown key \"basis\" in budget"},
+    {CAMPAIGN "    budget: {}\n", "6:13", "base or float is expected"},
+    {CAMPAIGN "    budget: {base: 9000000000000, float: 9000000000000}\n", "6:42", "too large"},
+    {CAMPAIGN "    phases: [a]\n", "6:13", "as name: [from, to]"},
+    {CAMPAIGN "    phases: {p: start}\n", "6:17", "phase \"p\": two days are expected"},
+    {CAMPAIGN "    phases: {p: [start]}\n", "6:17", "phase \"p\": two days are expected"},
+    {CAMPAIGN "    phases: {p: [start, 5d]}\n", "6:25", "is not a date"},
+    {CAMPAIGN "    phases: {p: [begin, end]}\n", "6:18", "\"begin\" is neither start nor end"},
+    {CAMPAIGN "    phases: {p: [end, -3d]}\n", "6:17", "phase \"p\" ends before it begins"},
+    {CAMPAIGN "    phases: {p: [end, +36000d]}\n", "6:23", "is outside 2000-01-01"},
+    {CAMPAIGN "    phases: {start: [start, +5d]}\n", "6:14", "a phase cannot be called \"start\""},
+    {CAMPAIGN "    phases: {p: [start, end], p: [start, end]}\n", "6:31", "duplicate key \"p\""},
+    {CAMPAIGN "    targets: {kpi: roi}\n", "6:14", "targets: a list"},
+    {CAMPAIGN "    targets:\n      - {value: 4}\n", "7:9", "target: kpi is missing"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi}\n", "7:9", "target: value is missing"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviaton: 10%}\n", "7:30",
+     "did you mean \"deviation\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: 10}\n", "7:41",
+     "\"10\" is neither a share, as 10%, nor percentage points, as 10pp"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: 10pp}\n", "7:41",
+     "\"10pp\" fits KPIs of unit ratio or points only"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: -10%}\n", "7:41",
+     "is neither"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, better: upp}\n", "7:38",
+     "did you mean \"up\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, from: busrt}\n"
+              "    phases: {burst: [start, end]}\n",
+     "7:36", "did you mean \"burst\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, from: end, to: start}\n", "7:45",
+     "it ends before it begins"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, for: 5}\n", "7:35", "is not a duration"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, min_sample: 1e3}\n", "7:42",
+     "is not a whole number"},
+    /* libkpi's own, at the place inside the expression */
+    {"kpis:\n  k: {formula: buyers / reachd, unit: ratio}\n", "2:25", "did you mean \"reached\"?"},
+    {"kpis:\n  k: {formula: \"buyers / reachd\", unit: ratio}\n", "2:26",
+     "did you mean \"reached\"?"},
+    {"kpis:\n  指标: {formula: buyers / reachd, unit: ratio}\n", "2:26",
+     "did you mean \"reached\"?"},
+    {"measures:\n  m: {agg: usres}\n", "2:12", "usres"},
+    {"measures:\n  m: {agg: users, where: type = \"a\"}\n", "2:31", "="},
+    {CAMPAIGN "    targets:\n      - {kpi: rio, value: 4}\n", "7:15", "did you mean \"roi\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: bust}\n"
+              "    phases: {burst: [start, end]}\n",
+     "7:37", "did you mean \"burst\"?"},
+};
+
+/* Shows all that fail before it fails. */
+static void check_bad(const struct bad *table, size_t n)
+{
+    size_t i, n_wrong = 0;
+
+    for (i = 0; i < n; i++) {
+        struct config *config;
+        int r = load_as(&config, table[i].text, 0);
+
+        if (r == CONFIG_E_INVALID && !config && told(table[i].place, table[i].message))
+            continue;
+        print_error("%s-> %d\n%swanted %s: %s\n", table[i].text, r, output, table[i].place,
+                    table[i].message);
+        n_wrong++;
+    }
+    assert_int_equal(n_wrong, 0);
+}
+
+static void mistakes_in_settings_are_told_at_their_place(void **state)
+{
+    check_bad(bad_settings, sizeof(bad_settings) / sizeof(bad_settings[0]));
+}
+
+static void mistakes_in_definitions_are_told_at_their_place(void **state)
+{
+    check_bad(bad_definitions, sizeof(bad_definitions) / sizeof(bad_definitions[0]));
+}
+
+static unsigned count(const char *text, const char *part)
+{
+    unsigned n = 0;
+
+    for (text = strstr(text, part); text; text = strstr(text + 1, part))
+        n++;
+    return n;
+}
+
+static void one_mistake_gives_one_message(void **state)
+{
+    static const char *const texts[] = {
+        "measures:\n  m: {where: type == \"a\"}\nkpis:\n  k: {formula: m / buyers, unit: ratio}\n",
+        "timezone: Nowhere/City\n" CAMPAIGN,
+        CAMPAIGN "    phases: {p: [start], q: [start, end]}\n"
+                 "    targets:\n      - {kpi: roi, value: 4, from: p, to: q, scope: p}\n",
+        CAMPAIGN "    audience: many\n    targets:\n      - {kpi: buyers, value: audience}\n"
+                 "kpis: {buyers: {formula: cost / sales}}\n",
+        "campaigns:\n  - id: c\n    start: 2026-11-31\n    end: 2026-12-01\n"
+        "    phases: {p: [start, +5d], q: [+5d, end]}\n    targets:\n"
+        "      - {kpi: roi, value: 4, from: p, to: end}\n",
+        "campaigns:\n  - {id: c, timezone: Nowhere/City, start: 2026-12-01, end: 2026-12-02}\n",
+        CAMPAIGN "    phases: {p: [start, end], p: [start, end]}\n",
+        "kpis: {k: {title: x}}\n" CAMPAIGN "    targets:\n      - {kpi: k, value: 1}\n",
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config *config;
+
+        assert_int_equal(load_as(&config, texts[i], 0), CONFIG_E_INVALID);
+        if (count(output, ": error: ") != 1)
+            fail_msg("%s\n%s", texts[i], output);
+    }
+}
+
+static void all_mistakes_are_told_in_order(void **state)
+{
+    struct config *config;
+    const char *a, *b, *c, *d;
+
+    assert_int_equal(load_as(&config,
+                             "workers: 0\n"
+                             "measures:\n"
+                             "  m: {agg: users, where: type = nonsense}\n"
+                             "kpis:\n"
+                             "  k: {formula: m / x, unit: ratio}\n"
+                             "timezone: Nowhere/City\n",
+                             0),
+                     CONFIG_E_INVALID);
+    a = strstr(output, "f.yaml:1:10: error: ");
+    b = strstr(output, "f.yaml:3:31: error: ");
+    c = strstr(output, "f.yaml:5:20: error: ");
+    d = strstr(output, "f.yaml:6:11: error: ");
+    if (!a || !b || !c || !d || a > b || b > c || c > d)
+        fail_msg("%s", output);
+}
+
+static void messages_end_at_a_hundred(void **state)
+{
+    static char text[20000];
+    struct config *config;
+    size_t n = 0;
+    int i;
+
+    for (i = 0; i < 150; i++)
+        n += (size_t)sprintf(text + n, "unknown%d: 1\n", i);
+    assert_int_equal(load_as(&config, text, 0), CONFIG_E_INVALID);
+    assert_int_equal(count(output, ": error: "), 100);
+    assert_non_null(strstr(output, "and 50 more\n"));
+}
+
+static void message_shows_line_and_caret(void **state)
+{
+    struct config *config;
+
+    assert_int_equal(load_as(&config, "kpis:\n  指标: {formula: buyers, unti: count}\n", 0),
+                     CONFIG_E_INVALID);
+    assert_string_equal(output, "f.yaml:2:25: error: unknown key \"unti\" in kpi; did you mean "
+                                "\"unit\"?\n"
+                                "    指标: {formula: buyers, unti: count}\n"
+                                "                            ^~~~\n");
+}
+
+static void missing_file_is_told(void **state)
+{
+    struct config *config = NULL;
+
+    output[0] = 0;
+    assert_int_equal(config_load(&config, "no.yaml", 0, &to_output), CONFIG_E_MISSING);
+    assert_string_equal(output, "no.yaml: error: cannot be read: No such file or directory\n");
+    output[0] = 0;
+    assert_int_equal(config_load(&config, directory, 0, &to_output), CONFIG_E_MISSING);
+    assert_null(config);
+}
+
+/* --- what arrives --- */
+
+static const struct kpi_kpi_info *find_kpi(const struct config *config, const char *name)
+{
+    uint32_t i;
+
+    for (i = 0; i < kpi_plan_n_kpis(config->plan); i++) {
+        const struct kpi_kpi_info *kpi = kpi_plan_kpi(config->plan, i);
+
+        if (kpi_string_equal(kpi->name, (struct kpi_string){name, strlen(name)}))
+            return kpi;
+    }
+    return NULL;
+}
+
+static void catalogue_and_minimal_give_the_kpis(void **state)
+{
+    static const char *const names[] = {
+        "participation_rate",   "retention_d1", "retention_d7", "retention_m3",
+        "repeat_purchase_rate", "roi",          "roi_net",      "nps",
+    };
+    struct config *config = NULL;
+    char summary[256];
+    size_t i;
+
+    output[0] = 0;
+    assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/minimal.yaml", 0, &to_output), 0);
+    assert_string_equal(output, "");
+    assert_int_equal(kpi_plan_n_kpis(config->plan), sizeof(names) / sizeof(names[0]));
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct kpi_kpi_info *kpi = find_kpi(config, names[i]);
+
+        assert_non_null(kpi);
+        assert_false(kpi_string_equal(kpi->title_en, kpi->name)); /* it has titles of its own */
+        assert_false(kpi_string_equal(kpi->title_zh, kpi->title_en));
+    }
+    assert_int_equal(find_kpi(config, "roi")->unit, KPI_UNIT_MULTIPLE);
+    assert_int_equal(find_kpi(config, "nps")->unit, KPI_UNIT_POINTS);
+    config_summary(config, summary, sizeof(summary));
+    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 8 KPIs, 0 receivers)"));
+    config_free(config);
+}
+
+static void minimal_is_short(void **state)
+{
+    FILE *file = fopen(CONFIG_DIRECTORY "/minimal.yaml", "re");
+    int n = 0, c;
+
+    assert_non_null(file);
+    while ((c = getc(file)) != EOF)
+        n += c == '\n';
+    (void)fclose(file);
+    assert_true(n <= 15);
+}
+
+static void whole_example_loads(void **state)
+{
+    struct config *config = NULL;
+    const struct kpi_target *nps;
+
+    output[0] = 0;
+    assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
+    assert_string_equal(output, "");
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 13);
+    assert_int_equal(kpi_plan_n_targets(config->plan), 4);
+    assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
+    nps = kpi_plan_target(config->plan, 3);
+    assert_true(nps->band == 10);
+    assert_int_equal(nps->scope_pattern.kind, KPI_SCOPE_ROLLING);
+    assert_int_equal(nps->scope_pattern.days, 7);
+    assert_true(nps->hold == 10 * KPI_MINUTE);
+    assert_int_equal(nps->sample_min, 200);
+    config_free(config);
+}
+
+/* Commented out or not: nobody should have to look into the source for a setting. */
+static void whole_example_names_every_setting(void **state)
+{
+    FILE *file = fopen(CONFIG_DIRECTORY "/kpid.yaml", "re");
+    static char text[64 * 1024];
+    size_t i, n;
+
+    assert_non_null(file);
+    n = fread(text, 1, sizeof(text) - 1, file);
+    assert_true(n > 0 && n < sizeof(text) - 1);
+    (void)fclose(file);
+    for (i = 0; i < settings_n; i++) {
+        const char *name = settings_table[i].name;
+        const char *found = strstr(text, name);
+
+        while (found && found[strlen(name)] != ':' &&
+               strncmp(found + strlen(name), "_file:", 6) != 0)
+            found = strstr(found + 1, name);
+        if (!found)
+            fail_msg("%s is not in kpid.yaml", settings_table[i].path);
+    }
+}
+
+static void definitions_replace_those_of_the_catalogue(void **state)
+{
+    struct config *before = load("workers: 1\n");
+    struct config *after = load("measures:\n"
+                                "  reached: {agg: users, where: type == \"login\"}\n"
+                                "kpis:\n"
+                                "  nps: {formula: promoters / responses, unit: ratio}\n");
+
+    assert_string_equal(output, ""); /* that the catalogue's detractors are now unused is no news */
+    assert_int_equal(kpi_plan_n_kpis(before->plan), kpi_plan_n_kpis(after->plan));
+    assert_int_equal(find_kpi(after, "nps")->unit, KPI_UNIT_RATIO);
+    assert_true(find_kpi(before, "participation_rate")->fingerprint !=
+                find_kpi(after, "participation_rate")->fingerprint);
+    assert_true(find_kpi(before, "roi")->fingerprint == find_kpi(after, "roi")->fingerprint);
+    config_free(before);
+    config_free(after);
+}
+
+/* A replaced measure can break what the catalogue builds on it: that is told where it stands. */
+static void mistake_may_show_in_the_catalogue(void **state)
+{
+    struct config *config;
+
+    assert_int_equal(load_as(&config, "measures:\n  participants: {agg: count}\n", 0),
+                     CONFIG_E_INVALID);
+    assert_non_null(strstr(output, "(built in) catalogue.yaml:"));
+    assert_non_null(strstr(output, "formula: retained(start=participants"));
+}
+
+/* --- campaigns --- */
+
+static kpi_day day(int month, int d) /* of 2026 */
+{
+    static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+
+    return 20454 + before[month - 1] + d - 1;
+}
+
+static void phases_are_resolved(void **state)
+{
+    struct config *config = load(CAMPAIGN "    phases:\n"
+                                          "      prepare: [-15d, -7d]\n"
+                                          "      warmup: [-7d, start]\n"
+                                          "      burst: [start, +5d]\n"
+                                          "      dated: [2026-11-06, +2d]\n"
+                                          "      run: [+7d, 2026-11-20]\n"
+                                          "      rest: [2026-11-20, end]\n"
+                                          "      settle: [end, +7d]\n");
+    static const int days[][4] = {
+        {10, 17, 10, 25}, {10, 25, 11, 1}, {11, 1, 11, 6}, {11, 6, 11, 8},
+        {11, 8, 11, 20},  {11, 20, 12, 1}, {12, 1, 12, 8},
+    };
+    const struct kpi_campaign_info *campaign = kpi_plan_campaign(config->plan, 0);
+    uint32_t i;
+
+    assert_int_equal(campaign->start_day, day(11, 1));
+    assert_int_equal(campaign->end_day, day(12, 1));
+    assert_int_equal(campaign->n_phases, 7);
+    for (i = 0; i < 7; i++) {
+        assert_int_equal(campaign->phases[i].start_day, day(days[i][0], days[i][1]));
+        assert_int_equal(campaign->phases[i].end_day, day(days[i][2], days[i][3]));
+    }
+    config_free(config);
+}
+
+static void money_and_audience(void **state)
+{
+    struct config *config = load(CAMPAIGN "    audience: 200000\n"
+                                          "    budget: {base: 0.1, float: 200000.25}\n");
+
+    assert_true(kpi_plan_campaign(config->plan, 0)->audience == 200000 * KPI_DECIMAL_ONE);
+    assert_true(kpi_plan_campaign(config->plan, 0)->budget == INT64_C(200000350000));
+    config_free(config);
+    config = load(CAMPAIGN "    budget: 12\n");
+    assert_true(kpi_plan_campaign(config->plan, 0)->budget == 12 * KPI_DECIMAL_ONE);
+    assert_true(kpi_plan_campaign(config->plan, 0)->audience == KPI_TIME_NONE);
+    config_free(config);
+}
+
+static void deviations(void **state)
+{
+    static const struct {
+        const char *target;
+        enum kpi_deviation deviation;
+        double band;
+    } table[] = {
+        {"kpi: participation_rate, value: 65%", KPI_DEVIATION_POINTS, 0.1},
+        {"kpi: participation_rate, value: 65%, deviation: 5pp", KPI_DEVIATION_POINTS, 0.05},
+        {"kpi: participation_rate, value: 65%, deviation: 10%", KPI_DEVIATION_RELATIVE, 0.065},
+        {"kpi: participation_rate, value: 65%, deviation: 2.5pp", KPI_DEVIATION_POINTS, 0.025},
+        {"kpi: roi, value: 4", KPI_DEVIATION_RELATIVE, 0.4},
+        {"kpi: roi, value: 4, deviation: 25%", KPI_DEVIATION_RELATIVE, 1},
+        {"kpi: nps, value: 50", KPI_DEVIATION_RELATIVE, 5},
+        {"kpi: nps, value: 50, deviation: 10pp", KPI_DEVIATION_POINTS, 10},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[512];
+        struct config *config;
+        const struct kpi_target *target;
+        double difference;
+
+        snprintf(text, sizeof(text), CAMPAIGN "    targets:\n      - {%s}\n", table[i].target);
+        config = load(text);
+        target = kpi_plan_target(config->plan, 0);
+        difference = target->band - table[i].band; /* a rounding of one product */
+        if (target->deviation != table[i].deviation || difference > 1e-12 || difference < -1e-12)
+            fail_msg("%s: %d %g", table[i].target, target->deviation, target->band);
+        config_free(config);
+    }
+}
+
+static void targets_have_defaults_and_bounds(void **state)
+{
+    const kpi_time november = day(11, 1) * KPI_DAY - 8 * KPI_HOUR; /* midnight in Shanghai */
+    struct config *config =
+        load(CAMPAIGN "    phases: {burst: [start, +5d]}\n"
+                      "    targets:\n"
+                      "      - {kpi: roi, value: 4}\n"
+                      "      - {kpi: nps, value: 50, from: burst, to: burst, better: band}\n"
+                      "      - {kpi: retention_d1, value: 40%, from: 2026-11-03, to: end}\n");
+    const struct kpi_target *target = kpi_plan_target(config->plan, 0);
+
+    assert_true(target->hold == 5 * KPI_MINUTE);
+    assert_int_equal(target->sample_min, 100);
+    assert_int_equal(target->better, KPI_BETTER_UP);
+    assert_true(target->from == KPI_TIME_NONE && target->to == KPI_TIME_NONE);
+    target = kpi_plan_target(config->plan, 1);
+    assert_int_equal(target->better, KPI_BETTER_BAND);
+    assert_true(target->from == november);
+    assert_true(target->to == november + 5 * KPI_DAY);
+    target = kpi_plan_target(config->plan, 2);
+    assert_true(target->from == november + 2 * KPI_DAY);
+    assert_true(target->to == november + 30 * KPI_DAY);
+    config_free(config);
+}
+
+static void campaigns_have_zones(void **state)
+{
+    struct config *config =
+        load("timezone: Europe/Berlin\n"
+             "campaigns:\n"
+             "  - {id: a, start: 2026-11-01, end: 2026-12-01}\n"
+             "  - {id: b, start: 2026-11-01, end: 2026-12-01, timezone: Asia/Shanghai}\n"
+             "  - {id: c, start: 2026-11-01, end: 2026-12-01, timezone: Europe/Berlin}\n");
+
+    assert_int_equal(kpi_plan_campaign(config->plan, 0)->zone, 0);
+    assert_int_equal(kpi_plan_campaign(config->plan, 1)->zone, 1);
+    assert_int_equal(kpi_plan_campaign(config->plan, 2)->zone, 0);
+    assert_true(
+        kpi_string_equal(kpi_plan_zone(config->plan, 1)->name, KPI_STRING("Asia/Shanghai")));
+    config_free(config);
+}
+
+/* --- includes, variables, secrets --- */
+
+static void includes_add_definitions(void **state)
+{
+    struct config *config;
+
+    assert_int_equal(mkdir("sub", 0700) < 0 && access("sub", F_OK) < 0, 0);
+    write_file("sub/a.yaml", "measures:\n  a: {agg: users, where: type == \"a\"}\n");
+    write_file("sub/b.yaml", "kpis:\n  k: {formula: a / buyers, unit: ratio}\n" CAMPAIGN
+                             "    targets:\n      - {kpi: k, value: 10%}\n");
+    config = load("include: [sub/a.yaml, sub/b.yaml]\n");
+    assert_non_null(find_kpi(config, "k"));
+    assert_int_equal(kpi_plan_n_targets(config->plan), 1);
+    config_free(config);
+}
+
+static void included_mistakes_are_told_in_their_file(void **state)
+{
+    struct config *config;
+
+    write_file("x.yaml", "measures:\n  a: {agg: users, wher: 1}\n");
+    write_file("y.yaml", "measures:\n  b: [\n");
+    assert_int_equal(load_as(&config, "include: [x.yaml, y.yaml]\nfoo: 1\n", 0), CONFIG_E_INVALID);
+    assert_true(told("2:1", "unknown key \"foo\""));
+    assert_non_null(strstr(output, "\nx.yaml:2:19: error: unknown key \"wher\" in measure"));
+    assert_non_null(strstr(output, "\ny.yaml:3:1: error: did not find expected node content"));
+}
+
+static void includes_hold_definitions_only(void **state)
+{
+    struct config *config;
+
+    write_file("x.yaml", "workers: 3\ninclude: [f.yaml]\nmeasure: {}\n");
+    assert_int_equal(load_as(&config, "include: x.yaml\n", 0), CONFIG_E_INVALID);
+    assert_non_null(strstr(output, "x.yaml:1:1: error: \"workers\": an included file holds"));
+    assert_non_null(strstr(output, "x.yaml:2:1: error: \"include\": an included file holds"));
+    assert_non_null(strstr(output, "did you mean \"measures\"?"));
+}
+
+static void names_are_unique_across_files(void **state)
+{
+    struct config *config;
+
+    write_file("x.yaml", "measures:\n  a: {agg: users}\n");
+    assert_int_equal(load_as(&config, "include: x.yaml\nmeasures:\n  a: {agg: count}\n", 0),
+                     CONFIG_E_INVALID);
+    assert_non_null(strstr(output, "x.yaml:2:3: error: measure \"a\" is defined twice"));
+    assert_non_null(strstr(output, "f.yaml:3:3: note: first defined here"));
+}
+
+static void empty_include_is_fine(void **state)
+{
+    write_file("x.yaml", "# nothing yet\n");
+    config_free(load("include: x.yaml\n"));
+}
+
+static void variables_are_replaced(void **state)
+{
+    struct config *config;
+
+    assert_int_equal(setenv("KPID_TEST_HOST", "kafka.example", 1), 0);
+    assert_int_equal(setenv("KPID_TEST_EMPTY", "", 1), 0);
+    /* what a variable holds is text, never structure */
+    assert_int_equal(setenv("KPID_TEST_YAML", "a, b: [c]", 1), 0);
+    config =
+        load("kafka: {brokers: \"${KPID_TEST_HOST}:9092\", topics: ['${KPID_TEST_NONE:-t}']}\n"
+             "redis: {username: \"${KPID_TEST_YAML}\", password: 'pa$$${KPID_TEST_EMPTY:-x}$y'}\n");
+    assert_string_equal(config->kafka.brokers, "kafka.example:9092");
+    assert_string_equal(config->kafka.topics[0], "t");
+    assert_string_equal(config->redis.username, "a, b: [c]");
+    assert_string_equal(config->redis.password, "pa$x$y");
+    config_free(config);
+}
+
+static void secrets_come_from_files(void **state)
+{
+    struct config *config;
+
+    write_file("password", "hunter2\n");
+    write_file("secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\r\n");
+    assert_int_equal(chmod("password", 0600), 0);
+    assert_int_equal(chmod("secret", 0640), 0);
+    config = load("redis: {password_file: password}\n"
+                  "kafka: {brokers: a:1, topics: t, properties: {sasl.password_file: password}}\n"
+                  "receivers:\n  - {name: r, url: 'https://h', secret_file: secret}\n");
+    assert_string_equal(output, "");
+    assert_string_equal(config->redis.password, "hunter2");
+    assert_string_equal(config->kafka.properties[0].name, "sasl.password");
+    assert_string_equal(config->kafka.properties[0].value, "hunter2");
+    assert_string_equal(config->receivers[0].secret, "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz");
+    assert_int_equal(config->n_warnings, 0);
+    config_free(config);
+}
+
+static void one_newline_is_trimmed(void **state)
+{
+    struct config *config;
+
+    write_file("password", " a b \n\n");
+    assert_int_equal(chmod("password", 0600), 0);
+    config = load("redis: {password_file: password}\n");
+    assert_string_equal(config->redis.password, " a b \n");
+    config_free(config);
+}
+
+static void secret_that_others_can_read_is_a_warning(void **state)
+{
+    struct config *config;
+
+    write_file("password", "hunter2");
+    assert_int_equal(chmod("password", 0644), 0);
+    config = load("redis: {password_file: password}\n");
+    assert_int_equal(config->n_warnings, 1);
+    assert_true(told("1:24", "warning: redis.password: the file can be read by others"));
+    config_free(config);
+}
+
+static void empty_secret_is_refused(void **state)
+{
+    struct config *config;
+
+    write_file("password", "\n");
+    assert_int_equal(chmod("password", 0600), 0);
+    assert_int_equal(load_as(&config, "redis: {password_file: password}\n", 0), CONFIG_E_INVALID);
+    assert_true(told("1:24", "the file is empty"));
+}
+
+static void secrets_do_not_show_in_messages(void **state)
+{
+    static const char *const texts[] = {
+        "receivers:\n  - {name: a, url: 'https://h/robot?token=hunter2', secret: hunter2}\n",
+        "redis: {url: 'redis://:hunter2@h/0'}\n",
+        "receivers:\n  - {name: a, url: 'hunter2'}\n",
+        "kafka: {properties: {sasl.pasword: x, sasl.password: hunter2}}\n",
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config *config;
+        const char *end;
+
+        assert_int_equal(load_as(&config, texts[i], 0), CONFIG_E_INVALID);
+        end = strchr(output, '\n'); /* the message itself; lines are test_doc's business */
+        *(char *)(intptr_t)end = 0;
+        assert_null(strstr(output, "hunter2"));
+    }
+}
+
+static void limits_are_divided_by_shards(void **state)
+{
+    struct config *config;
+
+    assert_int_equal(load_as(&config, "limits: {users: 1000001}\ndedupe: {memory: 1GiB}\n", 16), 0);
+    assert_true(kpi_plan_program(config->plan)->dedupe_ids_max == (1 << 30) / 16 / 16);
+    assert_true(kpi_plan_program(config->plan)->users_max == 62501);
+    assert_true(config->dedupe_memory == UINT64_C(1) << 30);
+    config_free(config);
+    config = load("dedupe: {memory: 1GiB}\n");
+    assert_true(kpi_plan_program(config->plan)->dedupe_ids_max == (1 << 30) / 16);
+    config_free(config);
+}
+
+static void gather(void *userdata, const char *setting)
+{
+    strcat(userdata, setting);
+    strcat(userdata, " ");
+}
+
+static void what_needs_a_restart_is_named(void **state)
+{
+    static const char *const table[][3] = {
+        {"workers: 1\n", "workers: 1\ncheckpoint: {interval: 2s}\ntimezone: Asia/Tokyo\n", ""},
+        {"workers: 1\n", "workers: 2\n", "workers "},
+        {"http: {listen: 'a:1'}\n", "http: {listen: 'a:2', external_url: 'http://h'}\n",
+         "http.listen "},
+        {"kafka: {brokers: a:1, topics: [a, b]}\n", "kafka: {brokers: a:1, topics: [a]}\n",
+         "kafka.topics "},
+        {"kafka: {brokers: a:1, topics: a}\n",
+         "kafka: {brokers: a:1, topics: a, start: end, dead_letter_topic: d,"
+         " properties: {client.id: x}}\n",
+         "kafka.start kafka.dead_letter_topic kafka.properties "},
+        {"kafka: {brokers: a:1, topics: a, start: 2026-11-01T00:00:00Z}\n",
+         "kafka: {brokers: a:1, topics: a, start: 2026-11-02T00:00:00Z}\n", "kafka.start "},
+        {"redis: {password: a}\n", "redis: {password: b, replicas: 1}\n",
+         "redis.password redis.replicas "},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct config *before = load(table[i][0]), *after = load(table[i][1]);
+        char names[512] = "";
+
+        config_compare(before, after, gather, names);
+        assert_string_equal(names, table[i][2]);
+        config_free(before);
+        config_free(after);
+    }
+}
+
+static int enter(void **state)
+{
+    return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
+}
+
+static int leave(void **state)
+{
+    static const char *const names[] = {"f.yaml", "x.yaml",     "y.yaml",     "password",
+                                        "secret", "sub/a.yaml", "sub/b.yaml", "sub"};
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        (void)remove(names[i]); /* not every run makes all of them */
+    return rmdir(directory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mistakes_in_settings_are_told_at_their_place),
+        cmocka_unit_test(mistakes_in_definitions_are_told_at_their_place),
+        cmocka_unit_test(one_mistake_gives_one_message),
+        cmocka_unit_test(all_mistakes_are_told_in_order),
+        cmocka_unit_test(messages_end_at_a_hundred),
+        cmocka_unit_test(message_shows_line_and_caret),
+        cmocka_unit_test(missing_file_is_told),
+        cmocka_unit_test(catalogue_and_minimal_give_the_kpis),
+        cmocka_unit_test(minimal_is_short),
+        cmocka_unit_test(whole_example_loads),
+        cmocka_unit_test(whole_example_names_every_setting),
+        cmocka_unit_test(definitions_replace_those_of_the_catalogue),
+        cmocka_unit_test(mistake_may_show_in_the_catalogue),
+        cmocka_unit_test(phases_are_resolved),
+        cmocka_unit_test(money_and_audience),
+        cmocka_unit_test(deviations),
+        cmocka_unit_test(targets_have_defaults_and_bounds),
+        cmocka_unit_test(campaigns_have_zones),
+        cmocka_unit_test(includes_add_definitions),
+        cmocka_unit_test(included_mistakes_are_told_in_their_file),
+        cmocka_unit_test(includes_hold_definitions_only),
+        cmocka_unit_test(names_are_unique_across_files),
+        cmocka_unit_test(empty_include_is_fine),
+        cmocka_unit_test(variables_are_replaced),
+        cmocka_unit_test(secrets_come_from_files),
+        cmocka_unit_test(one_newline_is_trimmed),
+        cmocka_unit_test(secret_that_others_can_read_is_a_warning),
+        cmocka_unit_test(empty_secret_is_refused),
+        cmocka_unit_test(secrets_do_not_show_in_messages),
+        cmocka_unit_test(limits_are_divided_by_shards),
+        cmocka_unit_test(what_needs_a_restart_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, enter, leave);
+}

@@ -1,0 +1,141 @@
+/*
+ * Claim: when memory runs out at any single allocation of a load, config_load() returns -ENOMEM and
+ * leaks nothing; it never crashes, and never takes the file for a good or a bad one.
+ *
+ * The linker sends the allocations of our own code here (--wrap); libyaml's and the C library's own
+ * stay as they are.
+ */
+#include "config/config.h"
+#include "util/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+
+static long n_allocations;
+static long fails_at = -1; /* which one; -1: none */
+
+static bool fails(void)
+{
+    return n_allocations++ == fails_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails() ? NULL : __real_strndup(text, size);
+}
+
+static void ignore(void *userdata, const char *text)
+{
+    /* what is told before memory ends does not matter here */
+}
+
+static const struct config_report to_nobody = {ignore, NULL};
+
+/* Loads with each allocation failing in turn, until a load gets by without it: that one gives
+ * `expected`. */
+static void fail_each(const char *path, int expected)
+{
+    uint64_t before = memory_bytes();
+
+    for (fails_at = 0;; fails_at++) {
+        struct config *config = NULL;
+        int r;
+
+        n_allocations = 0;
+        r = config_load(&config, path, 4, &to_nobody);
+        if (n_allocations <= fails_at) {
+            assert_int_equal(r, expected);
+            config_free(config);
+            break;
+        }
+        assert_int_equal(r, -ENOMEM);
+        assert_null(config);
+        assert_true(memory_bytes() == before);
+    }
+    assert_true(fails_at > 50); /* it was really our allocations that failed */
+    fails_at = -1;
+    assert_true(memory_bytes() == before);
+}
+
+static void a_good_file(void **state)
+{
+    fail_each(CONFIG_DIRECTORY "/kpid.yaml", 0);
+}
+
+static void a_bad_file(void **state)
+{
+    static const char text[] = "redis: {url: 'redis://h/0', password: p, username: u}\n"
+                               "kafka: {brokers: a:1, topics: [t, u, v], dead_letter_topic: d,\n"
+                               "  properties: {client.id: $$x, sasl.password: p}}\n"
+                               "receivers:\n"
+                               "  - {name: a, url: 'https://h', ca_file: x, allow: [10.0.0.0/8],\n"
+                               "     secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz}\n"
+                               "  - {name: a, url: h, secret_file: /nonexistent}\n"
+                               "timezone: Asia/Shangai\n"
+                               "unknwon: 1\nunknwon: 2\n"
+                               "campaigns:\n"
+                               "  - {id: a, start: x, phases: {p: [q]}}\n"
+                               "kpis: {k: {formula: a / b}}\n";
+    char path[] = "/tmp/kpid-test-config-memory-XXXXXX";
+    int fd = mkstemp(path), i;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    /* so many messages that these need memory of their own, too */
+    for (i = 0; i < 400; i++)
+        assert_true(dprintf(fd, "unknown_key_of_a_certain_length_%d: 1\n", i) > 0);
+    assert_int_equal(close(fd), 0);
+    fail_each(path, CONFIG_E_INVALID);
+    assert_int_equal(unlink(path), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_file),
+        cmocka_unit_test(a_bad_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,282 @@
+/*
+ * The JSON of KPI values, alerts and status says what the view holds: counts and real numbers as
+ * numbers, money as decimal strings, undefined and no data as states with null, times with their
+ * zone's offset; filters take what they name and refuse what is not there.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+
+#include "api/kpis.h"
+#include "api/pages.h"
+#include "view_fixture.h"
+
+static char *write_kpis(const struct view *view, const struct kpis_filter *filter)
+{
+    char *text;
+    size_t size;
+
+    assert_int_equal(kpis_write(&text, &size, view, filter, 1000), 0);
+    assert_int_equal(strlen(text), size);
+    return text;
+}
+
+#define SCOPE_CAMPAIGN                                                                             \
+    "\"scope\":{\"kind\":\"campaign\",\"start\":\"2026-11-01T00:00:00+08:00\","                    \
+    "\"end\":\"2026-12-01T00:00:00+08:00\"}"
+
+static void test_golden(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    char *text;
+
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_RATE, KPI_VALUE_OK, 13, 20);
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_ORDERS, KPI_VALUE_OK,
+                     INT64_C(9007199254740993), 0);
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_REVENUE, KPI_VALUE_OK, 129900000, 0);
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_DWELL, KPI_VALUE_OK, 1500000, 4);
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_NPS, KPI_VALUE_UNDEFINED, 0, 0);
+    text = write_kpis(view, &(struct kpis_filter){.scope = "campaign"});
+    assert_string_equal(
+        text,
+        "{\"as_of\":\"2026-11-11T04:00:00Z\",\"complete\":true,\"kpis\":["
+        "{\"kpi\":\"participation_rate\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"ratio\",\"state\":\"ok\",\"value\":0.65,\"numerator\":13,\"denominator\":20,"
+        "\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
+        "{\"kpi\":\"orders_placed\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"count\",\"state\":\"ok\",\"value\":9007199254740992,"
+        "\"numerator\":9007199254740993,\"denominator\":null,"
+        "\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
+        "{\"kpi\":\"revenue_total\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"money\",\"state\":\"ok\",\"value\":129.9,\"numerator\":\"129.90\","
+        "\"denominator\":null,\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
+        "{\"kpi\":\"dwell_mean\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"duration\",\"state\":\"ok\",\"value\":0.375,\"numerator\":1.5,"
+        "\"denominator\":4,\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
+        "{\"kpi\":\"nps\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"points\",\"state\":\"undefined\",\"value\":null,\"numerator\":0,"
+        "\"denominator\":0,\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
+        "{\"kpi\":\"roi\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
+        ",\"unit\":\"multiple\",\"state\":\"no_data\",\"value\":null,\"numerator\":null,"
+        "\"denominator\":null,\"complete\":0,\"definition\":\"0000000000000000\"}"
+        "]}\n");
+    free(text);
+    view_unref(view);
+}
+
+static void test_scopes_say_what_they_are(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    static const struct {
+        const char *filter, *scope;
+    } table[] = {
+        {"phase:burst", "{\"kind\":\"phase\",\"start\":\"2026-11-10T00:00:00+08:00\","
+                        "\"end\":\"2026-11-15T00:00:00+08:00\",\"phase\":\"burst\"}"},
+        {"rolling:7d", "{\"kind\":\"rolling\",\"start\":\"2026-11-05T00:00:00+08:00\","
+                       "\"end\":\"2026-11-12T00:00:00+08:00\",\"days\":7}"},
+        {"day:2026-11-11", "{\"kind\":\"day\",\"start\":\"2026-11-11T00:00:00+08:00\","
+                           "\"end\":\"2026-11-12T00:00:00+08:00\"}"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char *text =
+            write_kpis(view, &(struct kpis_filter){.kpi = "roi", .scope = table[i].filter});
+        cJSON *root = cJSON_Parse(text);
+        const cJSON *array = cJSON_GetObjectItem(root, "kpis");
+        char *scope;
+
+        assert_int_equal(cJSON_GetArraySize(array), 1);
+        scope = cJSON_PrintUnformatted(cJSON_GetObjectItem(cJSON_GetArrayItem(array, 0), "scope"));
+        assert_string_equal(scope, table[i].scope);
+        free(scope);
+        cJSON_Delete(root);
+        free(text);
+    }
+    view_unref(view);
+}
+
+static unsigned count(const struct view *view, const struct kpis_filter *filter)
+{
+    char *text = write_kpis(view, filter);
+    cJSON *root = cJSON_Parse(text);
+    int n = cJSON_GetArraySize(cJSON_GetObjectItem(root, "kpis"));
+
+    cJSON_Delete(root);
+    free(text);
+    return (unsigned)n;
+}
+
+static void test_filters(void **state)
+{
+    struct view *view = view_fixture_new(3);
+
+    assert_int_equal(count(view, &(struct kpis_filter){0}), 3 * FIXTURE_SCOPES * FIXTURE_KPIS);
+    assert_int_equal(count(view, &(struct kpis_filter){.campaign = "618 大促"}),
+                     FIXTURE_SCOPES * FIXTURE_KPIS);
+    assert_int_equal(count(view, &(struct kpis_filter){.kpi = "roi"}), 3 * FIXTURE_SCOPES);
+    assert_int_equal(count(view, &(struct kpis_filter){.scope = "day"}), 3 * 11 * FIXTURE_KPIS);
+    assert_int_equal(count(view, &(struct kpis_filter){.scope = "phase"}), 3 * 2 * FIXTURE_KPIS);
+    assert_int_equal(count(view, &(struct kpis_filter){"campaign-1", "nps", "phase:warmup"}), 1);
+    view_unref(view);
+}
+
+static void test_what_is_not_there(void **state)
+{
+    static const struct {
+        int outcome;
+        struct kpis_filter filter;
+    } table[] = {
+        {KPIS_E_CAMPAIGN, {.campaign = "619"}},
+        {KPIS_E_CAMPAIGN, {.campaign = ""}},
+        {KPIS_E_CAMPAIGN, {.campaign = "campaign-11"}},
+        {KPIS_E_KPI, {.kpi = "ROI"}},
+        {KPIS_E_KPI, {.kpi = "ro"}},
+        {KPIS_E_SCOPE, {.scope = ""}},
+        {KPIS_E_SCOPE, {.scope = "week"}},
+        {KPIS_E_SCOPE, {.scope = "phase:"}},
+        {KPIS_E_SCOPE, {.scope = "phase:bursts"}},
+        {KPIS_E_SCOPE, {.scope = "rolling:30d"}},
+        {KPIS_E_SCOPE, {.scope = "rolling:07d"}},
+        {KPIS_E_SCOPE, {.scope = "day:2026-11-12"}},
+        {KPIS_E_SCOPE, {.scope = "day:2026-11-1"}},
+    };
+    struct view *view = view_fixture_new(2);
+    char *text;
+    size_t size;
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        assert_int_equal(kpis_write(&text, &size, view, &table[i].filter, 1000), table[i].outcome);
+    view_unref(view);
+}
+
+static void test_bound_of_an_answer(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    const struct kpis_filter all = {0};
+    char *text;
+    size_t size;
+
+    assert_int_equal(kpis_write(&text, &size, view, &all, FIXTURE_SCOPES * FIXTURE_KPIS - 1),
+                     KPIS_E_TOO_MANY);
+    assert_int_equal(kpis_write(&text, &size, view, &all, FIXTURE_SCOPES * FIXTURE_KPIS), 0);
+    free(text);
+    view_unref(view);
+}
+
+static void assert_money(int64_t value, const char *expected)
+{
+    struct json json = {0};
+    cJSON *root = json_object(&json, NULL, NULL);
+
+    json_add_money(&json, root, "m", value);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "m")), expected);
+    cJSON_Delete(root);
+}
+
+static void test_money(void **state)
+{
+    assert_money(0, "0.00");
+    assert_money(1, "0.000001");
+    assert_money(-1, "-0.000001");
+    assert_money(129900000, "129.90");
+    assert_money(129990000, "129.99");
+    assert_money(129999000, "129.999");
+    assert_money(-1500000, "-1.50");
+    assert_money(INT64_MAX, "9223372036854.775807");
+    assert_money(INT64_MIN, "-9223372036854.775808");
+}
+
+static void test_times(void **state)
+{
+    static const struct {
+        kpi_time time;
+        kpi_duration offset;
+        const char *text;
+    } table[] = {
+        {0, 0, "1970-01-01T00:00:00Z"},
+        {-1, 0, "1969-12-31T23:59:59.999999Z"},
+        {1500000, 0, "1970-01-01T00:00:01.500Z"},
+        {1500001, 0, "1970-01-01T00:00:01.500001Z"},
+        {0, 5 * KPI_HOUR + 45 * KPI_MINUTE, "1970-01-01T05:45:00+05:45"},
+        {0, -9 * KPI_HOUR - 30 * KPI_MINUTE, "1969-12-31T14:30:00-09:30"},
+        {0, 343 * KPI_SECOND, "1970-01-01T00:00:00Z"}, /* mean local time: not expressible */
+        {0, 40 * KPI_HOUR, "1970-01-01T00:00:00Z"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[40];
+
+        assert_int_equal(json_format_time(text, table[i].time, table[i].offset),
+                         strlen(table[i].text));
+        assert_string_equal(text, table[i].text);
+    }
+}
+
+static void test_alerts(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    char *text;
+    size_t size;
+    cJSON *root;
+    const cJSON *alert;
+
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_RATE, KPI_VALUE_OK, 50, 100);
+    view->alerts[0].value = view->values[FIXTURE_RATE];
+    view->alerts[0].alert.status = KPI_ALERT_FIRING;
+    view->alerts[0].alert.level = KPI_LEVEL_GENERAL;
+    view->alerts[0].alert.since = VIEW_FIXTURE_AS_OF;
+    view->alerts[0].alert.sequence = 3;
+    view->alerts[0].distance = 1.5;
+    assert_int_equal(pages_write_alerts(&text, &size, view), 0);
+    root = cJSON_Parse(text);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(root, "alerts")), 2);
+    alert = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "alerts"), 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "kpi")),
+                        "participation_rate");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "status")), "firing");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "level")), "general");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "since")),
+                        "2026-11-11T04:00:00Z");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(alert, "deviating_since")));
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "value")), 0.5, 0);
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "target")), 0.65, 1e-15);
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "band")), 0.1, 1e-15);
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "distance")), 1.5, 0);
+    assert_string_equal(
+        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetObjectItem(alert, "title"), "zh")),
+        "活动参与率");
+    alert = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "alerts"), 1);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "better")), "band");
+    assert_string_equal(
+        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetObjectItem(alert, "scope"), "phase")),
+        "burst");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(alert, "value")));
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(alert, "distance")));
+    cJSON_Delete(root);
+    free(text);
+    view_unref(view);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_scopes_say_what_they_are),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_bound_of_an_answer),
+        cmocka_unit_test(test_money),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_alerts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,99 @@
+"""The campaigns of the generated stream: as kpid's configuration has them, and as numbers for the oracle."""
+
+import dataclasses
+import datetime
+import zoneinfo
+
+EPOCH_ORDINAL = datetime.date(1970, 1, 1).toordinal()
+
+ACTIVE_TYPES = ("signup", "login", "session", "participation", "comment", "like", "share", "invite",
+                "checkout", "purchase", "survey")
+ROLLING_DAYS = (7, 30)
+KEEP_DAYS = 400
+
+
+def local_day(zone, time_us):
+    """The day since 1970 that an instant falls on in a zone."""
+    seconds, rest = divmod(time_us, 1000000)
+    at = datetime.datetime.fromtimestamp(seconds, zoneinfo.ZoneInfo(zone))
+    return at.replace(microsecond=rest).date().toordinal() - EPOCH_ORDINAL
+
+
+def day_start(zone, day):
+    """The instant at which a local day begins, in microseconds."""
+    date = datetime.date.fromordinal(day + EPOCH_ORDINAL)
+    at = datetime.datetime(date.year, date.month, date.day, tzinfo=zoneinfo.ZoneInfo(zone))
+    return int(at.timestamp()) * 1000000
+
+
+def day_of(date):
+    return date.toordinal() - EPOCH_ORDINAL
+
+
+def date_of(day):
+    return datetime.date.fromordinal(day + EPOCH_ORDINAL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    kind: str
+    start_day: int
+    end_day: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Campaign:
+    """Days are [start, end); phases are (name, start, end, as written in the configuration)."""
+    id: str
+    zone: str
+    start: int
+    end: int
+    phases: tuple = ()
+
+    def configuration(self):
+        result = {"id": self.id, "timezone": self.zone, "start": date_of(self.start).isoformat(),
+                  "end": date_of(self.end).isoformat(), "audience": 20000,
+                  "budget": {"base": 200000, "float": 300000}}
+        if self.phases:
+            result["phases"] = {name: list(words) for name, _start, _end, words in self.phases}
+        return result
+
+    def scopes(self, as_of):
+        """All scopes that are reported at an instant."""
+        today = local_day(self.zone, as_of)
+        result = [Scope("campaign", self.start, self.end)]
+        result += [Scope("phase", start, end) for _name, start, end, _words in self.phases]
+        result += [Scope("rolling", today - n + 1, today + 1) for n in ROLLING_DAYS]
+        first = min([self.start] + [p[1] for p in self.phases])
+        last = max([self.end] + [p[2] for p in self.phases])
+        result += [Scope("day", d, d + 1) for d in range(first, min(today + 1, last))]
+        return result
+
+
+def campaigns_before(anchor):
+    """Four campaigns that were on in the months before a date: one long over, one just over, one with a
+    daylight-saving change inside, one running."""
+    a = day_of(anchor)
+    long_start, new_york = a - 150, a - 118
+    return (
+        Campaign("悦享会员月", "Asia/Shanghai", long_start, long_start + 30, (
+            ("prepare", long_start - 15, long_start - 7, ("-15d", "-7d")),
+            ("warmup", long_start - 7, long_start, ("-7d", "start")),
+            ("burst", long_start, long_start + 5, ("start", "+5d")),
+            ("run", long_start + 5, long_start + 30, ("+5d", "end")),
+            ("settle", long_start + 30, long_start + 37, ("end", "+7d")))),
+        Campaign("spring-ny", "America/New_York", new_york, new_york + 45),
+        Campaign("乌鲁木齐-夜市", "Asia/Urumqi", a - 50, a - 29),
+        Campaign("now \"on\" 现在", "Europe/Berlin", a - 20, a + 10, (
+            ("warmup", a - 27, a - 20, ("-7d", "start")),
+            ("burst", a - 20, a - 15, ("start", "+5d")))),
+    )
+
+
+def configuration(campaigns, **more):
+    """What generated streams need of a configuration, without the places to connect to."""
+    result = {"timezone": "Asia/Shanghai", "week_start": "monday", "currency": "CNY",
+              "keep": f"{KEEP_DAYS}d",
+              "campaigns": [c.configuration() for c in campaigns]}
+    result.update(more)
+    return result

@@ -1,0 +1,290 @@
+"""What the numbers must be: sqlite computes every KPI from the journal by SQL written from the
+definitions, sharing nothing with kpid.
+
+A campaign's events are those that carry its name; a scope takes those of its local days. Everything is
+computed for all scopes of a campaign at once.
+"""
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import math
+import sqlite3
+import zoneinfo
+
+from support.campaigns import ACTIVE_TYPES, day_start, local_day
+
+OK, UNDEFINED, NO_DATA = "ok", "undefined", "no_data"
+
+RETENTIONS = {"retention_d1": ("day", 1), "retention_d7": ("day", 7), "retention_m3": ("month", 3)}
+KPIS = ("participation_rate", *RETENTIONS, "repeat_purchase_rate", "roi", "roi_net", "nps")
+MONEY = ("roi", "roi_net")
+
+Key = collections.namedtuple("Key", "campaign kpi kind start end")
+
+
+@dataclasses.dataclass
+class Value:
+    """numerator and denominator: whole numbers, or Decimals if they are money."""
+    state: str
+    value: float | None
+    numerator: object
+    denominator: object
+    complete: float | None
+
+
+SCHEMA = """
+CREATE TABLE raw (seq INTEGER PRIMARY KEY, id TEXT, source TEXT, type TEXT, user TEXT, time INTEGER,
+                  campaign TEXT, amount INTEGER, score INTEGER);
+CREATE INDEX raw_id ON raw (id, source, time);
+CREATE TABLE active_types (type TEXT PRIMARY KEY);
+CREATE TABLE scope (n INTEGER PRIMARY KEY, start_day INTEGER, end_day INTEGER);
+CREATE TABLE act (campaign TEXT, type TEXT, user TEXT, time INTEGER, day INTEGER, amount INTEGER,
+                  score INTEGER);
+CREATE INDEX act_type ON act (campaign, type, day);
+CREATE INDEX act_user ON act (user, day);
+"""
+
+# The first of all copies counts: same source and id, not more than a day apart.
+EVENTS = """
+CREATE TABLE event AS SELECT * FROM raw r WHERE id IS NULL OR NOT EXISTS (
+    SELECT 1 FROM raw e WHERE e.id = r.id AND e.source IS r.source AND e.seq < r.seq
+                          AND abs(e.time - r.time) <= 86400000000)
+"""
+
+COUNTS = """
+SELECT s.n, e.type, count(*), count(DISTINCT e.user), sum(e.amount)
+FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+WHERE e.campaign = :campaign GROUP BY s.n, e.type
+"""
+
+REPEAT_BUYERS = """
+SELECT n, count(*) FROM (
+    SELECT s.n, e.user FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+    WHERE e.campaign = :campaign AND e.type = 'purchase' GROUP BY s.n, e.user HAVING count(*) >= 2)
+GROUP BY n
+"""
+
+# The latest answer of a person within the scope; of answers in the same instant any may be the one.
+ANSWERS = """
+WITH answer AS (
+    SELECT s.n, e.user, e.time, e.score FROM scope s
+    JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+    WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000
+          AND e.score % 1000000 = 0),
+latest AS (SELECT n, user, max(time) AS time FROM answer GROUP BY n, user)
+SELECT a.n, count(DISTINCT CASE WHEN a.score >= 9000000 THEN a.user END),
+       count(DISTINCT CASE WHEN a.score <= 6000000 THEN a.user END), count(DISTINCT a.user)
+FROM answer a JOIN latest l ON l.n = a.n AND l.user = a.user AND l.time = a.time GROUP BY a.n
+"""
+
+# A user's cohort is the period of the first participation in the campaign, ever; who came back is who
+# did anything active, in any campaign or none, in the period :at later.
+RETENTION = """
+WITH first AS (
+    SELECT user, min(day) AS day FROM act
+    WHERE campaign = :campaign AND type = 'participation' GROUP BY user),
+active AS (
+    SELECT DISTINCT user, period(:basis, day) AS period FROM act
+    WHERE type IN (SELECT type FROM active_types)),
+member AS (
+    SELECT f.user, f.day, period(:basis, :today) > period(:basis, f.day) + :at AS mature,
+           EXISTS (SELECT 1 FROM active a WHERE a.user = f.user
+                   AND a.period = period(:basis, f.day) + :at) AS retained
+    FROM first f)
+SELECT s.n, sum(m.mature AND m.retained), sum(m.mature), count(*)
+FROM scope s JOIN member m ON m.day >= s.start_day AND m.day < s.end_day GROUP BY s.n
+"""
+
+
+def period(basis, day):
+    """Consecutive numbers of days or of calendar months."""
+    if basis == "day":
+        return day
+    date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+    return date.year * 12 + date.month
+
+
+class Oracle:
+    """Takes a journal; answers for any instant after its events."""
+
+    def __init__(self, journal):
+        self.campaigns = journal.campaigns
+        self.db = sqlite3.connect(":memory:")
+        self.db.create_function("period", 2, period, deterministic=True)
+        self.db.executescript(SCHEMA)
+        self.db.executemany("INSERT INTO active_types VALUES (?)", [(t,) for t in ACTIVE_TYPES])
+        self.db.executemany("INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [
+            (seq, e.id, e.source, e.type, e.user, e.time, e.campaign, e.amount, e.score)
+            for seq, e in journal.events()])
+        self.db.execute(EVENTS)
+
+    def n_events(self):
+        return self.db.execute("SELECT count(*) FROM event").fetchone()[0]
+
+    def values(self, as_of):
+        """{Key: Value} of all campaigns and scopes that are reported at as_of."""
+        result = {}
+        for campaign in self.campaigns:
+            self._load_days(campaign.zone)
+            result.update(self._campaign(campaign, as_of))
+        return result
+
+    def _load_days(self, zone):
+        """Puts every event on its local day of a zone."""
+        self.db.create_function("local_day", 1, lambda t: local_day(zone, t), deterministic=True)
+        self.db.execute("DELETE FROM act")
+        self.db.execute("INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, "
+                        "score FROM event")
+
+    def _campaign(self, campaign, as_of):
+        scopes = campaign.scopes(as_of)
+        self.db.execute("DELETE FROM scope")
+        self.db.executemany("INSERT INTO scope VALUES (?, ?, ?)", [
+            (n, s.start_day, s.end_day) for n, s in enumerate(scopes)])
+        given = {"campaign": campaign.id, "today": local_day(campaign.zone, as_of)}
+
+        counts = collections.defaultdict(lambda: (0, 0, 0))
+        for n, kind, events, users, amount in self.db.execute(COUNTS, given):
+            counts[n, kind] = (events, users, amount or 0)
+        repeat = dict(self.db.execute(REPEAT_BUYERS, given))
+        answers = {row[0]: row[1:] for row in self.db.execute(ANSWERS, given)}
+        retained = {
+            kpi: {row[0]: row[1:] for row in
+                  self.db.execute(RETENTION, dict(given, basis=basis, at=at))}
+            for kpi, (basis, at) in RETENTIONS.items()}
+
+        result = {}
+        for n, scope in enumerate(scopes):
+            start = day_start(campaign.zone, scope.start_day)
+            end = day_start(campaign.zone, scope.end_day)
+            passed = min(max((as_of - start) / (end - start), 0), 1)
+            made = _values(lambda kind: counts[n, kind], repeat.get(n, 0),
+                           answers.get(n, (0, 0, 0)), passed)
+            for kpi in RETENTIONS:
+                made[kpi] = _retention(*retained[kpi].get(n, (0, 0, 0)))
+            for kpi, value in made.items():
+                result[Key(campaign.id, kpi, scope.kind, start, end)] = value
+        return result
+
+
+def _values(count, repeat_buyers, answers, passed):
+    reached, participants = count("exposure"), count("participation")
+    sales, refunds, spend = count("purchase"), count("refund"), count("spend")
+    revenue = sales[2] - refunds[2]
+    promoters, detractors, responses = answers
+
+    def number(numerator, denominator, events, money=False):
+        if money:
+            numerator, denominator = (decimal.Decimal(x) / 1000000 for x in (numerator, denominator))
+        if not events:
+            return Value(NO_DATA, None, None, None, passed)
+        if not denominator:
+            return Value(UNDEFINED, None, numerator, denominator, passed)
+        return Value(OK, float(numerator) / float(denominator), numerator, denominator, passed)
+
+    money_events = sales[0] + refunds[0] + spend[0]
+    return {
+        "participation_rate": number(participants[1], reached[1], reached[0] + participants[0]),
+        "repeat_purchase_rate": number(repeat_buyers, sales[1], sales[0]),
+        "roi": number(revenue, spend[2], money_events, True),
+        "roi_net": number(revenue - spend[2], spend[2], money_events, True),
+        "nps": number(100 * (promoters - detractors), responses, responses),
+    }
+
+
+def _retention(retained, mature, members):
+    if not mature:
+        return Value(NO_DATA, None, None, None, 0.0 if members else None)
+    return Value(OK, retained / mature, retained, mature, mature / members)
+
+
+# Reading what kpid says.
+
+def instant(text, zone="UTC"):
+    """An instant in microseconds, from RFC 3339 or a bare date (its begin in the zone)."""
+    text = text.replace("Z", "+00:00")
+    at = datetime.datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    delta = at - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return delta // datetime.timedelta(microseconds=1)
+
+
+def as_of(document):
+    return instant(document["as_of"])
+
+
+def read(document, campaigns):
+    """{Key: entry} of a document of /api/v1/kpis or `kpid replay -o json`, the oracle's KPIs only."""
+    zones = {c.id: c.zone for c in campaigns}
+    result = {}
+    for entry in document["kpis"]:
+        if entry["kpi"] not in KPIS or entry["campaign"] not in zones:
+            continue
+        scope, zone = entry["scope"], zones[entry["campaign"]]
+        key = Key(entry["campaign"], entry["kpi"], scope["kind"], instant(scope["start"], zone),
+                  instant(scope["end"], zone))
+        if key in result:
+            raise AssertionError(f"twice: {key}")
+        result[key] = entry
+    return result
+
+
+def _number(value, money):
+    """What JSON holds as an exact number. Money must be a string, all else a number."""
+    if value is None:
+        return None
+    if money != isinstance(value, str):
+        return f"{value!r} is of the wrong kind"
+    return decimal.Decimal(value)
+
+
+def difference(entry, expected, kpi):
+    """What is wrong with one entry, or ""."""
+    if entry["state"] != expected.state:
+        return f"state is {entry['state']}, not {expected.state}"
+    if expected.state == OK:
+        if entry["value"] is None or not math.isclose(entry["value"], expected.value,
+                                                      rel_tol=1e-14, abs_tol=0):
+            return f"value is {entry['value']!r}, not {expected.value!r}"
+    elif entry["value"] is not None:
+        return f"value is {entry['value']!r} though {expected.state}"
+    if expected.state != NO_DATA:
+        for name in ("numerator", "denominator"):
+            got = _number(entry[name], kpi in MONEY)
+            if got != getattr(expected, name):
+                return f"{name} is {entry[name]!r}, not {getattr(expected, name)}"
+    if expected.complete is not None and abs(entry["complete"] - expected.complete) > 1e-6:
+        return f"complete is {entry['complete']}, not {expected.complete}"
+    return ""
+
+
+def differences(document, oracle, most=20):
+    """All that is wrong with a document, as lines; [] if every number is as it must be."""
+    expected = oracle.values(as_of(document))
+    got = read(document, oracle.campaigns)
+    wrong = [f"missing: {_name(k)}" for k in expected if k not in got]
+    wrong += [f"not expected: {_name(k)}" for k in got if k not in expected]
+    for key, value in expected.items():
+        if key in got:
+            what = difference(got[key], value, key.kpi)
+            if what:
+                wrong.append(f"{_name(key)}: {what}")
+    if len(wrong) > most:
+        wrong[most:] = [f"... and {len(wrong) - most} more of {len(expected)}"]
+    return wrong
+
+
+def _name(key):
+    times = [datetime.datetime.fromtimestamp(t / 1e6, datetime.timezone.utc).strftime("%F %RZ")
+             for t in (key.start, key.end)]
+    return f"{key.campaign} {key.kpi} {key.kind} [{times[0]}, {times[1]})"
+
+
+def numbers(document):
+    """A document without what may differ between two runs of the same events: for comparing them."""
+    return sorted((e["campaign"], e["kpi"], e["scope"]["kind"], e["scope"]["start"],
+                   e["scope"]["end"], e["state"], repr(e["value"]), str(e["numerator"]),
+                   str(e["denominator"])) for e in document["kpis"])
