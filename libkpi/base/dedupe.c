@@ -453,15 +453,14 @@ uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe)
     return n;
 }
 
-void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t forced_hour)
+void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t floor_hour)
 {
+    int64_t floor = floor_div(floor_hour, dedupe->tick_hours);
+
     dedupe->now = floor_div(hour_of(log_time), dedupe->tick_hours);
     dedupe->floor = dedupe->now - dedupe->window_ticks;
-    if (forced_hour == INT64_MIN)
-        return;
-    dedupe->forced = floor_div(forced_hour, dedupe->tick_hours);
-    if (dedupe->forced > dedupe->floor)
-        dedupe->floor = dedupe->forced;
+    if (floor > dedupe->floor)
+        dedupe->floor = dedupe->forced = floor;
 }
 
 int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record)

@@ -78,8 +78,8 @@ int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
 void kpi_dedupe_deinit(struct kpi_dedupe *dedupe);
 
 /*
- * Goes on under other options. What is remembered stays, as far as the new window reaches. Where the
- * grain changes everything becomes dirty, and `generation` rises. Allocates nothing.
+ * Goes on under other options. What is remembered stays, as far as the new window reaches. Where
+ * the grain changes everything becomes dirty, and `generation` rises. Allocates nothing.
  */
 void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options);
 
@@ -122,8 +122,8 @@ uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe);
 
 /*
  * Puts a saved entry back, clean, after kpi_dedupe_restore_begin() has told the log's time and the
- * floor that was forced (INT64_MIN: none; hours). Entries that are not remembered any more are
+ * hour before which nothing is remembered. Entries that are not remembered any more are
  * passed over. Returns 0 or -ENOMEM.
  */
-void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t forced_hour);
+void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t floor_hour);
 int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record);

@@ -189,7 +189,8 @@ static int cell_new(struct kpi_engine *engine, struct kpi_series *series, uint32
     }
     cell = kpi_mem_zalloc(&engine->mem, sizeof(*cell));
     if (!cell) {
-        roaring_bitmap_free(bitmap);
+        if (bitmap)
+            roaring_bitmap_free(bitmap);
         return -ENOMEM;
     }
     *cell = *key;

@@ -140,8 +140,8 @@ struct kpi_loading {
     struct kpi_slots slots; /* rows as saved */
     uint32_t n_users, n_values, n_strings, n_packs, n_bases, n_deltas;
     uint64_t n_cells;
-    uint64_t n_ids;                /* remembered, */
-    int64_t ids_floor, ids_forced; /* hours */
+    uint64_t n_ids;    /* remembered, */
+    int64_t ids_floor; /* hour before which none is */
     uint32_t n_packs_seen, n_bases_seen;
     uint64_t n_cells_seen, n_ids_seen;
     struct kpi_loading_cell *cells; /* sorted by serial once all packs are in */

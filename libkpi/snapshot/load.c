@@ -150,7 +150,6 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     loading->n_cells = kpi_reader_u64(reader);
     loading->n_ids = kpi_reader_u64(reader);
     loading->ids_floor = (int64_t)kpi_reader_u64(reader);
-    loading->ids_forced = (int64_t)kpi_reader_u64(reader);
     if (!kpi_reader_done(reader) || !time_fits(engine->newest_record) ||
         !time_fits(engine->newest_event) || !engine->serial_next ||
         (save->cursor &&
@@ -159,7 +158,7 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     /* Cells take the place of those that were made while loading, from here on. */
     kpi_slots_init(&loading->slots, &engine->mem, loading->layout.n_slots);
     if (engine->newest_record != KPI_TIME_NONE)
-        kpi_dedupe_restore_begin(&engine->dedupe, engine->newest_record, loading->ids_forced);
+        kpi_dedupe_restore_begin(&engine->dedupe, engine->newest_record, loading->ids_floor);
     return 0;
 }
 

@@ -269,8 +269,7 @@ static int save_meta(struct kpi_saving *saving)
     const struct kpi_engine *engine = saving->engine;
     const struct kpi_save *save = saving->save;
     const struct kpi_dedupe *dedupe = &engine->dedupe;
-    bool started = dedupe->now != INT64_MIN, forced = dedupe->forced != INT64_MIN;
-    int64_t floor = started ? dedupe->floor * dedupe->tick_hours : INT64_MIN;
+    int64_t floor = dedupe->now == INT64_MIN ? INT64_MIN : dedupe->floor * dedupe->tick_hours;
 
     kpi_saving_begin(saving, 'm', 0, 0);
     add_counters(&saving->buffer, engine);
@@ -287,8 +286,6 @@ static int save_meta(struct kpi_saving *saving)
     kpi_buffer_u64(&saving->buffer, engine->n_cells);
     kpi_buffer_u64(&saving->buffer, dedupe->n);
     kpi_buffer_u64(&saving->buffer, (uint64_t)floor);
-    kpi_buffer_u64(&saving->buffer,
-                   (uint64_t)(forced ? dedupe->forced * dedupe->tick_hours : INT64_MIN));
     return kpi_saving_end(saving);
 }
 

@@ -248,7 +248,7 @@ static void dirty_entries_are_given_once_and_restore_the_table(void **state)
             assert_int_equal(
                 kpi_dedupe_add(&dedupe, id_of(i), 7, log_time - (int64_t)i * KPI_MINUTE), 0);
         }
-        kpi_dedupe_restore_begin(&copy, log_time, dedupe.forced * dedupe.tick_hours);
+        kpi_dedupe_restore_begin(&copy, log_time, dedupe.floor * dedupe.tick_hours);
         assert_true(kpi_dedupe_n_dirty(&dedupe) >= dedupe.n);
         assert_int_equal(kpi_dedupe_take_dirty(&dedupe, restore_one, &copy), 0);
         assert_int_equal(kpi_dedupe_take_dirty(&dedupe, count_one, &n), 0);

@@ -1,0 +1,456 @@
+/*
+ * A small world for tests of the engine: a plan with everything in it, a stream of events with
+ * everything in it, and the naive reference that keeps all events in a list and answers every
+ * question by walking it.
+ *
+ * The reference shares with the engine only what the plan says (filters, leaves) and the evaluation
+ * of conditions; time, duplicates, attributes, levels, answers and cohorts are its own.
+ */
+#pragma once
+
+#include "spec_fixture.h"
+
+#include <kpi/engine.h>
+#include <spec/program.h>
+
+enum {
+    WORLD_USERS = 120,
+    WORLD_EVENTS_MAX = 20000,
+    WORLD_INSTANCES_MAX = 64,
+    WORLD_SLOTS_MAX = 16,
+    WORLD_FIELDS_MAX = 8,
+};
+
+static const char *const world_types[] = {"signup", "exposure", "participation", "purchase",
+                                          "refund", "spend",    "survey",        "other"};
+
+/* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns.
+ */
+static inline void world_fixture(struct fixture *f)
+{
+    struct kpi_campaign_definition *campaign;
+
+    fixture_init(f);
+    fixture_kpis_of_the_product(f);
+    fixture_attribute(f, "orders", "count", "type == \"purchase\"");
+    fixture_attribute(f, "spent", "sum(amount)", "type == \"purchase\"");
+    fixture_attribute(f, "touch", "last(campaign)", "type == \"exposure\"");
+    fixture_attribute(f, "score_was", "last(score)", "type == \"survey\"");
+    fixture_attribute(f, "first_seen", "min(time)", "");
+    fixture_measure(f, "events", "count", "");
+    fixture_measure(f, "fans", "users(4)", "");
+    fixture_measure(f, "returning", "users", "type == \"purchase\" and orders >= 1");
+    fixture_measure(f, "rich", "count", "type == \"purchase\" and spent > 100 or amount < 3");
+    fixture_measure(f, "touched", "users", "type == \"purchase\" and touch == \"b\"");
+    fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
+    fixture_kpi(f, "k1", "events / fans", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k3", "rich / touched", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k4", "second_thoughts / responses", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k5", "retained(start=participants, return=active, basis=week, at=1)",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k6", "retained(start=reached, return=buyers, basis=month, at=1)",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k7", "retained(start=reached, return=buyers, basis=day, at=2, match=both)",
+                KPI_UNIT_RATIO);
+    campaign = fixture_campaign(f, "a", 0);
+    campaign->start_day = DAY_2026_10_25 - 10;
+    campaign->end_day = DAY_2026_10_25 + 12;
+    campaign = fixture_campaign(f, "b", 1);
+    campaign->start_day = DAY_2026_10_25 - 4;
+    campaign->end_day = DAY_2026_10_25 + 5;
+    f->phases[0] =
+        (struct kpi_phase_definition){TEXT("warm"), DAY_2026_10_25 - 8, DAY_2026_10_25 - 3};
+    f->phases[1] =
+        (struct kpi_phase_definition){TEXT("hot"), DAY_2026_10_25 - 1, DAY_2026_10_25 + 2};
+    campaign->phases = f->phases;
+    campaign->n_phases = 2;
+    campaign = fixture_campaign(f, "c", 1);
+    campaign->start_day = DAY_2026_10_25 - 12;
+    campaign->end_day = DAY_2026_10_25 + 40;
+}
+
+/* An event that owns its fields. */
+struct world_event {
+    struct kpi_event event;
+    struct kpi_field fields[WORLD_FIELDS_MAX];
+};
+
+struct world_stream {
+    uint64_t seed;
+    kpi_time now;    /* of the log */
+    uint32_t step_s; /* it moves on by up to twice this an event */
+    uint32_t late;   /* one event in `late` is days late; 0: none */
+    uint32_t copies; /* one in `copies` is an earlier one again; 0: none */
+    uint32_t odd;    /* one in `odd` is without user, or too early, or too old; 0: none */
+    uint64_t n;
+};
+
+#define WORLD_START ((DAY_2026_10_25 - 14) * KPI_DAY)
+
+static inline struct world_stream world_stream_make(uint64_t seed)
+{
+    return (struct world_stream){
+        .seed = seed, .now = WORLD_START, .step_s = 400, .late = 20, .copies = 15, .odd = 40};
+}
+
+static inline void world_set_field(const struct kpi_plan *plan, struct world_event *w,
+                                   const char *name, struct kpi_field field)
+{
+    for (uint32_t i = 0; i < kpi_plan_n_fields(plan); i++) {
+        struct kpi_string is = kpi_plan_field(plan, i)->name;
+
+        if (is.length == strlen(name) && memcmp(is.data, name, is.length) == 0)
+            w->fields[i] = field;
+    }
+}
+
+static inline void world_next(struct world_stream *stream, const struct kpi_plan *plan,
+                              struct world_event *w)
+{
+    static const char *const campaigns[] = {"a", "b", "c", "unknown"};
+    uint64_t *seed = &stream->seed, user, id = stream->n++;
+    const char *type = world_types[next_random(seed) % 8];
+
+    *w = (struct world_event){.event = {.flags = KPI_EVENT_HAS_USER | KPI_EVENT_HAS_ID}};
+    stream->now += (int64_t)(next_random(seed) % (2 * stream->step_s + 1)) * KPI_SECOND;
+    w->event.record_time = stream->now - (int64_t)(next_random(seed) % 30) * KPI_SECOND;
+    w->event.time = w->event.record_time - (int64_t)(next_random(seed) % 600) * KPI_SECOND;
+    if (stream->late && next_random(seed) % stream->late == 0)
+        w->event.time -= (int64_t)(next_random(seed) % (12 * 24 * 60)) * KPI_MINUTE;
+    if (stream->copies && id > 50 && next_random(seed) % stream->copies == 0)
+        id -= next_random(seed) % 50;
+    w->event.id = XXH3_64bits_withSeed(&id, sizeof(id), 7);
+    /* A copy is of the same user; half of the events are of a tenth of the users. */
+    user = w->event.id % WORLD_USERS;
+    if (user % 2)
+        user = w->event.id / WORLD_USERS % (WORLD_USERS / 10);
+    w->event.user = XXH3_64bits(&user, sizeof(user));
+    if (stream->odd && next_random(seed) % stream->odd == 0) {
+        switch (next_random(seed) % 4) {
+        case 0:
+            w->event.flags &= ~(uint32_t)KPI_EVENT_HAS_USER;
+            break;
+        case 1:
+            w->event.time = w->event.record_time + 6 * KPI_MINUTE;
+            break;
+        case 2:
+            w->event.time = w->event.record_time - 500 * KPI_DAY;
+            break;
+        default:
+            w->event.flags &= ~(uint32_t)KPI_EVENT_HAS_ID;
+        }
+    }
+    w->event.content = (uint32_t)(next_random(seed) % 3);
+    w->event.type = string_field(type);
+    if (next_random(seed) % 8)
+        world_set_field(plan, w, "campaign", string_field(campaigns[next_random(seed) % 4]));
+    if (next_random(seed) % 5)
+        world_set_field(plan, w, "amount",
+                        (struct kpi_field){.number = (int64_t)(next_random(seed) % 90000000),
+                                           .kind = KPI_FIELD_NUMBER});
+    if (next_random(seed) % 5)
+        world_set_field(plan, w, "score", number_field((double)(next_random(seed) % 11)));
+}
+
+static inline void world_put(struct kpi_batch *batch, const struct kpi_plan *plan,
+                             const struct world_event *w)
+{
+    struct kpi_event *event = &batch->events[batch->n_events++];
+    struct kpi_field *fields = event->fields;
+
+    *event = w->event;
+    event->fields = fields;
+    memcpy(fields, w->fields, kpi_plan_n_fields(plan) * sizeof(*fields));
+}
+
+/* --- the reference --- */
+
+struct naive_event {
+    struct world_event w;
+    uint32_t user; /* index in users, or UINT32_MAX */
+    bool holds[WORLD_INSTANCES_MAX], yes[WORLD_INSTANCES_MAX];
+    kpi_time newest; /* of the log, at arrival */
+};
+
+struct naive {
+    struct kpi_plan *plan;
+    const struct kpi_program *program;
+    struct naive_event *events; /* applied */
+    size_t n_events;
+    uint64_t users[WORLD_USERS];
+    int64_t slots[WORLD_USERS][WORLD_SLOTS_MAX];
+    uint32_t n_users;
+    const char *strings[64];
+    uint32_t n_strings;
+    kpi_time newest;
+    uint64_t n_refused, n_duplicates, n_conflicts, n_late;
+};
+
+static inline struct naive *naive_new(struct kpi_plan *plan)
+{
+    struct naive *naive = calloc(1, sizeof(*naive));
+
+    naive->plan = plan;
+    naive->program = kpi_plan_program(plan);
+    naive->events = calloc(WORLD_EVENTS_MAX, sizeof(*naive->events));
+    naive->newest = INT64_MIN / 4;
+    assert(naive->program->n_instances <= WORLD_INSTANCES_MAX);
+    assert(naive->program->n_slots <= WORLD_SLOTS_MAX);
+    for (unsigned i = 0; i < WORLD_USERS; i++)
+        for (unsigned k = 0; k < WORLD_SLOTS_MAX; k++)
+            naive->slots[i][k] = KPI_TIME_NONE;
+    return naive;
+}
+
+static inline void naive_free(struct naive *naive)
+{
+    free(naive->events);
+    free(naive);
+}
+
+static inline struct kpi_string naive_string(void *userdata, int64_t id)
+{
+    struct naive *naive = userdata;
+
+    return (struct kpi_string){naive->strings[id], strlen(naive->strings[id])};
+}
+
+static inline bool naive_holds(struct naive *naive, uint32_t condition, const struct naive_event *e)
+{
+    return condition == KPI_NO_INDEX ||
+           kpi_condition_holds(naive->plan, condition, &e->w.event,
+                               e->user == UINT32_MAX ? NULL : naive->slots[e->user], naive_string,
+                               naive);
+}
+
+static inline int64_t naive_intern(struct naive *naive, const char *string)
+{
+    for (uint32_t i = 0; i < naive->n_strings; i++)
+        if (strcmp(naive->strings[i], string) == 0)
+            return i;
+    assert(naive->n_strings < COUNT_OF(naive->strings));
+    naive->strings[naive->n_strings] = string;
+    return naive->n_strings++;
+}
+
+static inline void naive_update(struct naive *naive, const struct kpi_attribute *attribute,
+                                const struct world_event *w, int64_t *slots)
+{
+    const struct kpi_field *field = &w->fields[attribute->field];
+    int64_t value = field->number;
+
+    if ((attribute->kind == KPI_ATTRIBUTE_SUM || attribute->kind == KPI_ATTRIBUTE_LAST) &&
+        field->kind == KPI_FIELD_ABSENT)
+        return;
+    if (attribute->kind == KPI_ATTRIBUTE_COUNT)
+        slots[0] = (slots[0] == KPI_TIME_NONE ? 0 : slots[0]) + 1;
+    else if (attribute->kind == KPI_ATTRIBUTE_SUM)
+        slots[0] = (slots[0] == KPI_TIME_NONE ? 0 : slots[0]) + value;
+    else if (attribute->kind == KPI_ATTRIBUTE_MIN_TIME)
+        slots[0] = slots[0] == KPI_TIME_NONE || w->event.time < slots[0] ? w->event.time : slots[0];
+    else if (attribute->kind == KPI_ATTRIBUTE_MAX_TIME)
+        slots[0] = w->event.time > slots[0] ? w->event.time : slots[0];
+    else if (w->event.time > slots[0]) {
+        slots[0] = w->event.time;
+        slots[1] = value;
+        if (attribute->is_string) {
+            slots[1] = naive_intern(naive, field->string);
+        }
+    }
+}
+
+/* The event, judged as the contract says; returns its outcome. */
+static inline enum kpi_outcome naive_apply(struct naive *naive, const struct world_event *w)
+{
+    struct naive_event *e = &naive->events[naive->n_events];
+    bool matches_update[KPI_ATTRIBUTES_MAX] = {false}, needs_user = false, copy = false,
+         conflict = false;
+    bool late = false;
+    int64_t hour, window = naive->program->dedupe_window / KPI_HOUR;
+
+    assert(naive->n_events < WORLD_EVENTS_MAX);
+    *e = (struct naive_event){.w = *w, .user = UINT32_MAX};
+    e->w.event.fields = e->w.fields;
+    if (w->event.record_time > naive->newest)
+        naive->newest = w->event.record_time;
+    e->newest = naive->newest;
+    hour = naive->newest / KPI_HOUR;
+    if (w->event.time > w->event.record_time + naive->program->future_skew_max ||
+        w->event.time < naive->newest - naive->program->keep)
+        goto refuse;
+    for (uint32_t u = 0; u < naive->n_users; u++)
+        if (w->event.flags & KPI_EVENT_HAS_USER && naive->users[u] == w->event.user)
+            e->user = u;
+    for (uint32_t i = 0; i < naive->program->n_instances; i++) {
+        const struct kpi_instance *instance = &naive->program->instances[i];
+
+        e->holds[i] =
+            (instance->dimensions != KPI_DIMENSIONS_CAMPAIGN || w->fields[0].kind) &&
+            (instance->aggregate != KPI_AGGREGATE_SUM || w->fields[instance->field].kind) &&
+            naive_holds(naive, instance->condition, e);
+        if (e->holds[i] && instance->aggregate == KPI_AGGREGATE_LATEST)
+            e->yes[i] = naive_holds(naive, instance->answer, e);
+        if (e->holds[i]) {
+            const struct kpi_zone *zone = kpi_plan_zone(naive->plan, instance->zone);
+
+            needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
+                          instance->aggregate == KPI_AGGREGATE_LATEST;
+            late |=
+                kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
+        }
+    }
+    for (uint32_t i = 0; i < naive->program->n_attributes; i++) {
+        const struct kpi_attribute *attribute = &naive->program->attributes[i];
+
+        matches_update[i] =
+            naive_holds(naive, attribute->condition, e) &&
+            ((attribute->kind != KPI_ATTRIBUTE_SUM && attribute->kind != KPI_ATTRIBUTE_LAST) ||
+             w->fields[attribute->field].kind);
+        needs_user |= matches_update[i];
+    }
+    if (needs_user && !(w->event.flags & KPI_EVENT_HAS_USER))
+        goto refuse;
+    for (size_t i = 0; i < naive->n_events && window; i++) {
+        const struct naive_event *other = &naive->events[i];
+        int64_t apart = other->w.event.time / KPI_HOUR - w->event.time / KPI_HOUR;
+
+        if (other->w.event.id != w->event.id || hour - other->newest / KPI_HOUR > window ||
+            apart > window || -apart > window)
+            continue;
+        copy |= other->w.event.content == w->event.content;
+        conflict = true;
+    }
+    if (conflict) {
+        naive->n_duplicates += copy;
+        naive->n_conflicts += !copy;
+        return copy ? KPI_OUTCOME_DUPLICATE : KPI_OUTCOME_CONFLICT;
+    }
+    if (needs_user && e->user == UINT32_MAX) {
+        e->user = naive->n_users++;
+        naive->users[e->user] = w->event.user;
+    }
+    for (uint32_t i = 0; i < naive->program->n_attributes; i++)
+        if (matches_update[i])
+            naive_update(naive, &naive->program->attributes[i], &e->w,
+                         naive->slots[e->user] + naive->program->attributes[i].slot);
+    naive->n_late += late;
+    naive->n_events++;
+    return KPI_OUTCOME_APPLIED;
+refuse:
+    naive->n_refused++;
+    return KPI_OUTCOME_REFUSED;
+}
+
+/* Does an applied event feed the instance for the campaign? Its day goes to ret_day. */
+static inline bool naive_feeds(const struct naive *naive, const struct naive_event *e,
+                               uint32_t instance, struct kpi_string campaign, kpi_day *ret_day)
+{
+    const struct kpi_instance *definition = &naive->program->instances[instance];
+    const struct kpi_zone *zone = kpi_plan_zone(naive->plan, definition->zone);
+    struct kpi_string is = {e->w.fields[0].string, e->w.fields[0].length};
+
+    if (!e->holds[instance])
+        return false;
+    *ret_day = kpi_zone_day(zone, e->w.event.time);
+    return definition->dimensions == KPI_DIMENSIONS_NONE || kpi_string_equal(is, campaign);
+}
+
+static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
+                                  const struct kpi_scope *scope, uint32_t zone, kpi_day today,
+                                  struct kpi_row *rows)
+{
+    struct kpi_string id = kpi_plan_campaign(naive->plan, scope->campaign)->id;
+    uint8_t week_start = naive->program->week_start;
+    kpi_day first[WORLD_USERS], from[WORLD_USERS], to[WORLD_USERS], day;
+    bool returned[WORLD_USERS] = {false};
+
+    for (uint32_t u = 0; u < WORLD_USERS; u++)
+        first[u] = INT32_MAX;
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
+
+        if (naive_feeds(naive, e, leaf->instance[zone], id, &day) && day < first[e->user])
+            first[e->user] = day;
+    }
+    for (uint32_t u = 0; u < WORLD_USERS; u++) {
+        if (first[u] < scope->start_day || first[u] >= scope->end_day)
+            first[u] = INT32_MAX;
+        if (first[u] == INT32_MAX)
+            continue;
+        day = kpi_period_start(leaf->basis, week_start, first[u]);
+        from[u] = kpi_period_next(leaf->basis, day, leaf->at);
+        to[u] = kpi_period_next(leaf->basis, day, leaf->at + 1);
+    }
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
+
+        if (naive_feeds(naive, e, leaf->return_instance[zone], id, &day) &&
+            first[e->user] != INT32_MAX && day >= from[e->user] && day < to[e->user])
+            returned[e->user] = true;
+    }
+    for (uint32_t u = 0; u < WORLD_USERS; u++) {
+        if (first[u] == INT32_MAX)
+            continue;
+        rows[2].value++;
+        rows[1].value += to[u] <= today;
+        rows[0].value += to[u] <= today && returned[u];
+    }
+}
+
+static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
+                              const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
+{
+    const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, scope->campaign);
+    uint32_t instance = leaf->instance[info->zone],
+             n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
+    uint32_t times[WORLD_USERS] = {0};
+    kpi_time latest[WORLD_USERS];
+    bool yes[WORLD_USERS] = {false};
+    int64_t n_events = 0, sum = 0, users = 0;
+    kpi_day day;
+
+    for (unsigned u = 0; u < WORLD_USERS; u++)
+        latest[u] = INT64_MIN;
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
+
+        if (!naive_feeds(naive, e, instance, info->id, &day) || day < scope->start_day ||
+            day >= scope->end_day)
+            continue;
+        n_events++;
+        if (leaf->kind == KPI_LEAF_SUM)
+            sum += e->w.fields[naive->program->instances[instance].field].number;
+        if (e->user == UINT32_MAX)
+            continue;
+        times[e->user]++;
+        if (e->w.event.time > latest[e->user] ||
+            (e->w.event.time == latest[e->user] && e->yes[instance]))
+            yes[e->user] = e->yes[instance];
+        if (e->w.event.time > latest[e->user])
+            latest[e->user] = e->w.event.time;
+    }
+    for (uint32_t i = 0; i < n_rows; i++)
+        rows[i] = (struct kpi_row){0, n_events};
+    for (uint32_t u = 0; u < WORLD_USERS; u++)
+        users += leaf->kind == KPI_LEAF_LATEST ? yes[u] : times[u] >= leaf->level;
+    if (leaf->kind == KPI_LEAF_RETAINED)
+        naive_retained(naive, leaf, scope, info->zone,
+                       kpi_zone_day(kpi_plan_zone(naive->plan, info->zone), as_of), rows);
+    else
+        rows[0].value = leaf->kind == KPI_LEAF_COUNT ? n_events
+                        : leaf->kind == KPI_LEAF_SUM ? sum
+                                                     : users;
+}
+
+static inline void naive_report(const struct naive *naive, const struct kpi_layout *layout,
+                                struct kpi_row *rows)
+{
+    uint32_t n = kpi_layout_rows_per_scope(layout);
+
+    for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++)
+        for (uint32_t i = 0; i < naive->program->n_leaves; i++)
+            naive_leaf(naive, &naive->program->leaves[i], kpi_layout_scope(layout, s),
+                       kpi_layout_as_of(layout),
+                       rows + (size_t)s * n + naive->program->leaves[i].first_row);
+}
