@@ -180,6 +180,8 @@ class Kpid:
 
     def _document(self, path):
         answer = self.get(path)
+        if answer.status == 503:
+            raise ConnectionError(f"GET {path}: {answer.body[:200]!r}")
         if answer.status != 200:
             raise AssertionError(f"GET {path}: {answer.status} {answer.body[:200]!r}")
         return answer.json()
