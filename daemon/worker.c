@@ -34,7 +34,9 @@ struct worker {
     struct shard **shards;     /* by index; NULL: not ours */
     struct shard **mine;       /* dense */
     uint32_t n_mine;
-    uint32_t n_paused; /* of counters.partitions_paused, ours */
+    uint32_t turn;      /* which shard comes first */
+    int64_t publish_at; /* monotonic: no shard is published before */
+    uint32_t n_paused;  /* of counters.partitions_paused, ours */
     bool stopping, paused;
     rd_kafka_message_t *messages[TAKE_MAX];
 };
@@ -262,32 +264,35 @@ static int64_t lag_of(const struct worker *worker, const struct shard *shard)
     return lag;
 }
 
+static bool publish_due(const struct worker *worker, const struct shard *shard, int64_t now)
+{
+    if (!worker->layout || now < worker->publish_at || now < shard->publish_at)
+        return false;
+    return kpi_engine_version(shard->engine) != shard->published_version ||
+           kpi_layout_fingerprint(worker->layout) != shard->published_layout ||
+           shard_caught_up(shard, clock_now_us()) != shard->published_caught_up ||
+           now >= shard->publish_at + PUBLISH_MAX_US;
+}
+
 static void publish(struct worker *worker, struct shard *shard, int64_t now)
 {
-    kpi_time wall = clock_now_us();
-    uint64_t version = kpi_engine_version(shard->engine);
-    uint64_t layout = kpi_layout_fingerprint(worker->layout);
-    bool caught_up = shard_caught_up(shard, wall);
     struct summary *summary;
-    int64_t cost;
+    int64_t cost, pause;
 
-    if (now < shard->publish_at)
-        return;
-    if (version == shard->published_version && layout == shard->published_layout &&
-        caught_up == shard->published_caught_up && now < shard->publish_at + PUBLISH_MAX_US)
-        return;
-    summary = shard_summarize(shard, worker->layout, wall, lag_of(worker, shard));
+    summary = shard_summarize(shard, worker->layout, clock_now_us(), lag_of(worker, shard));
     if (!summary)
         return; /* no memory for it now: the last one stays */
-    shard->published_version = version;
-    shard->published_layout = layout;
-    shard->published_caught_up = caught_up;
+    shard->published_version = kpi_engine_version(shard->engine);
+    shard->published_layout = summary->layout;
+    shard->published_caught_up = summary->caught_up;
     cost = clock_monotonic_us() - now;
     counters_observe(&counters.report_duration, cost);
-    cost *= PUBLISH_SHARE;
-    shard->publish_at = now + (cost < PUBLISH_MIN_US   ? PUBLISH_MIN_US
-                               : cost > PUBLISH_MAX_US ? PUBLISH_MAX_US
-                                                       : cost);
+    /* The share is the worker's: with many shards they take turns. */
+    pause = cost * PUBLISH_SHARE;
+    if (pause > PUBLISH_MAX_US / worker->n_mine)
+        pause = PUBLISH_MAX_US / worker->n_mine;
+    worker->publish_at = now + pause;
+    shard->publish_at = now + PUBLISH_MIN_US;
     notify(worker, WORKER_SUMMARY, NULL, summary);
 }
 
@@ -298,8 +303,9 @@ static int keep_house(struct worker *worker)
     uint32_t n_full = 0;
     int r = 0;
 
+    worker->turn++;
     for (uint32_t i = 0; i < worker->n_mine && r >= 0; i++) {
-        struct shard *shard = worker->mine[i];
+        struct shard *shard = worker->mine[(worker->turn + i) % worker->n_mine];
         int64_t now = clock_monotonic_us();
 
         if (worker->options.store && shard->commit && shard->retry_at && now >= shard->retry_at)
@@ -316,8 +322,9 @@ static int keep_house(struct worker *worker)
         if (worker->options.store &&
             (uint64_t)shard_unsaved(shard) >= worker->options.unsaved_max)
             n_full++;
-        if (worker->layout)
-            publish(worker, shard, clock_monotonic_us());
+        now = clock_monotonic_us();
+        if (publish_due(worker, shard, now))
+            publish(worker, shard, now);
     }
     worker->paused = n_full > 0;
     if (worker->paused != was_paused) {

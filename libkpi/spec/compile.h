@@ -2,11 +2,11 @@
  * The compiler of plans: what its parts share while kpi_plan_new() runs.
  *
  *   names.c  lexer.c  parse.c  functions.c   texts to trees
- *   check.c                                  trees of conditions to cond.h, and what fields are
+ *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
  *   formula.c                                KPIs and target values
  *   campaigns.c                              campaigns, phases, targets
- *   assemble.c  conditions.c                 the program: instances, leaves, dispatch, steps
+ *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
  *   compile.c                                kpi_plan_new(): the order of it all
  *
  * Each part reports all errors it finds and goes on; a thing that is broken is marked, so that what
@@ -93,7 +93,7 @@ static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *
     return (struct kpi_cond_names){compile->field_names, compile->attribute_fingerprints};
 }
 
-/* check.c */
+/* kinds.c */
 
 /*
  * The field of this name, added if it is new; KPI_NO_INDEX if there are too many or the name is one
@@ -111,9 +111,11 @@ bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
  */
 bool kpi_check_infer(struct kpi_compile *compile, const struct kpi_text *text,
                      const struct kpi_node *node, const struct kpi_owner *owner);
+/* check.c */
+
 /* Checks a condition and makes its canonical form, not sealed. NULL if an error was reported. */
 struct kpi_cond *kpi_check_condition(struct kpi_compile *compile, const struct kpi_text *text,
-                                     const struct kpi_node *node, const struct kpi_owner *owner);
+                                     const struct kpi_node *node);
 
 /* measures.c */
 

@@ -179,22 +179,20 @@ static void conditions_check(struct kpi_compile *compile)
 {
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {
         struct kpi_attribute_work *attribute = &compile->attributes[i];
-        struct kpi_owner owner = attribute_owner(attribute);
 
         if (attribute->where_tree)
-            attribute->where = kpi_check_condition(compile, &attribute->definition->where,
-                                                   attribute->where_tree, &owner);
+            attribute->where =
+                kpi_check_condition(compile, &attribute->definition->where, attribute->where_tree);
     }
     for (uint32_t i = 0; i < compile->n_measures; ++i) {
         struct kpi_measure_work *measure = &compile->measures[i];
-        struct kpi_owner owner = measure_owner(measure);
 
         if (measure->where_tree)
-            measure->where = kpi_check_condition(compile, &measure->definition->where,
-                                                 measure->where_tree, &owner);
+            measure->where =
+                kpi_check_condition(compile, &measure->definition->where, measure->where_tree);
         if (measure->answer_tree)
-            measure->answer = kpi_check_condition(compile, &measure->definition->aggregate,
-                                                  measure->answer_tree, &owner);
+            measure->answer =
+                kpi_check_condition(compile, &measure->definition->aggregate, measure->answer_tree);
     }
 }
 

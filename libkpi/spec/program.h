@@ -128,9 +128,11 @@ const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,
                                                 const struct kpi_field *type);
 
 /*
- * Does the condition hold? A comparison with an absent field or attribute is false (and `not` makes
- * it true). `slots` is the user's attribute row as it stood before the event, KPI_TIME_NONE where
- * absent, or NULL for a user without row. Allocates nothing. `dictionary` turns a LAST string attribute's id into its string.
+ * Does the condition hold? KPI_NO_INDEX always does. A comparison with an absent field or attribute is
+ * false, also one with `!=` or `not in` (and `not` makes it true). `slots` is the user's attribute row
+ * as it stood before the event, KPI_TIME_NONE where absent, or NULL for a user without row. Attributes
+ * count and sum are 0 and not absent where the event has a user, so that `orders == 0` holds for whoever
+ * has not ordered yet. Allocates nothing. `dictionary` turns a LAST string attribute's id into its string.
  */
 typedef struct kpi_string (*kpi_dictionary_fn)(void *userdata, int64_t id);
 bool kpi_condition_holds(const struct kpi_plan *plan, uint32_t condition,

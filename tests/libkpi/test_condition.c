@@ -1,6 +1,7 @@
 /*
- * Claims about conditions: what holds of an event, also of absent fields and of a user's attributes,
- * that residual conditions agree with whole ones, and that evaluating allocates nothing.
+ * Claims about conditions: what holds of an event, also of absent fields and of a user's
+ * attributes, that residual conditions agree with whole ones, and that evaluating allocates
+ * nothing.
  */
 #include "spec_fixture.h"
 
@@ -236,7 +237,8 @@ static void of_logic(void **state)
         {"not vip or vip", HOLDS},
         {"not (vip or vip)", FAILS},
         {"not (vip and score > 9)", HOLDS},
-        {"(score > 9 or (vip and (type == 'x' or channel == 'wechat'))) and campaign == 'a'", HOLDS},
+        {"(score > 9 or (vip and (type == 'x' or channel == 'wechat'))) and campaign == 'a'",
+         HOLDS},
         {"(score > 9 or (vip and (type == 'x' or channel == 'weibo'))) and campaign == 'a'", FAILS},
         {"type == 'purchase' and (type == 'x' or vip)", HOLDS},
         {"type == 'purchase' and not (type == 'x' or vip)", FAILS},

@@ -218,8 +218,8 @@ static void what_has_no_type(void **state)
          "\"score\" is used as a string here, but as a number in measure \"buyers\"", NULL},
         {WHERE, "amount == 'high'", 0, 6, "as a string here, but it always is a number", NULL},
         {WHERE, "3 > campaign", 4, 8, "as a number here, but it always is a string", NULL},
-        {WHERE, "channel", 0, 7,
-         "as true or false here, but as a string in attribute \"touch\"", NULL},
+        {WHERE, "channel", 0, 7, "as true or false here, but as a string in attribute \"touch\"",
+         NULL},
         {WHERE, "score in ['a']", 0, 5, "but as a number in measure \"buyers\"", NULL},
         {WHERE, "user == 'u'", 0, 4, "belongs to every event", NULL},
         {WHERE, "id == 'u'", 0, 2, "belongs to every event", NULL},
@@ -304,8 +304,8 @@ static void bounds_of_texts(void **state)
             size_t length = 0;
 
             for (int i = 0; i < depth; ++i)
-                length += (size_t)snprintf(text + length, sizeof(text) - length, "%s",
-                                           openings[unary]);
+                length +=
+                    (size_t)snprintf(text + length, sizeof(text) - length, "%s", openings[unary]);
             length += (size_t)snprintf(text + length, sizeof(text) - length, "%s", inner[unary]);
             for (int i = 0; unary == 0 && i < depth; ++i)
                 text[length++] = ')';

@@ -124,6 +124,9 @@ static void periods(void **state)
     assert_int_equal(kpi_period_next(KPI_BASIS_MONTH, DAY_2026_11_01, 3), DAY_2026_11_01 + 92);
     /* before 1970 and across leap years: 1960-01-01, 2000-02-29, 2100-03-01 */
     assert_int_equal(kpi_period_start(KPI_BASIS_WEEK, 0, -1), -3);
+    assert_int_equal(kpi_period_start(KPI_BASIS_WEEK, 0, -10), -10);
+    assert_int_equal(kpi_period_start(KPI_BASIS_WEEK, 0, -11), -17);
+    assert_int_equal(kpi_period_start(KPI_BASIS_WEEK, 6, -15), -18);
     assert_int_equal(kpi_period_start(KPI_BASIS_MONTH, 0, -3653 + 30), -3653);
     assert_int_equal(kpi_period_start(KPI_BASIS_MONTH, 0, 11016), 11016 - 28);
     assert_int_equal(kpi_period_next(KPI_BASIS_MONTH, 11016 - 28, 1), 11017);
@@ -217,12 +220,13 @@ static void days_come_one_by_one_and_end_with_the_campaign(void **state)
         kpi_time as_of;
         uint32_t n_days;
     } table[] = {
-        {f.starts[2][0] - KPI_DAY, 0},              /* before the calendar */
+        {f.starts[2][0] - KPI_DAY, 0}, /* before the calendar */
         {day * KPI_DAY - 8 * KPI_HOUR - 1, 0},
         {day * KPI_DAY - 8 * KPI_HOUR, 1},
         {(day + 1) * KPI_DAY - 8 * KPI_HOUR - 1, 1},
         {(day + 1) * KPI_DAY - 8 * KPI_HOUR, 2},
         {(day + 29) * KPI_DAY, 30},
+        {(day + 30) * KPI_DAY, 30}, /* the day behind the last */
         {(day + 300) * KPI_DAY, 30},
         {f.starts[2][CALENDAR_DAYS] + KPI_DAY, 30}, /* behind the calendar */
     };

@@ -66,8 +66,7 @@ static void same_meaning_same_fingerprint(void **state)
         "(channel == \"x\" or not (score >= 9)) and type in [\"a\", \"b\"]",
         "(not (score >= 9) or channel == \"x\") and type in [\"a\", \"b\"]",
         "type in [\"a\", \"b\"] and (channel in [\"x\"] or not (9 <= score))",
-        "type in [\"a\", \"b\"] and true and (channel == \"x\" or false or not not not (score >= "
-        "9))",
+        "type in ['a', 'b'] and true and (channel == 'x' or false or not not not (score >= 9))",
         "type in [\"a\", \"b\"] and (channel == \"x\" or not (score >= 18 / 2))",
         "type in [\"a\", \"b\"] and (channel == \"x\" or channel == \"x\" or not (score >= 900%))",
     };
@@ -162,6 +161,33 @@ static void an_attribute_counts_by_its_meaning(void **state)
     base = through_attribute("orders", "orders < 5", "orders > 1");
     assert_int_equal(through_attribute("buys", "buys < 5", "buys > 1"), base);
     assert_int_not_equal(through_attribute("buys", "buys < 6", "buys > 1"), base);
+}
+
+/* m asks for first, that for second, and that for a type. */
+static uint64_t through_two_attributes(const char *type)
+{
+    struct kpi_plan *plan;
+    uint64_t fingerprint;
+
+    fixture_init(&f);
+    fixture_attribute(&f, "first", "count", "second > 1");
+    fixture_attribute(&f, "second", "count", type);
+    fixture_measure(&f, "m", "users", "first > 1");
+    fixture_kpi(&f, "k", "m", KPI_UNIT_COUNT);
+    (void)fixture_campaign(&f, "a", 0);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    fingerprint = kpi_plan_program(plan)->instances[0].fingerprint;
+    kpi_plan_unref(plan);
+    return fingerprint;
+}
+
+static void an_attribute_behind_an_attribute_counts_too(void **state)
+{
+    uint64_t base = through_two_attributes("type == 'x'");
+
+    assert_int_equal(through_two_attributes("(type) == \"x\""), base);
+    assert_int_not_equal(through_two_attributes("type == 'y'"), base);
 }
 
 static void plan_fingerprint_ignores_order_and_titles(void **state)
@@ -551,6 +577,31 @@ static void kpi_fingerprint_is_of_meaning(void **state)
     assert_int_not_equal(kpi_fingerprint("m", "type == 'x'", "1 * m / other"), base);
 }
 
+static uint64_t retained_fingerprint(const char *basis, uint8_t week_start)
+{
+    char formula[64];
+    struct kpi_plan *plan;
+    uint64_t fingerprint;
+
+    fixture_init(&f);
+    f.in.week_start = week_start;
+    snprintf(formula, sizeof(formula), "retained(m, m, %s, 1)", basis);
+    fixture_measure(&f, "m", "users", "");
+    fixture_kpi(&f, "k", formula, KPI_UNIT_RATIO);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    fingerprint = kpi_plan_kpi(plan, 0)->fingerprint;
+    kpi_plan_unref(plan);
+    return fingerprint;
+}
+
+static void weeks_mean_where_they_begin(void **state)
+{
+    assert_int_equal(retained_fingerprint("day", 0), retained_fingerprint("day", 6));
+    assert_int_not_equal(retained_fingerprint("week", 0), retained_fingerprint("week", 6));
+    assert_int_not_equal(retained_fingerprint("week", 0), retained_fingerprint("month", 0));
+}
+
 static void targets_get_value_band_and_scope(void **state)
 {
     struct kpi_plan *plan;
@@ -733,6 +784,7 @@ int main(void)
         cmocka_unit_test_setup(same_meaning_same_fingerprint, setup),
         cmocka_unit_test_setup(other_meaning_other_fingerprint, setup),
         cmocka_unit_test_setup(an_attribute_counts_by_its_meaning, setup),
+        cmocka_unit_test_setup(an_attribute_behind_an_attribute_counts_too, setup),
         cmocka_unit_test_setup(plan_fingerprint_ignores_order_and_titles, setup),
         cmocka_unit_test_setup(plan_fingerprint_covers_what_decides, setup),
         cmocka_unit_test_setup(instances_are_shared_and_chained, setup),
@@ -745,6 +797,7 @@ int main(void)
         cmocka_unit_test_setup(fields_are_what_expressions_use, setup),
         cmocka_unit_test_setup(kpi_info_has_canonical_text_and_titles, setup),
         cmocka_unit_test_setup(kpi_fingerprint_is_of_meaning, setup),
+        cmocka_unit_test_setup(weeks_mean_where_they_begin, setup),
         cmocka_unit_test_setup(targets_get_value_band_and_scope, setup),
         cmocka_unit_test_setup(target_fingerprint_is_its_identity, setup),
         cmocka_unit_test_setup(definitions_may_go_once_the_plan_is_made, setup),

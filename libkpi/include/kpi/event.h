@@ -95,7 +95,7 @@ struct kpi_batch {
 
 /*
  * Makes a batch with room for the fields of this plan. A batch outlives no plan: make a new one when
- * the plan changes. Returns 0 or -ENOMEM.
+ * the plan changes. mem must outlive it. Returns 0 or -ENOMEM.
  */
 int kpi_batch_new(struct kpi_batch **ret_batch, const struct kpi_plan *plan,
                   const struct kpi_mem *mem);

@@ -71,7 +71,7 @@ enum kpi_value_state {
 enum kpi_number_kind {
     KPI_NUMBER_NONE,  /* a KPI without division has no denominator */
     KPI_NUMBER_COUNT, /* value is a whole number */
-    KPI_NUMBER_MONEY, /* value in 10^-6 */
+    KPI_NUMBER_MONEY, /* value in 10^-6: money, and sums of any number field */
     KPI_NUMBER_REAL,  /* real */
 };
 
