@@ -49,9 +49,9 @@ class ProcessCase(unittest.TestCase):
         self.addCleanup(part.close)
         return part
 
-    def settings(self, cluster, topics, redis, campaigns, **more):
-        """A whole configuration with a group of its own."""
-        base = configuration(campaigns)
+    def settings(self, cluster, topics, redis, defined, **more):
+        """A whole configuration with the defined campaigns and a group of its own."""
+        base = configuration(defined)
         base.update({
             "kafka": {"brokers": cluster.address, "group": f"g-{uuid.uuid4().hex[:8]}",
                       "topics": [topics] if isinstance(topics, str) else list(topics),

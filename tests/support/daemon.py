@@ -180,6 +180,8 @@ class Kpid:
 
     def _document(self, path):
         answer = self.get(path)
+        if answer.status == 503:
+            raise ConnectionError(f"GET {path}: {answer.body[:200]!r}")
         if answer.status != 200:
             raise AssertionError(f"GET {path}: {answer.status} {answer.body[:200]!r}")
         return answer.json()
@@ -223,7 +225,7 @@ class Kpid:
     def wait_caught_up(self, n_records=None, timeout=120):
         """Until the lag of all partitions is 0 and (given) so many records have been read of them."""
         def done():
-            partitions = self.status()["partitions"]
+            partitions = self.status().get("partitions")
             return (partitions and all(p["lag"] == 0 for p in partitions)
                     and sum(max(p["next"], 0) for p in partitions) >= (n_records or 0))
 
@@ -232,7 +234,7 @@ class Kpid:
 
     def shards(self, name):
         """A figure of every shard that this instance owns."""
-        return [s[name] for s in self.status()["shards"] if s["owned"]]
+        return [s[name] for s in self.status().get("shards", []) if s["owned"]]
 
 
 def wait_view(instances, check, timeout=60):

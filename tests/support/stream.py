@@ -68,6 +68,9 @@ def find(document, kpi, kind="campaign", campaign=None):
 
 
 def fraction(document, kpi="participation_rate", kind="campaign", campaign=None):
-    """(numerator, denominator) of an entry."""
-    entry = find(document, kpi, kind, campaign)
-    return entry["numerator"], entry["denominator"]
+    """(numerator, denominator) of an entry; (None, None) if it is not there."""
+    for entry in document["kpis"]:
+        if (entry["kpi"] == kpi and entry["scope"]["kind"] == kind
+                and campaign in (None, entry["campaign"])):
+            return entry["numerator"], entry["denominator"]
+    return None, None
