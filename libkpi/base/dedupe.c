@@ -7,6 +7,7 @@ enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
+    SWEEP_TICKS = 8, /* rare sweeps: a segment that grows takes the room of its dead anyway */
 };
 
 #define ID_LOW_MASK ((UINT64_C(1) << 48) - 1)
@@ -181,12 +182,17 @@ static void clear(struct kpi_dedupe *dedupe)
     dedupe->generation++;
 }
 
+static void begin_sweep(struct kpi_dedupe *dedupe)
+{
+    dedupe->sweep = 0;
+    dedupe->swept = dedupe->floor;
+}
+
 static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
 {
     for (; dedupe->floor < floor; dedupe->floor++) {
         dedupe->n -= dedupe->counts[dedupe->floor & ARRIVAL_MASK];
         dedupe->counts[dedupe->floor & ARRIVAL_MASK] = 0;
-        dedupe->sweep = 0;
     }
 }
 
@@ -240,20 +246,25 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
         return 0;
     if (dedupe->now == INT64_MIN) {
         dedupe->now = tick;
-        dedupe->floor = tick - dedupe->window_ticks;
+        dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
         return 0;
     }
-    /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
+    /* Before time moves: what would come to life modulo 64 must be gone. Nothing older than the floor
+     * is left then, and that is at most two windows behind the new time. */
+    if (tick - dedupe->swept > ARRIVAL_MASK && dedupe->sweep == KPI_DEDUPE_SEGMENTS)
+        begin_sweep(dedupe);
     r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
     if (r < 0)
         return r;
     n_ticks = tick - dedupe->now;
     if (n_ticks > dedupe->window_ticks) {
         clear(dedupe);
-        dedupe->floor = tick - dedupe->window_ticks;
+        dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
     }
     dedupe->now = tick;
     raise_floor(dedupe, tick - dedupe->window_ticks);
+    if (dedupe->floor - dedupe->swept >= SWEEP_TICKS)
+        begin_sweep(dedupe);
     return 0;
 }
 
@@ -307,7 +318,13 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
     int r;
 
     if (!fits((uint64_t)segment->n + 1, segment->n_lines)) {
-        r = segment_rebuild(dedupe, segment, segment->n_lines + segment->n_lines / 8 + 1);
+        /* The room of the dead is taken first, if it lasts for a while. */
+        bool purge =
+            segment->n > 0 &&
+            (uint64_t)segment_alive(dedupe, segment) * 8 <= (uint64_t)segment->n * 7;
+        uint32_t n_lines = segment->n_lines;
+
+        r = segment_rebuild(dedupe, segment, purge ? n_lines : n_lines + n_lines / 8 + 1);
         if (r < 0)
             return r;
     }
@@ -323,6 +340,7 @@ static void enforce_max(struct kpi_dedupe *dedupe)
     while (dedupe->n > dedupe->options.ids_max && dedupe->floor < dedupe->now) {
         raise_floor(dedupe, dedupe->floor + 1);
         dedupe->forced = dedupe->floor;
+        begin_sweep(dedupe); /* the memory is wanted back */
     }
     if (dedupe->n > dedupe->options.ids_max) {
         clear(dedupe);
@@ -461,6 +479,7 @@ void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int6
     dedupe->floor = dedupe->now - dedupe->window_ticks;
     if (floor > dedupe->floor)
         dedupe->floor = dedupe->forced = floor;
+    dedupe->swept = dedupe->floor;
 }
 
 int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record)
@@ -508,7 +527,7 @@ static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedu
             segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
-    dedupe->sweep = 0;
+    begin_sweep(dedupe);
 }
 
 void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
@@ -542,6 +561,7 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
         retune_entries(&old, dedupe);
     } else {
         raise_floor(dedupe, floor);
+        begin_sweep(dedupe);
     }
     enforce_max(dedupe);
 }

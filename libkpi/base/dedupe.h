@@ -14,8 +14,9 @@
  * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into
  * 1,024 segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10
  * million remembered, one new id in 3 * 10^10 is taken for another). A line that is full runs over
- * into the next. Segments grow by an eighth on their own. Dead entries are swept out segment by
- * segment, always before a tick modulo 64 could be mistaken for a later one.
+ * into the next. Segments grow by an eighth on their own, after dropping their dead. The other dead
+ * entries are swept out segment by segment every few ticks, always before a tick modulo 64 could be
+ * mistaken for a later one.
  */
 #pragma once
 
@@ -57,6 +58,7 @@ struct kpi_dedupe {
     int64_t event_hours;  /* hours of the event grain: 1 unless `keep` reaches beyond 2^14 hours */
     int64_t now;          /* tick; INT64_MIN before the first event */
     int64_t floor;        /* entries with an earlier arrival are dead */
+    int64_t swept;        /* no entry arrived earlier, but for those that a sweep under way will meet */
     int64_t forced;       /* floor that ids_max has forced; INT64_MIN: none */
     uint64_t n;           /* remembered */
     uint64_t counts[64];  /* remembered, by arrival tick mod 64 */

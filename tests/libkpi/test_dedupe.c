@@ -191,6 +191,33 @@ static void a_window_of_0_remembers_nothing(void **state)
     kpi_dedupe_deinit(&dedupe);
 }
 
+/* Arrivals are kept modulo 64 hours: one that is dead and not yet swept must not look young again when
+ * time jumps by almost a window. */
+static void the_dead_do_not_come_back_when_time_jumps(void **state)
+{
+    struct counting_mem counting;
+    struct kpi_dedupe dedupe;
+    struct kpi_dedupe_options options = {30 * KPI_HOUR, 400 * KPI_DAY, 0, UINT64_MAX};
+
+    for (int64_t arrival = 0; arrival < 16; arrival++) {
+        const kpi_time start = 450000 * KPI_HOUR;
+        const kpi_time then = start + arrival * KPI_HOUR;
+
+        counting_mem_init(&counting);
+        assert_int_equal(kpi_dedupe_init(&dedupe, &counting.mem, &options), 0);
+        for (int64_t hour = 0; hour <= arrival + 37; hour++) {
+            assert_int_equal(kpi_dedupe_advance(&dedupe, start + hour * KPI_HOUR), 0);
+            if (hour == arrival)
+                assert_int_equal(kpi_dedupe_add(&dedupe, id_of(1), 0, then), 0);
+            for (unsigned i = 0; i < KPI_DEDUPE_SEGMENTS / KPI_DEDUPE_SWEEP; i++)
+                assert_int_equal(kpi_dedupe_work(&dedupe), 0);
+        }
+        assert_int_equal(kpi_dedupe_advance(&dedupe, start + (arrival + 67) * KPI_HOUR), 0);
+        assert_int_equal(kpi_dedupe_find(&dedupe, id_of(1), 0, then), KPI_DEDUPE_NEW);
+        kpi_dedupe_deinit(&dedupe);
+    }
+}
+
 /* Two days of a steady stream: growth, then sweeps. */
 static void takes_at_most_16_bytes_an_id(void **state)
 {
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test(the_cap_forgets_the_oldest_hours_whole),
         cmocka_unit_test(the_window_in_force_is_told),
         cmocka_unit_test(a_window_of_0_remembers_nothing),
+        cmocka_unit_test(the_dead_do_not_come_back_when_time_jumps),
         cmocka_unit_test(takes_at_most_16_bytes_an_id),
         cmocka_unit_test(dirty_entries_are_given_once_and_restore_the_table),
         cmocka_unit_test(another_window_keeps_what_it_reaches),
