@@ -36,11 +36,16 @@ static uint32_t line_index(uint64_t key, uint32_t n_lines)
     return (uint32_t)(((key >> 32) * n_lines) >> 32);
 }
 
+/* A place that was swept: taken as long as one searches, free for who adds. */
+#define KEY_SWEPT UINT64_MAX
+
 static uint64_t make_key(uint64_t id, uint32_t content)
 {
     uint64_t key = (id & ID_LOW_MASK) << 16 | (content & 0xffff);
 
-    return key ? key : 1; /* 0 marks an empty place */
+    if (key == 0)
+        return 1; /* 0 marks an empty place */
+    return key == KEY_SWEPT ? KEY_SWEPT - 1 : key;
 }
 
 static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
@@ -58,7 +63,7 @@ static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe
 {
     int64_t age = (dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK;
 
-    return age <= dedupe->now - dedupe->floor;
+    return age <= dedupe->now - dedupe->floor && line->keys[k] != KEY_SWEPT;
 }
 
 /* An entry out of its line, and into one. */
@@ -86,20 +91,27 @@ static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct ent
     line->dirty = (uint8_t)((line->dirty & ~(1u << k)) | (unsigned)entry->dirty << k);
 }
 
-static void segment_put(struct kpi_dedupe_segment *segment, const struct entry *entry)
+/* Puts an entry into the first place from its line on that is dead or empty. */
+static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
+                        const struct entry *entry)
 {
     uint32_t i = line_index(entry->key, segment->n_lines);
-    unsigned k = 0;
 
-    while (segment->lines[i].keys[KPI_DEDUPE_PER_LINE - 1])
+    for (;;) {
+        struct kpi_dedupe_line *line = &segment->lines[i];
+
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+            if (line->keys[k] && entry_alive(dedupe, line, k))
+                continue;
+            segment->n += !line->keys[k];
+            entry_set(line, k, entry);
+            if (entry->dirty)
+                segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
+            return;
+        }
         if (++i == segment->n_lines)
             i = 0;
-    while (segment->lines[i].keys[k])
-        k++;
-    entry_set(&segment->lines[i], k, entry);
-    if (entry->dirty)
-        segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
-    segment->n++;
+    }
 }
 
 /* Makes a segment anew with its living entries; n_lines 0: no table at all. */
@@ -119,7 +131,7 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
             if (entry_alive(dedupe, &segment->lines[i], k)) {
                 struct entry entry = entry_get(&segment->lines[i], k);
 
-                segment_put(&rebuilt, &entry);
+                segment_put(dedupe, &rebuilt, &entry);
             }
     if (segment->lines) {
         kpi_mem_free(dedupe->mem, segment->lines, segment_bytes(segment->n_lines));
@@ -129,36 +141,52 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
     return 0;
 }
 
-static uint32_t segment_alive(const struct kpi_dedupe *dedupe,
-                              const struct kpi_dedupe_segment *segment)
+/* Marks the dead entries as swept; returns how many are alive. */
+static uint32_t segment_mark(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < segment->n_lines; i++)
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++)
-            n += entry_alive(dedupe, &segment->lines[i], k);
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++) {
+            if (entry_alive(dedupe, &segment->lines[i], k))
+                n++;
+            else
+                segment->lines[i].keys[k] = KEY_SWEPT;
+        }
     return n;
 }
 
-/* Loads are kept between 0.7 and 0.85, which is 15 down to 12.5 bytes an id. */
-static bool fits(uint64_t n, uint64_t n_lines)
+/* Is a segment of n_lines not fuller than `percent` with n entries? */
+static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 {
-    return n * 20 <= n_lines * KPI_DEDUPE_PER_LINE * 17;
+    return n * 100 <= n_lines * KPI_DEDUPE_PER_LINE * percent;
 }
+
+/*
+ * Loads. A table that is made anew has 0.7 to 0.78 of its places taken, which is 15 to 13.7 bytes
+ * an id; when dead entries whose places nobody has taken yet bring it to 0.85, it is made anew
+ * again.
+ */
+enum {
+    PERCENT_MIN = 66,
+    PERCENT_LIVING = 78,
+    PERCENT_MAX = 85,
+};
 
 static int segment_sweep(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
-    uint32_t n = segment_alive(dedupe, segment), n_lines = segment->n_lines;
+    uint32_t n = segment_mark(dedupe, segment);
 
-    if (n == segment->n)
-        return 0;
     if (n == 0)
-        n_lines = 0;
-    else if ((uint64_t)n * 10 < (uint64_t)n_lines * KPI_DEDUPE_PER_LINE * 7)
-        n_lines = (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * 78)) + 1;
-    return segment_rebuild(dedupe, segment, n_lines);
+        return segment_rebuild(dedupe, segment, 0);
+    if (segment->n_lines > 2 && fits(n, segment->n_lines, PERCENT_MIN))
+        return segment_rebuild(
+            dedupe, segment,
+            (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1);
+    return 0;
 }
 
+/* Sweeps on, and notes when all are through. */
 static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
 {
     for (; n_segments && dedupe->sweep < KPI_DEDUPE_SEGMENTS; n_segments--) {
@@ -166,9 +194,16 @@ static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
 
         if (r < 0)
             return r;
-        dedupe->sweep++;
+        if (++dedupe->sweep == KPI_DEDUPE_SEGMENTS)
+            dedupe->swept = dedupe->sweep_floor;
     }
     return 0;
+}
+
+static void sweep_begin(struct kpi_dedupe *dedupe)
+{
+    dedupe->sweep = 0;
+    dedupe->sweep_floor = dedupe->floor;
 }
 
 static void clear(struct kpi_dedupe *dedupe)
@@ -186,7 +221,6 @@ static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
     for (; dedupe->floor < floor; dedupe->floor++) {
         dedupe->n -= dedupe->counts[dedupe->floor & ARRIVAL_MASK];
         dedupe->counts[dedupe->floor & ARRIVAL_MASK] = 0;
-        dedupe->sweep = 0;
     }
 }
 
@@ -233,24 +267,25 @@ void kpi_dedupe_deinit(struct kpi_dedupe *dedupe)
 
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
 {
-    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours), n_ticks;
+    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours);
     int r;
 
     if (tick <= dedupe->now)
         return 0;
     if (dedupe->now == INT64_MIN) {
         dedupe->now = tick;
-        dedupe->floor = tick - dedupe->window_ticks;
+        dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
         return 0;
     }
-    /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
-    r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
-    if (r < 0)
-        return r;
-    n_ticks = tick - dedupe->now;
-    if (n_ticks > dedupe->window_ticks) {
+    if (tick - dedupe->now > dedupe->window_ticks) {
         clear(dedupe);
-        dedupe->floor = tick - dedupe->window_ticks;
+        dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
+    } else if (tick - dedupe->swept > ARRIVAL_MASK) {
+        /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
+        sweep_begin(dedupe);
+        r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
+        if (r < 0)
+            return r;
     }
     dedupe->now = tick;
     raise_floor(dedupe, tick - dedupe->window_ticks);
@@ -259,7 +294,10 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
 
 int kpi_dedupe_work(struct kpi_dedupe *dedupe)
 {
-    return sweep(dedupe, KPI_DEDUPE_SWEEP);
+    if (dedupe->sweep == KPI_DEDUPE_SEGMENTS && dedupe->floor - dedupe->swept >= KPI_DEDUPE_SWEEP &&
+        dedupe->now != INT64_MIN)
+        sweep_begin(dedupe);
+    return sweep(dedupe, 1);
 }
 
 static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
@@ -306,12 +344,16 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
     struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
     int r;
 
-    if (!fits((uint64_t)segment->n + 1, segment->n_lines)) {
-        r = segment_rebuild(dedupe, segment, segment->n_lines + segment->n_lines / 8 + 1);
+    if (!fits((uint64_t)segment->n + 1, segment->n_lines, PERCENT_MAX)) {
+        uint32_t n = segment_mark(dedupe, segment), n_lines = segment->n_lines;
+
+        if (!fits((uint64_t)n + 1, n_lines, PERCENT_LIVING))
+            n_lines += n_lines / 8 + 1;
+        r = segment_rebuild(dedupe, segment, n_lines);
         if (r < 0)
             return r;
     }
-    segment_put(segment, entry);
+    segment_put(dedupe, segment, entry);
     dedupe->counts[entry->arrival]++;
     dedupe->n++;
     return 0;
@@ -461,6 +503,7 @@ void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int6
     dedupe->floor = dedupe->now - dedupe->window_ticks;
     if (floor > dedupe->floor)
         dedupe->floor = dedupe->forced = floor;
+    dedupe->swept = dedupe->floor;
 }
 
 int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record *record)
@@ -508,7 +551,8 @@ static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedu
             segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
-    dedupe->sweep = 0;
+    dedupe->swept = dedupe->floor - 1;
+    dedupe->sweep = KPI_DEDUPE_SEGMENTS;
 }
 
 void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
@@ -524,7 +568,7 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
     dedupe->now = floor_div(old.now * old.tick_hours, dedupe->tick_hours);
     if (!options->window) {
         clear(dedupe);
-        dedupe->floor = dedupe->now;
+        dedupe->floor = dedupe->swept = dedupe->now;
         return;
     }
     if (old.forced != INT64_MIN)

@@ -14,8 +14,9 @@
  * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into
  * 1,024 segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10
  * million remembered, one new id in 3 * 10^10 is taken for another). A line that is full runs over
- * into the next. Segments grow by an eighth on their own. Dead entries are swept out segment by
- * segment, always before a tick modulo 64 could be mistaken for a later one.
+ * into the next. Segments grow by an eighth on their own. New entries take the
+ * places of dead ones; what is left of those is swept segment by segment, always before a tick
+ * modulo 64 could be mistaken for a later one.
  */
 #pragma once
 
@@ -25,7 +26,7 @@ enum {
     KPI_DEDUPE_SEGMENTS = 1024,
     KPI_DEDUPE_PER_LINE = 6,
     KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
-    KPI_DEDUPE_SWEEP = 16,     /* segments swept by one kpi_dedupe_work() */
+    KPI_DEDUPE_SWEEP = 8,      /* ticks of dead entries after which they are swept */
 };
 
 struct kpi_dedupe_line {
@@ -38,7 +39,7 @@ struct kpi_dedupe_line {
 struct kpi_dedupe_segment {
     struct kpi_dedupe_line *lines; /* and behind them a bit a line: has dirty entries */
     uint32_t n_lines;
-    uint32_t n; /* entries, dead ones too */
+    uint32_t n; /* places taken, by dead entries too */
 };
 
 struct kpi_dedupe_options {
@@ -62,6 +63,8 @@ struct kpi_dedupe {
     uint64_t counts[64];  /* remembered, by arrival tick mod 64 */
     uint64_t generation;  /* rises when what was saved is not true any more */
     uint32_t sweep;       /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
+    int64_t sweep_floor;  /* what `floor` was when that sweep began */
+    int64_t swept;        /* no entry arrived before this tick */
     size_t bytes;
     struct kpi_dedupe_segment *segments; /* KPI_DEDUPE_SEGMENTS of them */
 };
@@ -86,7 +89,7 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
 /* Tells the log's time; earlier ones than before are ignored. Returns 0 or -ENOMEM. */
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
 
-/* Sweeps a few segments, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
+/* Sweeps a segment, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
 int kpi_dedupe_work(struct kpi_dedupe *dedupe);
 
 /* After kpi_dedupe_advance(). content: 16 bits count. */
