@@ -50,12 +50,13 @@ static uint64_t make_key(uint64_t id, uint32_t content)
 
 static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
 {
-    return (line->stamps[k] & 3u) << 4 | (line->arrivals[k / 2] >> (k % 2 * 4) & 15u);
+    return line->arrivals[k] & ARRIVAL_MASK;
 }
 
 static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
 {
-    return line->stamps[k] >> 2;
+    return (line->arrivals[k] & 0xc0u) << 6 | (uint32_t)line->events[k] << 4 |
+           (line->events_low[k / 2] >> (k % 2 * 4) & 15u);
 }
 
 static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line,
@@ -85,32 +86,40 @@ static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct ent
     unsigned shift = k % 2 * 4;
 
     line->keys[k] = entry->key;
-    line->stamps[k] = (uint16_t)(entry->event << 2 | entry->arrival >> 4);
-    line->arrivals[k / 2] =
-        (uint8_t)((line->arrivals[k / 2] & ~(15u << shift)) | (entry->arrival & 15u) << shift);
+    line->arrivals[k] = (uint8_t)(entry->arrival | (entry->event >> 6 & 0xc0u));
+    line->events[k] = (uint8_t)(entry->event >> 4);
+    line->events_low[k / 2] =
+        (uint8_t)((line->events_low[k / 2] & ~(15u << shift)) | (entry->event & 15u) << shift);
     line->dirty = (uint8_t)((line->dirty & ~(1u << k)) | (unsigned)entry->dirty << k);
+}
+
+static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedupe_place *place,
+                      const struct entry *entry)
+{
+    struct kpi_dedupe_line *line = &segment->lines[place->line];
+
+    segment->n += !line->keys[place->k];
+    entry_set(line, place->k, entry);
+    if (entry->dirty)
+        segment_dirty(segment)[place->line / 64] |= UINT64_C(1) << (place->line % 64);
 }
 
 /* Puts an entry into the first place from its line on that is dead or empty. */
 static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                         const struct entry *entry)
 {
-    uint32_t i = line_index(entry->key, segment->n_lines);
+    struct kpi_dedupe_place place = {line_index(entry->key, segment->n_lines), 0};
 
     for (;;) {
-        struct kpi_dedupe_line *line = &segment->lines[i];
+        const struct kpi_dedupe_line *line = &segment->lines[place.line];
 
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
-            if (line->keys[k] && entry_alive(dedupe, line, k))
-                continue;
-            segment->n += !line->keys[k];
-            entry_set(line, k, entry);
-            if (entry->dirty)
-                segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
-            return;
-        }
-        if (++i == segment->n_lines)
-            i = 0;
+        for (place.k = 0; place.k < KPI_DEDUPE_PER_LINE; place.k++)
+            if (!line->keys[place.k] || !entry_alive(dedupe, line, place.k)) {
+                place_put(segment, &place, entry);
+                return;
+            }
+        if (++place.line == segment->n_lines)
+            place.line = 0;
     }
 }
 
@@ -306,14 +315,17 @@ static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
 }
 
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
-                                       uint32_t content, kpi_time event_time)
+                                       uint32_t content, kpi_time event_time,
+                                       struct kpi_dedupe_place *ret_place)
 {
     const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    struct kpi_dedupe_place place = {0, KPI_DEDUPE_PER_LINE};
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
     uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
     uint32_t reach = (uint32_t)(dedupe->window_hours / dedupe->event_hours);
 
+    *ret_place = place;
     if (!segment->n_lines || !dedupe->options.window)
         return KPI_DEDUPE_NEW;
     i = line_index(key, segment->n_lines);
@@ -321,11 +333,16 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
         const struct kpi_dedupe_line *line = &segment->lines[i];
 
         for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+            bool is_free = !line->keys[k] || !entry_alive(dedupe, line, k);
             uint32_t ahead;
 
-            if (!line->keys[k])
+            if (is_free && place.k == KPI_DEDUPE_PER_LINE)
+                place = (struct kpi_dedupe_place){i, k};
+            if (!line->keys[k]) {
+                *ret_place = place;
                 return answer;
-            if (line->keys[k] >> 16 != key >> 16 || !entry_alive(dedupe, line, k))
+            }
+            if (line->keys[k] >> 16 != key >> 16 || is_free)
                 continue;
             ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
             if (ahead > 2 * reach)
@@ -339,7 +356,8 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     }
 }
 
-static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry)
+static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry,
+               const struct kpi_dedupe_place *place)
 {
     struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
     int r;
@@ -352,8 +370,12 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
         r = segment_rebuild(dedupe, segment, n_lines);
         if (r < 0)
             return r;
+        place = NULL;
     }
-    segment_put(dedupe, segment, entry);
+    if (place)
+        place_put(segment, place, entry);
+    else
+        segment_put(dedupe, segment, entry);
     dedupe->counts[entry->arrival]++;
     dedupe->n++;
     return 0;
@@ -372,7 +394,8 @@ static void enforce_max(struct kpi_dedupe *dedupe)
     }
 }
 
-int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time)
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time,
+                   const struct kpi_dedupe_place *place)
 {
     struct entry entry = {make_key(id, content), event_stamp(dedupe, hour_of(event_time)),
                           (uint32_t)(dedupe->now & ARRIVAL_MASK), true};
@@ -380,7 +403,7 @@ int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi
 
     if (!dedupe->options.window)
         return 0;
-    r = add(dedupe, id, &entry);
+    r = add(dedupe, id, &entry, place);
     if (r < 0)
         return r;
     if (dedupe->n > dedupe->options.ids_max)
@@ -515,7 +538,7 @@ int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record
 
     if (!dedupe->options.window || arrival < dedupe->floor || arrival > dedupe->now)
         return 0;
-    return add(dedupe, record->id, &entry);
+    return add(dedupe, record->id, &entry, NULL);
 }
 
 /* Rewrites the stamps of a line from the old grains to the new ones. */

@@ -30,10 +30,17 @@ enum {
 };
 
 struct kpi_dedupe_line {
-    uint64_t keys[KPI_DEDUPE_PER_LINE];   /* id's low 48 bits << 16 | content; 0 is empty */
-    uint16_t stamps[KPI_DEDUPE_PER_LINE]; /* event hour mod 2^14 << 2 | arrival's high 2 bits */
-    uint8_t arrivals[KPI_DEDUPE_PER_LINE / 2]; /* arrival's low 4 bits, two a byte */
-    uint8_t dirty;                             /* a bit an entry: not yet saved */
+    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 48 bits << 16 | content; 0 is empty */
+    uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* arrival tick mod 64 | event hour's bits 12, 13 << 6 */
+    uint8_t events[KPI_DEDUPE_PER_LINE];   /* event hour's bits 4 … 11 */
+    uint8_t events_low[KPI_DEDUPE_PER_LINE / 2]; /* its bits 0 … 3, two entries a byte */
+    uint8_t dirty;                               /* a bit an entry: not yet saved */
+};
+
+/* Where an id that was not found would go; true until the table changes. */
+struct kpi_dedupe_place {
+    uint32_t line;
+    uint32_t k; /* KPI_DEDUPE_PER_LINE: there is no table yet */
 };
 
 struct kpi_dedupe_segment {
@@ -92,12 +99,16 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
 /* Sweeps a segment, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
 int kpi_dedupe_work(struct kpi_dedupe *dedupe);
 
-/* After kpi_dedupe_advance(). content: 16 bits count. */
+/* After kpi_dedupe_advance(). content: 16 bits count. ret_place is written if the answer is NEW. */
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
-                                       uint32_t content, kpi_time event_time);
+                                       uint32_t content, kpi_time event_time,
+                                       struct kpi_dedupe_place *ret_place);
 
-/* Remembers an id that kpi_dedupe_find() called new, from now on. Returns 0 or -ENOMEM. */
-int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time);
+/*
+ * Remembers an id that kpi_dedupe_find() has just called new, from now on. Returns 0 or -ENOMEM.
+ */
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time,
+                   const struct kpi_dedupe_place *place);
 
 /* The window that ids_max has left. */
 kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe);
