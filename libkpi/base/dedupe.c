@@ -7,7 +7,6 @@ enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
-    SWEEP_TICKS = 8, /* rare sweeps: a segment that grows takes the room of its dead anyway */
 };
 
 #define ID_LOW_MASK ((UINT64_C(1) << 48) - 1)
@@ -37,21 +36,27 @@ static uint32_t line_index(uint64_t key, uint32_t n_lines)
     return (uint32_t)(((key >> 32) * n_lines) >> 32);
 }
 
+/* A place that was swept: taken as long as one searches, free for who adds. */
+#define KEY_SWEPT UINT64_MAX
+
 static uint64_t make_key(uint64_t id, uint32_t content)
 {
     uint64_t key = (id & ID_LOW_MASK) << 16 | (content & 0xffff);
 
-    return key ? key : 1; /* 0 marks an empty place */
+    if (key == 0)
+        return 1; /* 0 marks an empty place */
+    return key == KEY_SWEPT ? KEY_SWEPT - 1 : key;
 }
 
 static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
 {
-    return (line->stamps[k] & 3u) << 4 | (line->arrivals[k / 2] >> (k % 2 * 4) & 15u);
+    return line->arrivals[k] & ARRIVAL_MASK;
 }
 
 static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
 {
-    return line->stamps[k] >> 2;
+    return (line->arrivals[k] & 0xc0u) << 6 | (uint32_t)line->events[k] << 4 |
+           (line->events_low[k / 2] >> (k % 2 * 4) & 15u);
 }
 
 static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line,
@@ -59,7 +64,7 @@ static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe
 {
     int64_t age = (dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK;
 
-    return age <= dedupe->now - dedupe->floor;
+    return age <= dedupe->now - dedupe->floor && line->keys[k] != KEY_SWEPT;
 }
 
 /* An entry out of its line, and into one. */
@@ -81,26 +86,41 @@ static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct ent
     unsigned shift = k % 2 * 4;
 
     line->keys[k] = entry->key;
-    line->stamps[k] = (uint16_t)(entry->event << 2 | entry->arrival >> 4);
-    line->arrivals[k / 2] =
-        (uint8_t)((line->arrivals[k / 2] & ~(15u << shift)) | (entry->arrival & 15u) << shift);
+    line->arrivals[k] = (uint8_t)(entry->arrival | (entry->event >> 6 & 0xc0u));
+    line->events[k] = (uint8_t)(entry->event >> 4);
+    line->events_low[k / 2] =
+        (uint8_t)((line->events_low[k / 2] & ~(15u << shift)) | (entry->event & 15u) << shift);
     line->dirty = (uint8_t)((line->dirty & ~(1u << k)) | (unsigned)entry->dirty << k);
 }
 
-static void segment_put(struct kpi_dedupe_segment *segment, const struct entry *entry)
+static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedupe_place *place,
+                      const struct entry *entry)
 {
-    uint32_t i = line_index(entry->key, segment->n_lines);
-    unsigned k = 0;
+    struct kpi_dedupe_line *line = &segment->lines[place->line];
 
-    while (segment->lines[i].keys[KPI_DEDUPE_PER_LINE - 1])
-        if (++i == segment->n_lines)
-            i = 0;
-    while (segment->lines[i].keys[k])
-        k++;
-    entry_set(&segment->lines[i], k, entry);
+    segment->n += !line->keys[place->k];
+    entry_set(line, place->k, entry);
     if (entry->dirty)
-        segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
-    segment->n++;
+        segment_dirty(segment)[place->line / 64] |= UINT64_C(1) << (place->line % 64);
+}
+
+/* Puts an entry into the first place from its line on that is dead or empty. */
+static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
+                        const struct entry *entry)
+{
+    struct kpi_dedupe_place place = {line_index(entry->key, segment->n_lines), 0};
+
+    for (;;) {
+        const struct kpi_dedupe_line *line = &segment->lines[place.line];
+
+        for (place.k = 0; place.k < KPI_DEDUPE_PER_LINE; place.k++)
+            if (!line->keys[place.k] || !entry_alive(dedupe, line, place.k)) {
+                place_put(segment, &place, entry);
+                return;
+            }
+        if (++place.line == segment->n_lines)
+            place.line = 0;
+    }
 }
 
 /* Makes a segment anew with its living entries; n_lines 0: no table at all. */
@@ -120,7 +140,7 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
             if (entry_alive(dedupe, &segment->lines[i], k)) {
                 struct entry entry = entry_get(&segment->lines[i], k);
 
-                segment_put(&rebuilt, &entry);
+                segment_put(dedupe, &rebuilt, &entry);
             }
     if (segment->lines) {
         kpi_mem_free(dedupe->mem, segment->lines, segment_bytes(segment->n_lines));
@@ -130,36 +150,52 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
     return 0;
 }
 
-static uint32_t segment_alive(const struct kpi_dedupe *dedupe,
-                              const struct kpi_dedupe_segment *segment)
+/* Marks the dead entries as swept; returns how many are alive. */
+static uint32_t segment_mark(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < segment->n_lines; i++)
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++)
-            n += entry_alive(dedupe, &segment->lines[i], k);
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++) {
+            if (entry_alive(dedupe, &segment->lines[i], k))
+                n++;
+            else
+                segment->lines[i].keys[k] = KEY_SWEPT;
+        }
     return n;
 }
 
-/* Loads are kept between 0.7 and 0.85, which is 15 down to 12.5 bytes an id. */
-static bool fits(uint64_t n, uint64_t n_lines)
+/* Is a segment of n_lines not fuller than `percent` with n entries? */
+static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 {
-    return n * 20 <= n_lines * KPI_DEDUPE_PER_LINE * 17;
+    return n * 100 <= n_lines * KPI_DEDUPE_PER_LINE * percent;
 }
+
+/*
+ * Loads. A table that is made anew has 0.7 to 0.78 of its places taken, which is 15 to 13.7 bytes
+ * an id; when dead entries whose places nobody has taken yet bring it to 0.85, it is made anew
+ * again.
+ */
+enum {
+    PERCENT_MIN = 66,
+    PERCENT_LIVING = 78,
+    PERCENT_MAX = 85,
+};
 
 static int segment_sweep(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
-    uint32_t n = segment_alive(dedupe, segment), n_lines = segment->n_lines;
+    uint32_t n = segment_mark(dedupe, segment);
 
-    if (n == segment->n)
-        return 0;
     if (n == 0)
-        n_lines = 0;
-    else if ((uint64_t)n * 10 < (uint64_t)n_lines * KPI_DEDUPE_PER_LINE * 7)
-        n_lines = (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * 78)) + 1;
-    return segment_rebuild(dedupe, segment, n_lines);
+        return segment_rebuild(dedupe, segment, 0);
+    if (segment->n_lines > 2 && fits(n, segment->n_lines, PERCENT_MIN))
+        return segment_rebuild(
+            dedupe, segment,
+            (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1);
+    return 0;
 }
 
+/* Sweeps on, and notes when all are through. */
 static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
 {
     for (; n_segments && dedupe->sweep < KPI_DEDUPE_SEGMENTS; n_segments--) {
@@ -167,9 +203,16 @@ static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
 
         if (r < 0)
             return r;
-        dedupe->sweep++;
+        if (++dedupe->sweep == KPI_DEDUPE_SEGMENTS)
+            dedupe->swept = dedupe->sweep_floor;
     }
     return 0;
+}
+
+static void sweep_begin(struct kpi_dedupe *dedupe)
+{
+    dedupe->sweep = 0;
+    dedupe->sweep_floor = dedupe->floor;
 }
 
 static void clear(struct kpi_dedupe *dedupe)
@@ -180,12 +223,6 @@ static void clear(struct kpi_dedupe *dedupe)
     dedupe->n = 0;
     dedupe->sweep = KPI_DEDUPE_SEGMENTS;
     dedupe->generation++;
-}
-
-static void begin_sweep(struct kpi_dedupe *dedupe)
-{
-    dedupe->sweep = 0;
-    dedupe->swept = dedupe->floor;
 }
 
 static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
@@ -239,7 +276,7 @@ void kpi_dedupe_deinit(struct kpi_dedupe *dedupe)
 
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
 {
-    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours), n_ticks;
+    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours);
     int r;
 
     if (tick <= dedupe->now)
@@ -249,28 +286,27 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
         dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
         return 0;
     }
-    /* Before time moves: what would come to life modulo 64 must be gone. Nothing older than the floor
-     * is left then, and that is at most two windows behind the new time. */
-    if (tick - dedupe->swept > ARRIVAL_MASK && dedupe->sweep == KPI_DEDUPE_SEGMENTS)
-        begin_sweep(dedupe);
-    r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
-    if (r < 0)
-        return r;
-    n_ticks = tick - dedupe->now;
-    if (n_ticks > dedupe->window_ticks) {
+    if (tick - dedupe->now > dedupe->window_ticks) {
         clear(dedupe);
         dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
+    } else if (tick - dedupe->swept > ARRIVAL_MASK) {
+        /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
+        sweep_begin(dedupe);
+        r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
+        if (r < 0)
+            return r;
     }
     dedupe->now = tick;
     raise_floor(dedupe, tick - dedupe->window_ticks);
-    if (dedupe->floor - dedupe->swept >= SWEEP_TICKS)
-        begin_sweep(dedupe);
     return 0;
 }
 
 int kpi_dedupe_work(struct kpi_dedupe *dedupe)
 {
-    return sweep(dedupe, KPI_DEDUPE_SWEEP);
+    if (dedupe->sweep == KPI_DEDUPE_SEGMENTS && dedupe->floor - dedupe->swept >= KPI_DEDUPE_SWEEP &&
+        dedupe->now != INT64_MIN)
+        sweep_begin(dedupe);
+    return sweep(dedupe, 1);
 }
 
 static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
@@ -279,14 +315,17 @@ static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
 }
 
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
-                                       uint32_t content, kpi_time event_time)
+                                       uint32_t content, kpi_time event_time,
+                                       struct kpi_dedupe_place *ret_place)
 {
     const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    struct kpi_dedupe_place place = {0, KPI_DEDUPE_PER_LINE};
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
     uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
     uint32_t reach = (uint32_t)(dedupe->window_hours / dedupe->event_hours);
 
+    *ret_place = place;
     if (!segment->n_lines || !dedupe->options.window)
         return KPI_DEDUPE_NEW;
     i = line_index(key, segment->n_lines);
@@ -294,11 +333,16 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
         const struct kpi_dedupe_line *line = &segment->lines[i];
 
         for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+            bool is_free = !line->keys[k] || !entry_alive(dedupe, line, k);
             uint32_t ahead;
 
-            if (!line->keys[k])
+            if (is_free && place.k == KPI_DEDUPE_PER_LINE)
+                place = (struct kpi_dedupe_place){i, k};
+            if (!line->keys[k]) {
+                *ret_place = place;
                 return answer;
-            if (line->keys[k] >> 16 != key >> 16 || !entry_alive(dedupe, line, k))
+            }
+            if (line->keys[k] >> 16 != key >> 16 || is_free)
                 continue;
             ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
             if (ahead > 2 * reach)
@@ -312,23 +356,26 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     }
 }
 
-static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry)
+static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry,
+               const struct kpi_dedupe_place *place)
 {
     struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
     int r;
 
-    if (!fits((uint64_t)segment->n + 1, segment->n_lines)) {
-        /* The room of the dead is taken first, if it lasts for a while. */
-        bool purge =
-            segment->n > 0 &&
-            (uint64_t)segment_alive(dedupe, segment) * 8 <= (uint64_t)segment->n * 7;
-        uint32_t n_lines = segment->n_lines;
+    if (!fits((uint64_t)segment->n + 1, segment->n_lines, PERCENT_MAX)) {
+        uint32_t n = segment_mark(dedupe, segment), n_lines = segment->n_lines;
 
-        r = segment_rebuild(dedupe, segment, purge ? n_lines : n_lines + n_lines / 8 + 1);
+        if (!fits((uint64_t)n + 1, n_lines, PERCENT_LIVING))
+            n_lines += n_lines / 8 + 1;
+        r = segment_rebuild(dedupe, segment, n_lines);
         if (r < 0)
             return r;
+        place = NULL;
     }
-    segment_put(segment, entry);
+    if (place)
+        place_put(segment, place, entry);
+    else
+        segment_put(dedupe, segment, entry);
     dedupe->counts[entry->arrival]++;
     dedupe->n++;
     return 0;
@@ -340,7 +387,6 @@ static void enforce_max(struct kpi_dedupe *dedupe)
     while (dedupe->n > dedupe->options.ids_max && dedupe->floor < dedupe->now) {
         raise_floor(dedupe, dedupe->floor + 1);
         dedupe->forced = dedupe->floor;
-        begin_sweep(dedupe); /* the memory is wanted back */
     }
     if (dedupe->n > dedupe->options.ids_max) {
         clear(dedupe);
@@ -348,7 +394,8 @@ static void enforce_max(struct kpi_dedupe *dedupe)
     }
 }
 
-int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time)
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time,
+                   const struct kpi_dedupe_place *place)
 {
     struct entry entry = {make_key(id, content), event_stamp(dedupe, hour_of(event_time)),
                           (uint32_t)(dedupe->now & ARRIVAL_MASK), true};
@@ -356,7 +403,7 @@ int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi
 
     if (!dedupe->options.window)
         return 0;
-    r = add(dedupe, id, &entry);
+    r = add(dedupe, id, &entry, place);
     if (r < 0)
         return r;
     if (dedupe->n > dedupe->options.ids_max)
@@ -491,7 +538,7 @@ int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record
 
     if (!dedupe->options.window || arrival < dedupe->floor || arrival > dedupe->now)
         return 0;
-    return add(dedupe, record->id, &entry);
+    return add(dedupe, record->id, &entry, NULL);
 }
 
 /* Rewrites the stamps of a line from the old grains to the new ones. */
@@ -527,7 +574,8 @@ static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedu
             segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
-    begin_sweep(dedupe);
+    dedupe->swept = dedupe->floor - 1;
+    dedupe->sweep = KPI_DEDUPE_SEGMENTS;
 }
 
 void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
@@ -543,7 +591,7 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
     dedupe->now = floor_div(old.now * old.tick_hours, dedupe->tick_hours);
     if (!options->window) {
         clear(dedupe);
-        dedupe->floor = dedupe->now;
+        dedupe->floor = dedupe->swept = dedupe->now;
         return;
     }
     if (old.forced != INT64_MIN)
@@ -561,7 +609,6 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
         retune_entries(&old, dedupe);
     } else {
         raise_floor(dedupe, floor);
-        begin_sweep(dedupe);
     }
     enforce_max(dedupe);
 }

@@ -14,9 +14,9 @@
  * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into
  * 1,024 segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10
  * million remembered, one new id in 3 * 10^10 is taken for another). A line that is full runs over
- * into the next. Segments grow by an eighth on their own, after dropping their dead. The other dead
- * entries are swept out segment by segment every few ticks, always before a tick modulo 64 could be
- * mistaken for a later one.
+ * into the next. Segments grow by an eighth on their own. New entries take the
+ * places of dead ones; what is left of those is swept segment by segment, always before a tick
+ * modulo 64 could be mistaken for a later one.
  */
 #pragma once
 
@@ -26,20 +26,27 @@ enum {
     KPI_DEDUPE_SEGMENTS = 1024,
     KPI_DEDUPE_PER_LINE = 6,
     KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
-    KPI_DEDUPE_SWEEP = 16,     /* segments swept by one kpi_dedupe_work() */
+    KPI_DEDUPE_SWEEP = 8,      /* ticks of dead entries after which they are swept */
 };
 
 struct kpi_dedupe_line {
-    uint64_t keys[KPI_DEDUPE_PER_LINE];   /* id's low 48 bits << 16 | content; 0 is empty */
-    uint16_t stamps[KPI_DEDUPE_PER_LINE]; /* event hour mod 2^14 << 2 | arrival's high 2 bits */
-    uint8_t arrivals[KPI_DEDUPE_PER_LINE / 2]; /* arrival's low 4 bits, two a byte */
-    uint8_t dirty;                             /* a bit an entry: not yet saved */
+    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 48 bits << 16 | content; 0 is empty */
+    uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* arrival tick mod 64 | event hour's bits 12, 13 << 6 */
+    uint8_t events[KPI_DEDUPE_PER_LINE];   /* event hour's bits 4 … 11 */
+    uint8_t events_low[KPI_DEDUPE_PER_LINE / 2]; /* its bits 0 … 3, two entries a byte */
+    uint8_t dirty;                               /* a bit an entry: not yet saved */
+};
+
+/* Where an id that was not found would go; true until the table changes. */
+struct kpi_dedupe_place {
+    uint32_t line;
+    uint32_t k; /* KPI_DEDUPE_PER_LINE: there is no table yet */
 };
 
 struct kpi_dedupe_segment {
     struct kpi_dedupe_line *lines; /* and behind them a bit a line: has dirty entries */
     uint32_t n_lines;
-    uint32_t n; /* entries, dead ones too */
+    uint32_t n; /* places taken, by dead entries too */
 };
 
 struct kpi_dedupe_options {
@@ -58,12 +65,13 @@ struct kpi_dedupe {
     int64_t event_hours;  /* hours of the event grain: 1 unless `keep` reaches beyond 2^14 hours */
     int64_t now;          /* tick; INT64_MIN before the first event */
     int64_t floor;        /* entries with an earlier arrival are dead */
-    int64_t swept;        /* no entry arrived earlier, but for those that a sweep under way will meet */
     int64_t forced;       /* floor that ids_max has forced; INT64_MIN: none */
     uint64_t n;           /* remembered */
     uint64_t counts[64];  /* remembered, by arrival tick mod 64 */
     uint64_t generation;  /* rises when what was saved is not true any more */
     uint32_t sweep;       /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
+    int64_t sweep_floor;  /* what `floor` was when that sweep began */
+    int64_t swept;        /* no entry arrived before this tick */
     size_t bytes;
     struct kpi_dedupe_segment *segments; /* KPI_DEDUPE_SEGMENTS of them */
 };
@@ -88,15 +96,19 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
 /* Tells the log's time; earlier ones than before are ignored. Returns 0 or -ENOMEM. */
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
 
-/* Sweeps a few segments, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
+/* Sweeps a segment, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
 int kpi_dedupe_work(struct kpi_dedupe *dedupe);
 
-/* After kpi_dedupe_advance(). content: 16 bits count. */
+/* After kpi_dedupe_advance(). content: 16 bits count. ret_place is written if the answer is NEW. */
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
-                                       uint32_t content, kpi_time event_time);
+                                       uint32_t content, kpi_time event_time,
+                                       struct kpi_dedupe_place *ret_place);
 
-/* Remembers an id that kpi_dedupe_find() called new, from now on. Returns 0 or -ENOMEM. */
-int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time);
+/*
+ * Remembers an id that kpi_dedupe_find() has just called new, from now on. Returns 0 or -ENOMEM.
+ */
+int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event_time,
+                   const struct kpi_dedupe_place *place);
 
 /* The window that ids_max has left. */
 kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe);

@@ -231,13 +231,14 @@ static int enter_user(struct kpi_engine *engine, struct applying *applying)
 }
 
 /* The event is to be applied: nothing but memory can stop it now. */
-static int commit(struct kpi_engine *engine, struct applying *applying)
+static int commit(struct kpi_engine *engine, struct applying *applying,
+                  const struct kpi_dedupe_place *place)
 {
     const struct kpi_event *event = applying->event;
     uint32_t tuple = KPI_DICTIONARY_NONE;
     int r;
 
-    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time);
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time, place);
     if (r == 0)
         r = enter_user(engine, applying);
     if (r == 0 && applying->needs_tuple) {
@@ -262,6 +263,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying)
 static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
 {
     struct applying applying = {.event = event, .user = user};
+    struct kpi_dedupe_place place;
     enum kpi_dedupe_answer answer;
     int r;
 
@@ -281,7 +283,7 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         engine->n_refused++;
         return 0;
     }
-    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time);
+    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time, &place);
     if (answer == KPI_DEDUPE_COPY) {
         event->outcome = KPI_OUTCOME_DUPLICATE;
         engine->n_duplicates++;
@@ -293,7 +295,7 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         return 0;
     }
     event->outcome = KPI_OUTCOME_APPLIED;
-    return commit(engine, &applying);
+    return commit(engine, &applying, &place);
 }
 
 int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)

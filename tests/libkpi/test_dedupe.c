@@ -8,6 +8,24 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+static enum kpi_dedupe_answer find(const struct kpi_dedupe *dedupe, uint64_t id, uint32_t content,
+                                   kpi_time event)
+{
+    struct kpi_dedupe_place place;
+
+    return kpi_dedupe_find(dedupe, id, content, event, &place);
+}
+
+/* Adds what is new. */
+static int add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi_time event)
+{
+    struct kpi_dedupe_place place;
+
+    if (kpi_dedupe_find(dedupe, id, content, event, &place) != KPI_DEDUPE_NEW)
+        return -EEXIST;
+    return kpi_dedupe_add(dedupe, id, content, event, &place);
+}
+
 /* The list: hours all the way, nothing modulo anything. */
 struct listed {
     uint64_t id;
@@ -112,9 +130,9 @@ static void compare(const struct run *run, uint64_t seed)
         assert_int_equal(kpi_dedupe_advance(&dedupe, log_time), 0);
         list_advance(&list, log_time / KPI_HOUR);
         expected = list_find(&list, id, content, event / KPI_HOUR);
-        assert_int_equal(kpi_dedupe_find(&dedupe, id, content, event), expected);
+        assert_int_equal(find(&dedupe, id, content, event), expected);
         if (expected == KPI_DEDUPE_NEW) {
-            assert_int_equal(kpi_dedupe_add(&dedupe, id, content, event), 0);
+            assert_int_equal(add(&dedupe, id, content, event), 0);
             list_add(&list, id, content, event / KPI_HOUR, run->ids_max);
         }
         assert_int_equal(dedupe.n, list_count(&list));
@@ -167,7 +185,7 @@ static void the_window_in_force_is_told(void **state)
         kpi_time now = start + i * KPI_HOUR / 10;
 
         assert_int_equal(kpi_dedupe_advance(&dedupe, now), 0);
-        assert_int_equal(kpi_dedupe_add(&dedupe, id_of((uint64_t)i), 0, now), 0);
+        assert_int_equal(add(&dedupe, id_of((uint64_t)i), 0, now), 0);
     }
     /* Ten an hour and room for a hundred: the present hour and nine before it. */
     assert_true(kpi_dedupe_window(&dedupe) == 9 * KPI_HOUR);
@@ -185,8 +203,8 @@ static void a_window_of_0_remembers_nothing(void **state)
     counting_mem_init(&counting);
     assert_int_equal(kpi_dedupe_init(&dedupe, &counting.mem, &options), 0);
     assert_int_equal(kpi_dedupe_advance(&dedupe, KPI_DAY), 0);
-    assert_int_equal(kpi_dedupe_add(&dedupe, 5, 5, KPI_DAY), 0);
-    assert_int_equal(kpi_dedupe_find(&dedupe, 5, 5, KPI_DAY), KPI_DEDUPE_NEW);
+    assert_int_equal(add(&dedupe, 5, 5, KPI_DAY), 0);
+    assert_int_equal(find(&dedupe, 5, 5, KPI_DAY), KPI_DEDUPE_NEW);
     assert_int_equal(dedupe.n, 0);
     kpi_dedupe_deinit(&dedupe);
 }
@@ -208,12 +226,12 @@ static void the_dead_do_not_come_back_when_time_jumps(void **state)
         for (int64_t hour = 0; hour <= arrival + 37; hour++) {
             assert_int_equal(kpi_dedupe_advance(&dedupe, start + hour * KPI_HOUR), 0);
             if (hour == arrival)
-                assert_int_equal(kpi_dedupe_add(&dedupe, id_of(1), 0, then), 0);
-            for (unsigned i = 0; i < KPI_DEDUPE_SEGMENTS / KPI_DEDUPE_SWEEP; i++)
+                assert_int_equal(add(&dedupe, id_of(1), 0, then), 0);
+            for (unsigned i = 0; i < KPI_DEDUPE_SEGMENTS; i++)
                 assert_int_equal(kpi_dedupe_work(&dedupe), 0);
         }
         assert_int_equal(kpi_dedupe_advance(&dedupe, start + (arrival + 67) * KPI_HOUR), 0);
-        assert_int_equal(kpi_dedupe_find(&dedupe, id_of(1), 0, then), KPI_DEDUPE_NEW);
+        assert_int_equal(find(&dedupe, id_of(1), 0, then), KPI_DEDUPE_NEW);
         kpi_dedupe_deinit(&dedupe);
     }
 }
@@ -233,7 +251,7 @@ static void takes_at_most_16_bytes_an_id(void **state)
         kpi_time now = start + i * KPI_HOUR / per_hour;
 
         assert_int_equal(kpi_dedupe_advance(&dedupe, now), 0);
-        assert_int_equal(kpi_dedupe_add(&dedupe, id_of((uint64_t)i), 0, now), 0);
+        assert_int_equal(add(&dedupe, id_of((uint64_t)i), 0, now), 0);
         if (i % 64 == 0)
             assert_int_equal(kpi_dedupe_work(&dedupe), 0);
         if (i > 15 * per_hour && i % 1000 == 0 && dedupe.sweep == KPI_DEDUPE_SEGMENTS)
@@ -272,8 +290,7 @@ static void dirty_entries_are_given_once_and_restore_the_table(void **state)
         for (unsigned i = 0; i < 6000; i++) {
             log_time += (int64_t)(next_random(&seed) % 20) * KPI_SECOND;
             assert_int_equal(kpi_dedupe_advance(&dedupe, log_time), 0);
-            assert_int_equal(
-                kpi_dedupe_add(&dedupe, id_of(i), 7, log_time - (int64_t)i * KPI_MINUTE), 0);
+            assert_int_equal(add(&dedupe, id_of(i), 7, log_time - (int64_t)i * KPI_MINUTE), 0);
         }
         kpi_dedupe_restore_begin(&copy, log_time, dedupe.floor * dedupe.tick_hours);
         assert_true(kpi_dedupe_n_dirty(&dedupe) >= dedupe.n);
@@ -287,10 +304,10 @@ static void dirty_entries_are_given_once_and_restore_the_table(void **state)
         for (unsigned i = 0; i < 6000; i++) {
             kpi_time event = log_time - (int64_t)i * KPI_MINUTE;
 
-            if (kpi_dedupe_find(&dedupe, id_of(i), 7, event) == KPI_DEDUPE_COPY)
-                assert_int_equal(kpi_dedupe_find(&copy, id_of(i), 7, event), KPI_DEDUPE_COPY);
+            if (find(&dedupe, id_of(i), 7, event) == KPI_DEDUPE_COPY)
+                assert_int_equal(find(&copy, id_of(i), 7, event), KPI_DEDUPE_COPY);
             else if (w == 0)
-                assert_int_equal(kpi_dedupe_find(&copy, id_of(i), 7, event), KPI_DEDUPE_NEW);
+                assert_int_equal(find(&copy, id_of(i), 7, event), KPI_DEDUPE_NEW);
         }
         kpi_dedupe_deinit(&dedupe);
         kpi_dedupe_deinit(&copy);
@@ -309,20 +326,19 @@ static void another_window_keeps_what_it_reaches(void **state)
     assert_int_equal(kpi_dedupe_init(&dedupe, &counting.mem, &options), 0);
     for (int i = 0; i <= 20; i++) {
         assert_int_equal(kpi_dedupe_advance(&dedupe, start + i * KPI_HOUR), 0);
-        assert_int_equal(kpi_dedupe_add(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR), 0);
+        assert_int_equal(add(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR), 0);
     }
     options.window = 90 * KPI_HOUR; /* ticks of 3 hours */
     kpi_dedupe_retune(&dedupe, &options);
     assert_int_equal(dedupe.tick_hours, 3);
     assert_int_equal(dedupe.n, 21);
     for (int i = 0; i <= 20; i++)
-        assert_int_equal(kpi_dedupe_find(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR),
+        assert_int_equal(find(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR),
                          KPI_DEDUPE_COPY);
     options.window = 4 * KPI_HOUR;
     kpi_dedupe_retune(&dedupe, &options);
-    assert_int_equal(kpi_dedupe_find(&dedupe, id_of(2), 1, start + 2 * KPI_HOUR), KPI_DEDUPE_NEW);
-    assert_int_equal(kpi_dedupe_find(&dedupe, id_of(20), 1, start + 20 * KPI_HOUR),
-                     KPI_DEDUPE_COPY);
+    assert_int_equal(find(&dedupe, id_of(2), 1, start + 2 * KPI_HOUR), KPI_DEDUPE_NEW);
+    assert_int_equal(find(&dedupe, id_of(20), 1, start + 20 * KPI_HOUR), KPI_DEDUPE_COPY);
     assert_int_equal(kpi_dedupe_advance(&dedupe, start + 30 * KPI_HOUR), 0);
     assert_int_equal(dedupe.n, 0);
     kpi_dedupe_deinit(&dedupe);
