@@ -16,6 +16,13 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+/* Hours into units of `grain` hours. It nearly always is 1, and a division costs as much as all else
+ * that is done for an id. */
+static int64_t coarse(int64_t hours, int64_t grain)
+{
+    return grain == 1 ? hours : floor_div(hours, grain);
+}
+
 static int64_t hour_of(kpi_time time)
 {
     return floor_div(time, KPI_HOUR);
@@ -247,6 +254,7 @@ static void set_grains(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
     reach = (options->keep + options->skew) / KPI_HOUR +
             3 * (dedupe->window_hours + dedupe->tick_hours) + 2;
     dedupe->event_hours = reach / (1 << EVENT_BITS) + 1;
+    dedupe->event_reach = (uint32_t)(dedupe->window_hours / dedupe->event_hours);
 }
 
 int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
@@ -276,7 +284,7 @@ void kpi_dedupe_deinit(struct kpi_dedupe *dedupe)
 
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
 {
-    int64_t tick = floor_div(hour_of(log_time), dedupe->tick_hours);
+    int64_t tick = coarse(hour_of(log_time), dedupe->tick_hours);
     int r;
 
     if (tick <= dedupe->now)
@@ -311,7 +319,7 @@ int kpi_dedupe_work(struct kpi_dedupe *dedupe)
 
 static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
 {
-    return (uint32_t)(floor_div(hour, dedupe->event_hours) & EVENT_MASK);
+    return (uint32_t)(coarse(hour, dedupe->event_hours) & EVENT_MASK);
 }
 
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
@@ -323,7 +331,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
     uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
-    uint32_t reach = (uint32_t)(dedupe->window_hours / dedupe->event_hours);
+    uint32_t reach = dedupe->event_reach;
 
     *ret_place = place;
     if (!segment->n_lines || !dedupe->options.window)
@@ -366,7 +374,7 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
         uint32_t n = segment_mark(dedupe, segment), n_lines = segment->n_lines;
 
         if (!fits((uint64_t)n + 1, n_lines, PERCENT_LIVING))
-            n_lines += n_lines / 8 + 1;
+            n_lines += n_lines / 4 + 1;
         r = segment_rebuild(dedupe, segment, n_lines);
         if (r < 0)
             return r;
@@ -422,8 +430,13 @@ void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id)
 {
     const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
 
-    if (segment->n_lines)
-        __builtin_prefetch(&segment->lines[line_index(make_key(id, 0), segment->n_lines)]);
+    uint32_t i;
+
+    if (!segment->n_lines)
+        return;
+    i = line_index(make_key(id, 0), segment->n_lines);
+    __builtin_prefetch(&segment->lines[i], 1);
+    __builtin_prefetch(&segment_dirty(segment)[i / 64], 1);
 }
 
 /* The latest hour that is congruent to the stamp and not further ahead than events may be. */

@@ -62,6 +62,7 @@ struct kpi_dedupe {
     int64_t window_hours;
     int64_t tick_hours;   /* hours of a tick */
     int64_t window_ticks; /* <= KPI_DEDUPE_TICKS_MAX */
+    uint32_t event_reach; /* the window in units of event_hours */
     int64_t event_hours;  /* hours of the event grain: 1 unless `keep` reaches beyond 2^14 hours */
     int64_t now;          /* tick; INT64_MIN before the first event */
     int64_t floor;        /* entries with an earlier arrival are dead */
