@@ -154,6 +154,7 @@ static void a_restart_changes_nothing_while_the_dedupe_cap_binds(void **state)
 
     world_fixture(&world.f);
     world.f.in.dedupe_ids_max = 25;
+    stream.step_s = 100;
     stream.copies = 3;
     run_with_restarts(stream, 2500, 10, 3);
 }
