@@ -96,7 +96,6 @@ enum {
 
 struct kpi_slots_chunk {
     int64_t *rows;
-    uint64_t stamp;   /* number of the save that wrote it whole; 0: none */
     uint32_t n_dirty; /* rows */
     uint64_t dirty[KPI_SLOTS_CHUNK / 64];
 };

@@ -26,8 +26,8 @@
 
 enum {
     KPI_SAVE_VERSION = 1,
-    KPI_SAVE_GROUP = 16,             /* pages in an object */
-    KPI_SAVE_WHOLE_MAX = 64 * 1024,  /* bytes of a hot set that is saved whole */
+    KPI_SAVE_GROUP = 4,              /* pages in an object */
+    KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */
     KPI_SAVE_DELTA_MAX = 128 * 1024, /* bytes of an object of changed rows */
     KPI_SAVE_IDS = 8192,             /* ids in an object of them */
     KPI_SAVE_ID_BYTES = 14,

@@ -261,13 +261,11 @@ static int load_base(struct kpi_loading *loading, const struct kpi_name *name,
                      struct kpi_reader *reader)
 {
     uint64_t n_users = loading->n_users, first = name->a * KPI_SLOTS_CHUNK, n;
-    uint64_t stamp = kpi_reader_u64(reader);
 
     if (!loading->layout.n_slots || name->a >= loading->n_bases ||
-        name->a != loading->n_bases_seen || first >= n_users || !stamp || stamp > loading->save->n)
+        name->a != loading->n_bases_seen || first >= n_users)
         return KPI_ENGINE_E_CORRUPT;
     loading->n_bases_seen++;
-    loading->slots.chunks[name->a]->stamp = stamp;
     /* Users of the last chunk may have come after it was written: they are in deltas. */
     n = n_users - first < KPI_SLOTS_CHUNK ? n_users - first : KPI_SLOTS_CHUNK;
     for (uint64_t i = 0; i < n && kpi_reader_left(reader); i++) {
@@ -279,6 +277,10 @@ static int load_base(struct kpi_loading *loading, const struct kpi_name *name,
     return 0;
 }
 
+/*
+ * In the order in which they were written, over the base: the last delta with a row has its present
+ * value, and if that has been dropped, so have all before it, and the base is newer.
+ */
 static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
                       struct kpi_reader *reader)
 {
@@ -287,13 +289,11 @@ static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
     while (kpi_reader_left(reader)) {
         uint32_t user = kpi_reader_u32(reader);
         struct kpi_reader row = kpi_reader_take(reader, loading->layout.n_slots * sizeof(int64_t));
-        int r = 0;
+        int r;
 
         if (row.failed || user >= loading->n_users)
             return KPI_ENGINE_E_CORRUPT;
-        /* What the base has of a later save is newer. */
-        if (name->a >= loading->slots.chunks[user / KPI_SLOTS_CHUNK]->stamp)
-            r = load_row(loading, user, &row);
+        r = load_row(loading, user, &row);
         if (r)
             return r;
     }

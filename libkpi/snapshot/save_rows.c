@@ -28,14 +28,12 @@ static int save_base(struct kpi_saving *saving, uint32_t chunk)
     uint32_t n = engine->users.n - chunk * KPI_SLOTS_CHUNK;
 
     n = n < KPI_SLOTS_CHUNK ? n : KPI_SLOTS_CHUNK;
-    rows->stamp = saving->save->n;
     engine->slots.n_dirty -= rows->n_dirty;
     rows->n_dirty = 0;
     memset(rows->dirty, 0, sizeof(rows->dirty));
     if (saving->save->n_bases <= chunk)
         saving->save->n_bases = chunk + 1;
     kpi_saving_begin(saving, 'r', chunk, 0);
-    kpi_buffer_u64(&saving->buffer, rows->stamp);
     kpi_buffer_add(&saving->buffer, rows->rows, n * row_bytes(&engine->slots));
     return kpi_saving_end(saving);
 }

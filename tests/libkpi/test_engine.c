@@ -56,29 +56,37 @@ static void compare_reports(struct kpi_engine *engine, const struct naive *naive
     kpi_layout_unref(layout);
 }
 
+struct naive_run {
+    uint32_t n_events, n_between, batch_max; /* events; between reports; in a batch */
+    kpi_duration keep;
+    struct world_stream stream;
+};
+
 /* Events in batches of random sizes; a report now and then. */
-static void run_against_naive(uint64_t seed, uint32_t n_events, uint32_t n_between,
-                              struct world_stream stream)
+static void run_against_naive(const struct naive_run *run)
 {
     static struct fixture f;
+    struct world_stream stream = run->stream;
+    uint64_t seed = stream.seed;
     struct counting_mem counting;
     struct kpi_engine *engine;
     struct kpi_batch *batch;
     struct kpi_engine_stats stats;
     struct kpi_plan *plan;
     struct naive *naive;
-    uint32_t next = n_between;
+    uint32_t next = run->n_between;
 
     counting_mem_init(&counting);
     world_fixture(&f);
+    f.in.keep = run->keep;
     plan = fixture_plan(&f);
     assert_non_null(plan);
     naive = naive_new(plan);
     assert_int_equal(kpi_engine_new(&engine, plan, &counting.mem), 0);
     assert_int_equal(kpi_batch_new(&batch, plan, &counting.mem), 0);
-    for (uint32_t i = 0; i < n_events;) {
+    for (uint32_t i = 0; i < run->n_events;) {
         enum kpi_outcome outcomes[KPI_BATCH_MAX];
-        unsigned n = 1 + (unsigned)(next_random(&seed) % KPI_BATCH_MAX);
+        unsigned n = 1 + (unsigned)(next_random(&seed) % run->batch_max);
 
         batch->n_events = 0;
         for (unsigned k = 0; k < n; k++, i++) {
@@ -93,7 +101,7 @@ static void run_against_naive(uint64_t seed, uint32_t n_events, uint32_t n_betwe
             assert_int_equal(batch->events[k].outcome, outcomes[k]);
         if (i >= next) {
             compare_reports(engine, naive, plan, stream.now, &counting.mem);
-            next += n_between;
+            next += run->n_between;
         }
     }
     compare_reports(engine, naive, plan, stream.now + 3 * KPI_DAY, &counting.mem);
@@ -115,25 +123,94 @@ static void run_against_naive(uint64_t seed, uint32_t n_events, uint32_t n_betwe
 /* Law 4: weeks, campaigns, retention … out of day cells are what a walk over all events finds. */
 static void law_4_rows_are_those_of_the_naive_reference(void **state)
 {
-    run_against_naive(1, 3600, 450, world_stream_make(1));
+    run_against_naive(
+        &(struct naive_run){3600, 450, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(1)});
 }
 
 static void frequent_reports_give_the_same_rows(void **state)
 {
-    struct world_stream stream = world_stream_make(2);
+    struct naive_run run = {1500, 60, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(2)};
 
-    stream.step_s = 1500;
-    run_against_naive(2, 1500, 60, stream);
+    run.stream.step_s = 1500;
+    run_against_naive(&run);
+}
+
+/* One event changes few cells: all rows that it does change must be made anew. */
+static void a_report_after_each_event_gives_the_same_rows(void **state)
+{
+    struct naive_run run = {450, 1, 1, 400 * KPI_DAY, world_stream_make(13)};
+
+    run.stream.step_s = 3000;
+    run.stream.late = 3;
+    run_against_naive(&run);
 }
 
 static void many_late_events_reach_the_caches(void **state)
 {
-    struct world_stream stream = world_stream_make(3);
+    struct naive_run run = {1800, 100, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(3)};
 
-    stream.step_s = 1200;
-    stream.late = 2;
-    stream.copies = 0;
-    run_against_naive(3, 1800, 100, stream);
+    run.stream.step_s = 1200;
+    run.stream.late = 2;
+    run.stream.copies = 0;
+    run_against_naive(&run);
+}
+
+/* For an hour after midnight two days are hot. */
+static void two_hot_days_are_told_apart(void **state)
+{
+    struct naive_run run = {1600, 80, 16, 400 * KPI_DAY, world_stream_make(14)};
+
+    run.stream.now += 20 * KPI_HOUR;
+    run.stream.step_s = 15;
+    run_against_naive(&run);
+}
+
+static void expired_days_leave_the_rows(void **state)
+{
+    struct naive_run run = {1200, 40, 16, 6 * KPI_DAY + 5 * KPI_HOUR, world_stream_make(15)};
+
+    run.stream.step_s = 2000;
+    run.stream.late = 5;
+    run_against_naive(&run);
+}
+
+/* The campaign is over and nothing happens; only time goes on, and cohorts mature. */
+static void time_alone_matures_cohorts(void **state)
+{
+    static struct fixture f;
+    struct counting_mem counting;
+    struct world_stream stream = world_stream_make(16);
+    struct kpi_engine *engine;
+    struct kpi_batch *batch;
+    struct kpi_plan *plan;
+    struct naive *naive;
+
+    counting_mem_init(&counting);
+    world_fixture(&f);
+    f.in.n_rolling_days = 0;
+    f.in.n_campaigns = 1;
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    naive = naive_new(plan);
+    assert_int_equal(kpi_engine_new(&engine, plan, &counting.mem), 0);
+    assert_int_equal(kpi_batch_new(&batch, plan, &counting.mem), 0);
+    stream.step_s = 3000;
+    for (unsigned i = 0; i < 900; i++) {
+        struct world_event w;
+
+        world_next(&stream, plan, &w);
+        batch->n_events = 0;
+        world_put(batch, plan, &w);
+        (void)naive_apply(naive, &w);
+        assert_int_equal(kpi_engine_apply(engine, batch), 0);
+    }
+    for (unsigned day = 0; day < 45; day += 3)
+        compare_reports(engine, naive, plan, stream.now + day * KPI_DAY, &counting.mem);
+    kpi_engine_free(engine);
+    kpi_batch_free(batch);
+    naive_free(naive);
+    kpi_plan_unref(plan);
+    assert_int_equal(counting.bytes, 0);
 }
 
 /* --- order, shards --- */
@@ -224,6 +301,9 @@ static void law_3_order_of_arrival_does_not_matter(void **state)
     orderless_fixture(&f);
     world_open(&world, &f);
     events = make_events(&world, N, &stream);
+    for (size_t i = 0; i < N; i++) /* ties in what goes by time */
+        if (events[i].event.type.string[0] == 'e' || events[i].event.type.string[1] == 'u')
+            events[i].event.time -= events[i].event.time % (4 * KPI_DAY);
     assert_int_equal(kpi_layout_new(&layout, world.plan, stream.now, &world.counting.mem), 0);
     assert_int_equal(kpi_engine_new(&engine, world.plan, &world.counting.mem), 0);
     apply_all(&world, engine, events, N, 64);
@@ -758,7 +838,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(law_4_rows_are_those_of_the_naive_reference),
         cmocka_unit_test(frequent_reports_give_the_same_rows),
+        cmocka_unit_test(a_report_after_each_event_gives_the_same_rows),
         cmocka_unit_test(many_late_events_reach_the_caches),
+        cmocka_unit_test(two_hot_days_are_told_apart),
+        cmocka_unit_test(expired_days_leave_the_rows),
+        cmocka_unit_test(time_alone_matures_cohorts),
         cmocka_unit_test(law_3_order_of_arrival_does_not_matter),
         cmocka_unit_test(law_6_shards_add_up),
         cmocka_unit_test(refuses_what_cannot_be_counted),

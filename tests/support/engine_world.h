@@ -353,6 +353,8 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
     if (!e->holds[instance])
         return false;
     *ret_day = kpi_zone_day(zone, e->w.event.time);
+    if (*ret_day < kpi_zone_day(zone, naive->newest - naive->program->keep))
+        return false; /* its day has expired */
     return definition->dimensions == KPI_DIMENSIONS_NONE || kpi_string_equal(is, campaign);
 }
 
