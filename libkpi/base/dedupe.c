@@ -7,6 +7,7 @@ enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
+    PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
 };
 
 #define ID_LOW_MASK ((UINT64_C(1) << 48) - 1)
@@ -16,8 +17,8 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* Hours into units of `grain` hours. It nearly always is 1, and a division costs as much as all else
- * that is done for an id. */
+/* Hours into units of `grain` hours. It nearly always is 1, and a division costs as much as all
+ * else that is done for an id. */
 static int64_t coarse(int64_t hours, int64_t grain)
 {
     return grain == 1 ? hours : floor_div(hours, grain);
@@ -43,16 +44,11 @@ static uint32_t line_index(uint64_t key, uint32_t n_lines)
     return (uint32_t)(((key >> 32) * n_lines) >> 32);
 }
 
-/* A place that was swept: taken as long as one searches, free for who adds. */
-#define KEY_SWEPT UINT64_MAX
-
 static uint64_t make_key(uint64_t id, uint32_t content)
 {
     uint64_t key = (id & ID_LOW_MASK) << 16 | (content & 0xffff);
 
-    if (key == 0)
-        return 1; /* 0 marks an empty place */
-    return key == KEY_SWEPT ? KEY_SWEPT - 1 : key;
+    return key ? key : 1; /* 0 marks an empty place */
 }
 
 static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
@@ -71,7 +67,7 @@ static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe
 {
     int64_t age = (dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK;
 
-    return age <= dedupe->now - dedupe->floor && line->keys[k] != KEY_SWEPT;
+    return age <= dedupe->now - dedupe->floor && line->keys[k];
 }
 
 /* An entry out of its line, and into one. */
@@ -111,20 +107,24 @@ static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedup
         segment_dirty(segment)[place->line / 64] |= UINT64_C(1) << (place->line % 64);
 }
 
-/* Puts an entry into the first place from its line on that is dead or empty. */
+/*
+ * Puts an entry into the first place from its line on that is dead or empty; lines that it passes
+ * by are marked, so that a search passes by too.
+ */
 static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                         const struct entry *entry)
 {
     struct kpi_dedupe_place place = {line_index(entry->key, segment->n_lines), 0};
 
     for (;;) {
-        const struct kpi_dedupe_line *line = &segment->lines[place.line];
+        struct kpi_dedupe_line *line = &segment->lines[place.line];
 
         for (place.k = 0; place.k < KPI_DEDUPE_PER_LINE; place.k++)
-            if (!line->keys[place.k] || !entry_alive(dedupe, line, place.k)) {
+            if (!entry_alive(dedupe, line, place.k)) {
                 place_put(segment, &place, entry);
                 return;
             }
+        line->dirty |= PASSED_BY;
         if (++place.line == segment->n_lines)
             place.line = 0;
     }
@@ -143,7 +143,7 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
         dedupe->bytes += segment_bytes(n_lines);
     }
     for (uint32_t i = 0; n_lines && i < segment->n_lines; i++)
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++)
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
             if (entry_alive(dedupe, &segment->lines[i], k)) {
                 struct entry entry = entry_get(&segment->lines[i], k);
 
@@ -157,19 +157,24 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
     return 0;
 }
 
-/* Marks the dead entries as swept; returns how many are alive. */
-static uint32_t segment_mark(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
+/* Empties the places of the dead. Returns how many lines are marked as passed by. */
+static uint32_t segment_purge(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
-    uint32_t n = 0;
+    uint32_t n_passed = 0;
 
-    for (uint32_t i = 0; i < segment->n_lines; i++)
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && segment->lines[i].keys[k]; k++) {
-            if (entry_alive(dedupe, &segment->lines[i], k))
-                n++;
+    segment->n = 0;
+    for (uint32_t i = 0; i < segment->n_lines; i++) {
+        struct kpi_dedupe_line *line = &segment->lines[i];
+
+        n_passed += (line->dirty & PASSED_BY) != 0;
+        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+            if (entry_alive(dedupe, line, k))
+                segment->n++;
             else
-                segment->lines[i].keys[k] = KEY_SWEPT;
+                line->keys[k] = 0;
         }
-    return n;
+    }
+    return n_passed;
 }
 
 /* Is a segment of n_lines not fuller than `percent` with n entries? */
@@ -179,9 +184,8 @@ static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 }
 
 /*
- * Loads. A table that is made anew has 0.7 to 0.78 of its places taken, which is 15 to 13.7 bytes
- * an id; when dead entries whose places nobody has taken yet bring it to 0.85, it is made anew
- * again.
+ * Loads. Living entries take 0.66 to 0.8 of the places, 16 to 13.3 bytes an id; with the dead ones,
+ * whose places new ones take, it may be 0.85.
  */
 enum {
     PERCENT_MIN = 66,
@@ -189,24 +193,32 @@ enum {
     PERCENT_MAX = 85,
 };
 
-static int segment_sweep(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
+/*
+ * Drops the dead and gives the segment the size that fits n_more entries besides the living. It is
+ * also made anew when every other line is marked as passed by, since searches become long then.
+ */
+static int segment_tidy(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
+                        uint32_t n_more)
 {
-    uint32_t n = segment_mark(dedupe, segment);
+    uint32_t n_passed = segment_purge(dedupe, segment), n_lines = segment->n_lines;
+    uint64_t n = (uint64_t)segment->n + n_more;
 
     if (n == 0)
-        return segment_rebuild(dedupe, segment, 0);
-    if (segment->n_lines > 2 && fits(n, segment->n_lines, PERCENT_MIN))
-        return segment_rebuild(
-            dedupe, segment,
-            (uint32_t)((uint64_t)n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1);
-    return 0;
+        n_lines = 0;
+    else if (!fits(n, n_lines, PERCENT_LIVING))
+        n_lines += n_lines / 8 + 1;
+    else if (n_lines > 2 && fits(n, n_lines, PERCENT_MIN))
+        n_lines = (uint32_t)(n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1;
+    else if (n_passed * 2 <= n_lines)
+        return 0;
+    return segment_rebuild(dedupe, segment, n_lines);
 }
 
 /* Sweeps on, and notes when all are through. */
 static int sweep(struct kpi_dedupe *dedupe, uint32_t n_segments)
 {
     for (; n_segments && dedupe->sweep < KPI_DEDUPE_SEGMENTS; n_segments--) {
-        int r = segment_sweep(dedupe, &dedupe->segments[dedupe->sweep]);
+        int r = segment_tidy(dedupe, &dedupe->segments[dedupe->sweep], 0);
 
         if (r < 0)
             return r;
@@ -333,24 +345,24 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
     uint32_t reach = dedupe->event_reach;
 
-    *ret_place = place;
-    if (!segment->n_lines || !dedupe->options.window)
+    if (!segment->n_lines || !dedupe->options.window) {
+        *ret_place = place;
         return KPI_DEDUPE_NEW;
+    }
     i = line_index(key, segment->n_lines);
-    for (;;) {
+    /* At the most once around: in time every line may have been passed by. */
+    for (uint32_t n = segment->n_lines; n; n--) {
         const struct kpi_dedupe_line *line = &segment->lines[i];
 
         for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
-            bool is_free = !line->keys[k] || !entry_alive(dedupe, line, k);
             uint32_t ahead;
 
-            if (is_free && place.k == KPI_DEDUPE_PER_LINE)
-                place = (struct kpi_dedupe_place){i, k};
-            if (!line->keys[k]) {
-                *ret_place = place;
-                return answer;
+            if (!entry_alive(dedupe, line, k)) {
+                if (place.k == KPI_DEDUPE_PER_LINE)
+                    place = (struct kpi_dedupe_place){i, k};
+                continue;
             }
-            if (line->keys[k] >> 16 != key >> 16 || is_free)
+            if (line->keys[k] >> 16 != key >> 16)
                 continue;
             ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
             if (ahead > 2 * reach)
@@ -359,9 +371,13 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
                 return KPI_DEDUPE_COPY;
             answer = KPI_DEDUPE_CONFLICT;
         }
+        if (!(line->dirty & PASSED_BY))
+            break;
         if (++i == segment->n_lines)
             i = 0;
     }
+    *ret_place = place;
+    return answer;
 }
 
 static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry,
@@ -371,16 +387,12 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
     int r;
 
     if (!fits((uint64_t)segment->n + 1, segment->n_lines, PERCENT_MAX)) {
-        uint32_t n = segment_mark(dedupe, segment), n_lines = segment->n_lines;
-
-        if (!fits((uint64_t)n + 1, n_lines, PERCENT_LIVING))
-            n_lines += n_lines / 8 + 1;
-        r = segment_rebuild(dedupe, segment, n_lines);
+        r = segment_tidy(dedupe, segment, 1);
         if (r < 0)
             return r;
         place = NULL;
     }
-    if (place)
+    if (place && place->k < KPI_DEDUPE_PER_LINE)
         place_put(segment, place, entry);
     else
         segment_put(dedupe, segment, entry);
@@ -468,7 +480,7 @@ int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *
         for (uint32_t i = 0; i < dedupe->segments[s].n_lines; i++) {
             const struct kpi_dedupe_line *line = &dedupe->segments[s].lines[i];
 
-            for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && line->keys[k]; k++)
+            for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
                 if (entry_alive(dedupe, line, k)) {
                     struct kpi_dedupe_record record = record_of(dedupe, s, line, k);
                     int r = fn(userdata, &record);
@@ -491,7 +503,7 @@ static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
 
             r = fn(userdata, &record);
         }
-    line->dirty = 0;
+    line->dirty &= PASSED_BY;
     return r;
 }
 
@@ -526,7 +538,7 @@ uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe)
         for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++)
             for (uint64_t word = segment_dirty(segment)[w]; word; word &= word - 1)
                 n += (unsigned)__builtin_popcount(
-                    segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)].dirty);
+                    segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)].dirty & ~PASSED_BY);
     }
     return n;
 }
@@ -558,7 +570,7 @@ int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record
 static void line_retune(const struct kpi_dedupe *old, struct kpi_dedupe *dedupe, uint32_t segment,
                         struct kpi_dedupe_line *line)
 {
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && line->keys[k]; k++) {
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
         struct kpi_dedupe_record record = record_of(old, segment, line, k);
         int64_t arrival = floor_div(record.arrival_hour, dedupe->tick_hours);
         struct entry entry = {line->keys[k], event_stamp(dedupe, record.event_hour), 0, true};

@@ -14,8 +14,9 @@
  * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into
  * 1,024 segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10
  * million remembered, one new id in 3 * 10^10 is taken for another). A line that is full runs over
- * into the next. Segments grow by an eighth on their own. New entries take the
- * places of dead ones; what is left of those is swept segment by segment, always before a tick
+ * into the next, and is marked as passed by: a search ends at a line that is not. New entries take
+ * the places of dead ones. A segment that gets full drops its dead, and grows by an eighth if that
+ * is not enough; the other dead are swept segment by segment every few ticks, always before a tick
  * modulo 64 could be mistaken for a later one.
  */
 #pragma once
@@ -34,7 +35,7 @@ struct kpi_dedupe_line {
     uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* arrival tick mod 64 | event hour's bits 12, 13 << 6 */
     uint8_t events[KPI_DEDUPE_PER_LINE];   /* event hour's bits 4 … 11 */
     uint8_t events_low[KPI_DEDUPE_PER_LINE / 2]; /* its bits 0 … 3, two entries a byte */
-    uint8_t dirty;                               /* a bit an entry: not yet saved */
+    uint8_t dirty; /* a bit an entry: not yet saved; bit 7: passed by */
 };
 
 /* Where an id that was not found would go; true until the table changes. */
