@@ -1,6 +1,6 @@
 /*
- * Which shards are ours. Kafka's group says so by callbacks; this file answers them late, once shards
- * are loaded or safely given back:
+ * Which shards are ours. Kafka's group says so by callbacks; this file answers them late, once
+ * shards are loaded or safely given back:
  *
  *   assigned -> OPENING (claim, load) -> HANDING (workers take over) -> assign() -> RUNNING
  *   revoked  -> CLOSING (last checkpoints) -> witness, unassign() -> NONE
@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RETRY_US 1000000
+#define RETRY_US   1000000
 #define WITNESS_US 10000000
 /* Last checkpoints get this long, then shards are dropped: the group waits for us. */
 #define CLOSING_US 10000000
@@ -101,9 +101,9 @@ static void begin_closing(struct server *server)
         if (shard->phase == SHARD_CLOSED || shard->phase == SHARD_HALTED)
             continue;
         server->n_pending++;
-        (void)worker_tell(server->workers[i % server->n_workers],
-                          &(struct worker_order){.kind = drop ? WORKER_DROP : WORKER_CLOSE,
-                                                 .shard = shard});
+        (void)worker_tell(
+            server->workers[i % server->n_workers],
+            &(struct worker_order){.kind = drop ? WORKER_DROP : WORKER_CLOSE, .shard = shard});
     }
     if (server->n_pending == 0)
         all_closed(server);
@@ -125,7 +125,8 @@ static void all_handed(struct server *server)
     }
     fault_point("before_assign");
     if (!positions || intake_assign(server->intake, positions, n) != 0) {
-        log_error("could not take the partitions", LOG_STRING("error", intake_error(server->intake)));
+        log_error("could not take the partitions",
+                  LOG_STRING("error", intake_error(server->intake)));
         free(positions);
         server->reopening = true;
         begin_closing(server);
@@ -302,7 +303,8 @@ void group_revoked(void *userdata, bool lost)
 
     log_info("partitions revoked", LOG_STRING("lost", lost ? "true" : "false"));
     server->revoked = true;
-    /* While shards are being opened or handed over or given back, the end of that looks at revoked. */
+    /* While shards are being opened or handed over or given back, the end of that looks at revoked.
+     */
     if (server->group == GROUP_NONE)
         all_closed(server);
     else if (server->group == GROUP_RUNNING || server->reopen_at)
@@ -357,9 +359,9 @@ static void drop_all(struct server *server)
     server->closing_deadline = INT64_MAX;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         if (group_owns(server, i))
-            (void)worker_tell(server->workers[i % server->n_workers],
-                              &(struct worker_order){.kind = WORKER_DROP,
-                                                     .shard = server->shards[i]});
+            (void)worker_tell(
+                server->workers[i % server->n_workers],
+                &(struct worker_order){.kind = WORKER_DROP, .shard = server->shards[i]});
     }
 }
 

@@ -1,8 +1,8 @@
 /*
- * Judging: the owner of shard 0 steps the machine of every target once a second. What a step changes,
- * and the messages that it causes, become durable in one fenced script before they count: only then is
- * the new state kept and the message sent. So whatever is killed, a transition is sent at least once
- * and always under the same id, and one that was fenced is never sent.
+ * Judging: the owner of shard 0 steps the machine of every target once a second. What a step
+ * changes, and the messages that it causes, become durable in one fenced script before they count:
+ * only then is the new state kept and the message sent. So whatever is killed, a transition is sent
+ * at least once and always under the same id, and one that was fenced is never sent.
  *
  * Fields under shard 0's key: a:<fingerprint> is a target's state, o:<receiver>:<id> a message that
  * its receiver has not taken yet.
@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_VERSION 1
+#define ALERT_VERSION  1
 #define OUTBOX_VERSION 1
 
 struct leader_alert {
@@ -403,8 +403,7 @@ void leader_lose(struct leader *leader)
     leader->gained = leader->loaded = false;
 }
 
-void leader_delivered(void *userdata, const char *receiver, const char *id,
-                      enum sink_result result)
+void leader_delivered(void *userdata, const char *receiver, const char *id, enum sink_result result)
 {
     struct server *server = userdata;
     struct leader *leader = server->leader;

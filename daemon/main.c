@@ -27,19 +27,21 @@ static const struct command {
 
 static void print_help(FILE *out)
 {
-    (void)fputs("kpid keeps exact campaign KPIs of a Kafka stream of user events, and alerts when one "
-                "leaves its target.\n\n"
-                "  kpid demo                               see it work, in a minute\n"
-                "  kpid check -c kpid.yaml                 is this configuration right?\n"
-                "  kpid replay -c kpid.yaml events.ndjson  what would the KPIs be?\n"
-                "  kpid run -c kpid.yaml                   the daemon\n\n"
-                "Commands (each has --help):\n",
-                out);
+    (void)fputs(
+        "kpid keeps exact campaign KPIs of a Kafka stream of user events, and alerts when one "
+        "leaves its target.\n\n"
+        "  kpid demo                               see it work, in a minute\n"
+        "  kpid check -c kpid.yaml                 is this configuration right?\n"
+        "  kpid replay -c kpid.yaml events.ndjson  what would the KPIs be?\n"
+        "  kpid run -c kpid.yaml                   the daemon\n\n"
+        "Commands (each has --help):\n",
+        out);
     for (size_t i = 0; i < N_COMMANDS; i++)
         (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-    (void)fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 69 Kafka, Redis or the port is not to be "
-                "had, 70 internal error, 78 configuration.\n",
-                out);
+    (void)fputs(
+        "\nExit codes: 0 done, 64 usage, 65 bad data, 69 Kafka, Redis or the port is not to be "
+        "had, 70 internal error, 78 configuration.\n",
+        out);
 }
 
 static size_t distance(const char *a, const char *b)

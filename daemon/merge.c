@@ -1,7 +1,7 @@
 /*
  * The merged view: sums what shards published, evaluates every KPI over every scope, and swaps the
- * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there is a
- * new one, and the old view stays until all our shards have reported under it.
+ * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there
+ * is a new one, and the old view stays until all our shards have reported under it.
  */
 #include "server_internal.h"
 
@@ -42,8 +42,8 @@ void merge_request(struct server *server)
 }
 
 /*
- * Up to when data is in: now where a shard has read to the end of its log, else the newest record that
- * it has read. The least of all shards.
+ * Up to when data is in: now where a shard has read to the end of its log, else the newest record
+ * that it has read. The least of all shards.
  */
 static kpi_time as_of(const struct server *server, kpi_time now)
 {
@@ -72,9 +72,9 @@ static int tell_layout(struct server *server, kpi_time time)
     server->layout = layout;
     server->layout_told_at = clock_monotonic_us();
     for (unsigned i = 0; i < server->n_workers; i++)
-        (void)worker_tell(server->workers[i],
-                          &(struct worker_order){.kind = WORKER_LAYOUT,
-                                                 .layout = kpi_layout_ref(layout)});
+        (void)worker_tell(
+            server->workers[i],
+            &(struct worker_order){.kind = WORKER_LAYOUT, .layout = kpi_layout_ref(layout)});
     return 0;
 }
 
@@ -138,7 +138,9 @@ static void fill_partitions(const struct server *server, struct view *view)
                 .topic = intake_topic(server->intake, topic),
                 .partition = (int32_t)i,
                 .next = next,
-                .lag = high < 0 || next < 0 ? -1 : high > next ? high - next : 0,
+                .lag = high < 0 || next < 0 ? -1
+                       : high > next        ? high - next
+                                            : 0,
             };
         }
     }

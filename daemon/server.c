@@ -150,7 +150,7 @@ static void refresh_status(struct server *server)
     check(server, "kafka", intake.connected, intake.connected ? NULL : "no broker answers");
     if (server->store)
         check(server, "redis", status->redis.stats.up && !paused,
-              paused                   ? "away, and too many records are not checkpointed: not reading"
+              paused ? "away, and too many records are not checkpointed: not reading"
               : status->redis.stats.up ? NULL
                                        : "away: counting on without checkpoints");
     check_state(server);
@@ -404,15 +404,16 @@ static int start_api(struct server *server)
     const char *colon = strrchr(listen, ':');
     int r;
 
-    r = api_new(&server->api, &(struct api_options){.base = server->base,
-                                                    .listen = listen,
-                                                    .status = &server->status});
+    r = api_new(
+        &server->api,
+        &(struct api_options){.base = server->base, .listen = listen, .status = &server->status});
     if (r != 0) {
         log_error("cannot listen", LOG_STRING("address", listen),
                   LOG_STRING("error", r == HTTP_E_IN_USE    ? "another process listens there"
                                       : r == HTTP_E_ADDRESS ? "not an address:port"
-                                      : r == HTTP_E_REFUSED ? "not allowed, or not an address of this host"
-                                                            : "out of memory"));
+                                      : r == HTTP_E_REFUSED
+                                          ? "not allowed, or not an address of this host"
+                                          : "out of memory"));
         return r < 0 ? EX_SOFTWARE : r == HTTP_E_ADDRESS ? EX_CONFIG : EX_UNAVAILABLE;
     }
     (void)snprintf(address, sizeof(address), "%.*s:%u", colon ? (int)(colon - listen) : 0, listen,

@@ -1,6 +1,6 @@
 /*
- * The main thread's state, shared by server.c (life), group.c (which shards are ours), merge.c (what
- * everybody reads), leader.c (judging) and readers.c (what goes to Redis for others).
+ * The main thread's state, shared by server.c (life), group.c (which shards are ours), merge.c
+ * (what everybody reads), leader.c (judging) and readers.c (what goes to Redis for others).
  */
 #pragma once
 
@@ -57,13 +57,13 @@ struct server {
     struct shard **shards;
 
     enum group_phase group;
-    bool *assigned;         /* by shard */
-    uint32_t n_pending;     /* opens, hand-overs or give-backs under way */
-    bool revoked;           /* a revocation waits for an answer */
-    bool reopening;         /* after closing, open again */
+    bool *assigned;           /* by shard */
+    uint32_t n_pending;       /* opens, hand-overs or give-backs under way */
+    bool revoked;             /* a revocation waits for an answer */
+    bool reopening;           /* after closing, open again */
     int64_t closing_deadline; /* monotonic: when shards are dropped that could not be saved */
-    int64_t reopen_at;      /* monotonic: failed opens are tried again then; 0: none */
-    int64_t witness_at;     /* monotonic: next commit to the group */
+    int64_t reopen_at;        /* monotonic: failed opens are tried again then; 0: none */
+    int64_t witness_at;       /* monotonic: next commit to the group */
 
     struct summary **summaries; /* by shard: newest of ours, or of another instance */
     struct kpi_layout *layout;  /* the one that workers report under */
@@ -71,13 +71,13 @@ struct server {
     struct view *view;
     uint64_t view_version;
     bool merge_wanted;
-    bool readers_busy;          /* a readers job is under way */
+    bool readers_busy; /* a readers job is under way */
 
     struct leader *leader;
     struct sink *sink;
     struct api *api;
     struct api_status status;
-    char instance[80];  /* host:pid */
+    char instance[80]; /* host:pid */
     char reasons[API_CHECKS_MAX][160];
     char currency[8];
 

@@ -1,6 +1,6 @@
 /*
- * A shard's way with records: decode, verify, apply, publish. Opening is in shard_open.c, checkpoints
- * in shard_commit.c.
+ * A shard's way with records: decode, verify, apply, publish. Opening is in shard_open.c,
+ * checkpoints in shard_commit.c.
  */
 #include "shard.h"
 
@@ -82,8 +82,9 @@ struct shard *shard_free(struct shard *shard)
     return NULL;
 }
 
-/* The first record after an open is the last one we applied, if the log still has it: the same topic
- * must show the same record there (faults rule 8: truncation is invisible to librdkafka < 2.1). */
+/* The first record after an open is the last one we applied, if the log still has it: the same
+ * topic must show the same record there (faults rule 8: truncation is invisible to librdkafka
+ * < 2.1). */
 static int verify_last(struct shard *shard, uint32_t topic, const rd_kafka_message_t *message)
 {
     const struct store_position *position = &shard->positions[topic];
@@ -95,10 +96,11 @@ static int verify_last(struct shard *shard, uint32_t topic, const rd_kafka_messa
     if (rd_kafka_message_timestamp(message, &type) == position->last_timestamp &&
         XXH3_64bits(message->payload, message->len) == position->last_hash)
         return 0;
-    log_error("the log is not the one that was read: its record differs at the offset of the last one "
-              "applied",
-              LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
-              LOG_INT("offset", message->offset));
+    log_error(
+        "the log is not the one that was read: its record differs at the offset of the last one "
+        "applied",
+        LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+        LOG_INT("offset", message->offset));
     return SHARD_E_LOSS;
 }
 

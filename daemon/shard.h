@@ -1,7 +1,8 @@
 /*
- * A shard in this process: an engine, where it stands in the log, and its checkpoints. Always owned by
- * exactly one thread: the main thread while it is closed, the store thread while it is opened, its
- * worker while it is open. A commit under way borrows the manifest and copied bytes, never the engine.
+ * A shard in this process: an engine, where it stands in the log, and its checkpoints. Always owned
+ * by exactly one thread: the main thread while it is closed, the store thread while it is opened,
+ * its worker while it is open. A commit under way borrows the manifest and copied bytes, never the
+ * engine.
  */
 #pragma once
 
@@ -32,26 +33,26 @@ struct shard {
     const rd_kafka_message_t *origins[KPI_BATCH_MAX]; /* the record of each event in the batch */
 
     uint32_t n_topics;
-    struct store_position *positions; /* by topic */
-    int64_t *assign_at;               /* by topic: the offset to fetch from */
-    bool *verify;                     /* by topic: the first record must be the last one we know */
-    bool *at_end;                     /* by topic: nothing newer was there at the last look */
+    struct store_position *positions;  /* by topic */
+    int64_t *assign_at;                /* by topic: the offset to fetch from */
+    bool *verify;                      /* by topic: the first record must be the last one we know */
+    bool *at_end;                      /* by topic: nothing newer was there at the last look */
     const rd_kafka_message_t **newest; /* by topic: within the records now held */
 
     struct store_manifest *manifest; /* of the last durable commit; NULL without a store */
     uint64_t epoch, generation;
-    bool save_all;                   /* made anew: the next checkpoint replaces all that is stored */
-    struct shard_commit *commit;     /* under way, or to be repeated at retry_at */
-    int64_t retry_at;      /* monotonic: when to repeat it; 0 while the store thread has it */
-    int64_t checkpoint_at; /* monotonic: not before */
-    int64_t commit_begun;  /* monotonic */
+    bool save_all;               /* made anew: the next checkpoint replaces all that is stored */
+    struct shard_commit *commit; /* under way, or to be repeated at retry_at */
+    int64_t retry_at;            /* monotonic: when to repeat it; 0 while the store thread has it */
+    int64_t checkpoint_at;       /* monotonic: not before */
+    int64_t commit_begun;        /* monotonic */
     int64_t n_records, n_saved_records; /* since it was opened; of which durable */
     kpi_time saved_at;
-    kpi_time counts_from;            /* KPI_TIME_NONE: from the beginning */
-    bool find_counts_from;           /* the next record's time says from when numbers count */
+    kpi_time counts_from;  /* KPI_TIME_NONE: from the beginning */
+    bool find_counts_from; /* the next record's time says from when numbers count */
     _Atomic int64_t n_dead_pending;
-    _Atomic int64_t *next;           /* by topic: positions[].next as any thread may see it; -1: none */
-    _Atomic int64_t *saved_next;     /* by topic: the durable next offset; any thread may look */
+    _Atomic int64_t *next;       /* by topic: positions[].next as any thread may see it; -1: none */
+    _Atomic int64_t *saved_next; /* by topic: the durable next offset; any thread may look */
     _Atomic uint64_t saved_generation, saved_epoch;
 
     uint64_t published_version;
@@ -65,8 +66,8 @@ struct shard {
 };
 
 enum {
-    SHARD_E_LOSS = 100,  /* the log is not the one that was read, or lacks what was not read yet */
-    SHARD_E_KAFKA,       /* the broker did not answer; try again */
+    SHARD_E_LOSS = 100, /* the log is not the one that was read, or lacks what was not read yet */
+    SHARD_E_KAFKA,      /* the broker did not answer; try again */
 };
 
 int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics);
@@ -100,7 +101,8 @@ void shard_tell_saved(struct shard *shard);
 bool shard_caught_up(const struct shard *shard, kpi_time now);
 int64_t shard_unsaved(const struct shard *shard);
 
-/* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM. */
+/* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM.
+ */
 struct shard_commit {
     struct store_job job;
     struct mailbox_item item; /* first thing the worker sees of it */

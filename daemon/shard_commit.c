@@ -1,7 +1,7 @@
 /*
  * Checkpoints of a shard: what changed is copied at a batch boundary (the worker's only pause) and
- * written by the store thread. One at a time; a commit that Redis did not take is repeated as it is,
- * until it is taken or refused for good.
+ * written by the store thread. One at a time; a commit that Redis did not take is repeated as it
+ * is, until it is taken or refused for good.
  */
 #include "shard.h"
 
@@ -151,7 +151,8 @@ bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t n
         static struct log_limit limit = LOG_LIMIT(1, 10);
 
         log_limited(&limit, LOG_LEVEL_WARNING, "checkpoint not taken, going on without",
-                    LOG_FIELDS(LOG_INT("shard", shard->index), LOG_INT("unsaved", shard_unsaved(shard)),
+                    LOG_FIELDS(LOG_INT("shard", shard->index),
+                               LOG_INT("unsaved", shard_unsaved(shard)),
                                LOG_STRING("why", commit->error)));
         counters_add(counters.checkpoints_failed, 1);
         shard->retry_at = now_monotonic + RETRY_US;

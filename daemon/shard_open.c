@@ -1,6 +1,6 @@
 /*
- * Opening a shard: who owned it, what is stored of it, and from where the log is read on. Each thing
- * that may be lost (the store's checkpoint, the log's records) is looked at here and named.
+ * Opening a shard: who owned it, what is stored of it, and from where the log is read on. Each
+ * thing that may be lost (the store's checkpoint, the log's records) is looked at here and named.
  */
 #include "shard.h"
 
@@ -154,7 +154,8 @@ static int open_stored(struct shard *shard, struct store *store, struct shard_op
     shard->generation = manifest->generation;
     shard->save_all = shard->save_all || manifest->n_positions == 0;
     shard_tell_saved(shard);
-    (void)store_sweep(store, shard->manifest); /* orphans only cost room; the next owner tries again */
+    (void)store_sweep(store,
+                      shard->manifest); /* orphans only cost room; the next owner tries again */
     return 0;
 
 fail:

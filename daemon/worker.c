@@ -13,15 +13,15 @@
 #include <stdlib.h>
 
 enum {
-    TAKE_MAX = 1000,    /* records per turn */
-    TAKE_WAIT_MS = 20,  /* for the first one, if nothing else is due */
+    TAKE_MAX = 1000,                       /* records per turn */
+    TAKE_WAIT_MS = 20,                     /* for the first one, if nothing else is due */
     HELD_BYTES_MAX = 32 * EVENT_BYTES_MAX, /* of messages between two resets of the decoder */
 };
 
 /* Publishing may take 2 % of a worker's time, but is done at least this often and at most that. */
 #define PUBLISH_MIN_US 20000
 #define PUBLISH_MAX_US 1000000
-#define PUBLISH_SHARE 50
+#define PUBLISH_SHARE  50
 
 struct worker {
     struct worker_options options;
@@ -31,8 +31,8 @@ struct worker {
     struct kpi_plan *plan;
     struct kpi_layout *layout; /* NULL until the first one is told */
     struct event_decoder *decoder;
-    struct shard **shards;     /* by index; NULL: not ours */
-    struct shard **mine;       /* dense */
+    struct shard **shards; /* by index; NULL: not ours */
+    struct shard **mine;   /* dense */
     uint32_t n_mine;
     uint32_t turn;      /* which shard comes first */
     int64_t publish_at; /* monotonic: no shard is published before */
@@ -319,8 +319,7 @@ static int keep_house(struct worker *worker)
                                  kpi_plan_fingerprint(worker->plan));
             shard->checkpoint_at = now + worker->options.checkpoint_interval;
         }
-        if (worker->options.store &&
-            (uint64_t)shard_unsaved(shard) >= worker->options.unsaved_max)
+        if (worker->options.store && (uint64_t)shard_unsaved(shard) >= worker->options.unsaved_max)
             n_full++;
         now = clock_monotonic_us();
         if (publish_due(worker, shard, now))
@@ -333,8 +332,9 @@ static int keep_house(struct worker *worker)
         counters_add(counters.partitions_paused, (uint64_t)n_paused - worker->n_paused);
         worker->n_paused = n_paused;
         if (worker->paused)
-            log_warning("too many records are not checkpointed: not reading until the store takes them",
-                        LOG_INT("worker", worker->options.index));
+            log_warning(
+                "too many records are not checkpointed: not reading until the store takes them",
+                LOG_INT("worker", worker->options.index));
         else
             log_notice("reading again", LOG_INT("worker", worker->options.index));
     }

@@ -1,7 +1,7 @@
 /*
- * A worker: a thread that owns shards. It takes records from its queue, folds them, publishes rows and
- * takes checkpoints; it never waits for Redis, HTTP or another worker. Everything it is told and tells
- * travels in mailboxes.
+ * A worker: a thread that owns shards. It takes records from its queue, folds them, publishes rows
+ * and takes checkpoints; it never waits for Redis, HTTP or another worker. Everything it is told
+ * and tells travels in mailboxes.
  */
 #pragma once
 

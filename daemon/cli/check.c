@@ -7,7 +7,8 @@
 
 static const char help[] =
     "usage: kpid check -c FILE [--settings]\n\n"
-    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are any\n"
+    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are "
+    "any\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n";
 
 int cli_check(int argc, char **argv)

@@ -13,12 +13,13 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char help[] =
-    "usage: kpid state digest -c FILE [--shards N]\n\n"
-    "  kpid state digest -c kpid.yaml    a line a shard: shard, digest, and the offsets it is of\n\n"
-    "Two states of the same definitions at the same offsets have the same digest, whoever computed\n"
-    "them. Reads the checkpoint only: a running kpid is not disturbed.\n\n"
-    "      --shards N      stop after N shards (until one is missing)\n";
+static const char help[] = "usage: kpid state digest -c FILE [--shards N]\n\n"
+                           "  kpid state digest -c kpid.yaml    a line a shard: shard, digest, and "
+                           "the offsets it is of\n\n"
+                           "Two states of the same definitions at the same offsets have the same "
+                           "digest, whoever computed\n"
+                           "them. Reads the checkpoint only: a running kpid is not disturbed.\n\n"
+                           "      --shards N      stop after N shards (until one is missing)\n";
 
 static int load_object(void *userdata, const struct kpi_object *object)
 {

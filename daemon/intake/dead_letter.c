@@ -1,7 +1,7 @@
 /*
- * Dead letters: a refused record goes to its own topic with its bytes, its key and where it came from.
- * At least once: a checkpoint of the shard waits until the broker has acknowledged them, so after a
- * crash a dead letter may come again, never be missing.
+ * Dead letters: a refused record goes to its own topic with its bytes, its key and where it came
+ * from. At least once: a checkpoint of the shard waits until the broker has acknowledged them, so
+ * after a crash a dead letter may come again, never be missing.
  */
 #include "intake/intake_internal.h"
 
@@ -49,8 +49,7 @@ int intake_dead_letter_open(struct intake *intake, const struct config *config)
     }
     rd_kafka_conf_set_opaque(conf, intake);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    intake->producer =
-        rd_kafka_new(RD_KAFKA_PRODUCER, conf, intake->error, sizeof(intake->error));
+    intake->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, intake->error, sizeof(intake->error));
     if (!intake->producer) {
         rd_kafka_conf_destroy(conf);
         return INTAKE_E_REFUSED;

@@ -1,6 +1,6 @@
 /*
- * The consumer: configuration, group membership, assignment and forwarding. See intake.h; topics are
- * looked at in topics.c, dead letters go out in dead_letter.c.
+ * The consumer: configuration, group membership, assignment and forwarding. See intake.h; topics
+ * are looked at in topics.c, dead letters go out in dead_letter.c.
  */
 #include "intake/intake_internal.h"
 
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only when
- * its broker thread wakes, up to a second later. An offset query wakes it. */
+/* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only
+ * when its broker thread wakes, up to a second later. An offset query wakes it. */
 #define WAKE_INTERVAL_US 10000
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -32,9 +32,9 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
     atomic_fetch_add(&intake->n_errors, 1);
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         atomic_store(&intake->connected, false);
-    log_limited(&limit, LOG_LEVEL_WARNING, "kafka error",
-                LOG_FIELDS(LOG_STRING("error", rd_kafka_err2name(error)),
-                           LOG_STRING("reason", reason)));
+    log_limited(
+        &limit, LOG_LEVEL_WARNING, "kafka error",
+        LOG_FIELDS(LOG_STRING("error", rd_kafka_err2name(error)), LOG_STRING("reason", reason)));
 }
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
@@ -49,7 +49,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
         intake->revoked(intake->userdata, rd_kafka_assignment_lost(rk));
         return;
     }
-    /* Co-partitioned topics and the range assignor give partition n of every topic to one member. */
+    /* Co-partitioned topics and the range assignor give partition n of every topic to one member.
+     */
     shards = calloc((size_t)partitions->cnt + 1, sizeof(*shards));
     if (!shards)
         abort(); /* nothing to fall back on in a callback; the state is safe in the checkpoint */
@@ -63,14 +64,13 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error, size_t size)
 {
-    return rd_kafka_conf_set(conf, name, value, error, size) == RD_KAFKA_CONF_OK
-               ? 0
-               : INTAKE_E_REFUSED;
+    return rd_kafka_conf_set(conf, name, value, error, size) == RD_KAFKA_CONF_OK ? 0
+                                                                                 : INTAKE_E_REFUSED;
 }
 
 /* What the operator allows himself; names were checked by config against the allow-list. */
-int intake_set_properties(rd_kafka_conf_t *conf, const struct config *config,
-                          rd_kafka_type_t type, char *error, size_t size)
+int intake_set_properties(rd_kafka_conf_t *conf, const struct config *config, rd_kafka_type_t type,
+                          char *error, size_t size)
 {
     int r;
 
@@ -92,26 +92,19 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
     char session[24], heartbeat[24], error[256];
     int64_t session_ms = config->kafka.session_timeout / KPI_MILLISECOND;
     const char *const fixed[][2] = {
-        {"group.id", config->kafka.group},
-        {"client.id", "kpid"},
-        {"enable.auto.commit", "false"},
-        {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},
-        {"partition.assignment.strategy", "range"},
-        {"isolation.level", "read_committed"},
-        {"check.crcs", "true"},
-        {"enable.partition.eof", "true"},
-        {"session.timeout.ms", session},
-        {"heartbeat.interval.ms", heartbeat},
-        {"max.poll.interval.ms", "60000"},
-        {"fetch.wait.max.ms", "100"},
-        {"queued.max.messages.kbytes", "16384"},
-        {"reconnect.backoff.max.ms", "2000"},
-        {"topic.metadata.refresh.interval.ms", "30000"},
+        {"group.id", config->kafka.group},     {"client.id", "kpid"},
+        {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},        {"partition.assignment.strategy", "range"},
+        {"isolation.level", "read_committed"}, {"check.crcs", "true"},
+        {"enable.partition.eof", "true"},      {"session.timeout.ms", session},
+        {"heartbeat.interval.ms", heartbeat},  {"max.poll.interval.ms", "60000"},
+        {"fetch.wait.max.ms", "100"},          {"queued.max.messages.kbytes", "16384"},
+        {"reconnect.backoff.max.ms", "2000"},  {"topic.metadata.refresh.interval.ms", "30000"},
     };
 
     (void)snprintf(session, sizeof(session), "%lld", (long long)session_ms);
-    (void)snprintf(heartbeat, sizeof(heartbeat), "%lld", (long long)(session_ms / 4 < 3000 ? session_ms / 4 : 3000));
+    (void)snprintf(heartbeat, sizeof(heartbeat), "%lld",
+                   (long long)(session_ms / 4 < 3000 ? session_ms / 4 : 3000));
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (set(conf, fixed[i][0], fixed[i][1], error, sizeof(error)) != 0)
             goto refused;
@@ -302,7 +295,8 @@ void intake_poll(struct intake *intake)
 
         if (!message)
             break;
-        /* Partitions are forwarded to workers before they are assigned, so this is an error report. */
+        /* Partitions are forwarded to workers before they are assigned, so this is an error report.
+         */
         if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             static struct log_limit limit = LOG_LIMIT(5, 10);
 
@@ -316,11 +310,12 @@ void intake_poll(struct intake *intake)
 }
 
 /* Points the partition's queue at the worker's, or back. Before assign(): forwarding set by the
- * application survives the start of fetching, so no record can slip into the consumer's own queue. */
+ * application survives the start of fetching, so no record can slip into the consumer's own queue.
+ */
 static void forward(struct intake *intake, uint32_t topic, uint32_t shard, bool to_worker)
 {
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(
-        intake->consumer, intake->topics[topic].name, (int32_t)shard);
+    rd_kafka_queue_t *queue =
+        rd_kafka_queue_get_partition(intake->consumer, intake->topics[topic].name, (int32_t)shard);
 
     if (!queue)
         return;

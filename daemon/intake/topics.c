@@ -1,6 +1,6 @@
 /*
- * What the broker says of topics and offsets: the checks before the start, the log's bounds, the place
- * where a new shard begins, and the group's witness.
+ * What the broker says of topics and offsets: the checks before the start, the log's bounds, the
+ * place where a new shard begins, and the group's witness.
  */
 #include "intake/intake_internal.h"
 
@@ -104,27 +104,28 @@ int intake_check(struct intake *intake, uint32_t *ret_n_shards)
         if (n == 0)
             return refuse(intake, "topic", name, "does not exist");
         if (n_shards && n != n_shards) {
-            (void)snprintf(intake->error, sizeof(intake->error),
-                           "topic \"%s\" has %u partitions and topic \"%s\" has %u: topics are read "
-                           "together, partition by partition, and need equal counts; re-key one with "
-                           "`kpid repartition`",
-                           intake->topics[0].name, n_shards, name, n);
+            (void)snprintf(
+                intake->error, sizeof(intake->error),
+                "topic \"%s\" has %u partitions and topic \"%s\" has %u: topics are read "
+                "together, partition by partition, and need equal counts; re-key one with "
+                "`kpid repartition`",
+                intake->topics[0].name, n_shards, name, n);
             return INTAKE_E_REFUSED;
         }
         n_shards = n;
         topic_policy(intake, name, policy, sizeof(policy));
         if (strstr(policy, "compact"))
-            return refuse(intake, "topic", name,
-                          "is compacted (cleanup.policy=compact): events would vanish from the log, "
-                          "and a replay would count less; use cleanup.policy=delete");
+            return refuse(
+                intake, "topic", name,
+                "is compacted (cleanup.policy=compact): events would vanish from the log, "
+                "and a replay would count less; use cleanup.policy=delete");
     }
     if (intake->dead_letter_topic) {
         r = topic_partitions(intake, intake->dead_letter_topic, &n);
         if (r != 0)
             return r;
         if (n == 0)
-            return refuse(intake, "dead-letter topic", intake->dead_letter_topic,
-                          "does not exist");
+            return refuse(intake, "dead-letter topic", intake->dead_letter_topic, "does not exist");
     }
     atomic_store(&intake->connected, true);
     *ret_n_shards = n_shards;
@@ -144,8 +145,8 @@ int64_t intake_high(struct intake *intake, uint32_t topic, uint32_t shard)
 {
     int64_t low = -1, high = -1;
 
-    if (rd_kafka_get_watermark_offsets(intake->consumer, intake->topics[topic].name,
-                                       (int32_t)shard, &low, &high) ||
+    if (rd_kafka_get_watermark_offsets(intake->consumer, intake->topics[topic].name, (int32_t)shard,
+                                       &low, &high) ||
         high < 0)
         return -1;
     return high;
