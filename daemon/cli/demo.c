@@ -66,6 +66,15 @@ static bool redis_answers(const char *path)
     return answers;
 }
 
+static void end_redis(struct demo *demo)
+{
+    if (demo->redis > 0) {
+        (void)kill(demo->redis, SIGTERM);
+        (void)waitpid(demo->redis, NULL, 0);
+    }
+    demo->redis = 0;
+}
+
 /* A redis-server of our own: true if it runs. */
 static bool start_redis(struct demo *demo)
 {
@@ -87,10 +96,10 @@ static bool start_redis(struct demo *demo)
         if (redis_answers(path))
             return true;
         if (waitpid(demo->redis, NULL, WNOHANG) == demo->redis)
-            break;
+            demo->redis = 0;
         (void)nanosleep(&pause, NULL);
     }
-    demo->redis = 0;
+    end_redis(demo);
     return false;
 }
 
@@ -263,10 +272,7 @@ int cli_demo(int argc, char **argv)
     code = run_demo(&demo, listen, level);
     (void)demo_campaign_free(demo.campaign);
     (void)demo_receiver_free(demo.receiver);
-    if (demo.redis > 0) {
-        (void)kill(demo.redis, SIGTERM);
-        (void)waitpid(demo.redis, NULL, 0);
-    }
+    end_redis(&demo);
     if (demo.cluster)
         rd_kafka_mock_cluster_destroy(demo.cluster);
     if (demo.producer)
