@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include <curl/curl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -75,6 +76,10 @@ int main(int argc, char **argv)
     /* Widths of Chinese text need the locale's characters; numbers stay in the C locale. */
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     (void)signal(SIGPIPE, SIG_IGN);
+    /* Before there are threads: versions of libcurl before 7.84 ask for it, and librdkafka may use
+     * it. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return EX_SOFTWARE;
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;
