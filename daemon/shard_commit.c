@@ -110,8 +110,6 @@ int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct ma
         return error_origin(-ENOMEM);
     }
     memcpy(positions, shard->positions, shard->n_topics * sizeof(*positions));
-    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
-        positions[topic].counts_from = shard->counts_from;
     commit->job.run = run_commit;
     commit->job.done = commit_done;
     commit->shard = shard;
@@ -172,7 +170,8 @@ bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t n
                     LOG_STRING("why", commit->error));
     }
     commit_free(commit);
-    shard->outcome = outcome;
+    if (outcome != 0)
+        shard->outcome = outcome;
     return outcome == 0;
 }
 

@@ -38,6 +38,10 @@ int intake_dead_letter_open(struct intake *intake, const struct config *config)
     if (!intake->dead_letter_topic)
         return error_origin(-ENOMEM);
     conf = rd_kafka_conf_new();
+    /* A record of a producer with another idea of the limit must still fit, and one that waits for
+     * a broker waits as long as it takes: the checkpoint behind it waits too. */
+    (void)rd_kafka_conf_set(conf, "message.max.bytes", "8388608", NULL, 0);
+    (void)rd_kafka_conf_set(conf, "message.timeout.ms", "0", NULL, 0);
     if (intake_set_properties(conf, config, RD_KAFKA_PRODUCER, intake->error,
                               sizeof(intake->error)) != 0 ||
         rd_kafka_conf_set(conf, "enable.idempotence", "true", intake->error,

@@ -37,6 +37,17 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
         LOG_FIELDS(LOG_STRING("error", rd_kafka_err2name(error)), LOG_STRING("reason", reason)));
 }
 
+/* The witness is committed every few seconds: on an idle stream its answer shows that brokers are
+ * back. */
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t error,
+                      rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+    struct intake *intake = opaque;
+
+    if (!error)
+        atomic_store(&intake->connected, true);
+}
+
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
@@ -44,6 +55,11 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
     uint32_t *shards;
     uint32_t n = 0;
 
+    /* The last revocation, out of consumer_close(): who would be told is gone. */
+    if (atomic_load(&intake->stopping)) {
+        (void)rd_kafka_assign(rk, NULL);
+        return;
+    }
     atomic_fetch_add(&intake->n_rebalances, 1);
     if (error != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         intake->revoked(intake->userdata, rd_kafka_assignment_lost(rk));
@@ -117,6 +133,7 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
     return 0;
 
 refused:
@@ -215,11 +232,17 @@ int intake_new(struct intake **ret_intake, const struct intake_options *options)
     return 0;
 }
 
+void intake_stop(struct intake *intake)
+{
+    if (intake)
+        atomic_store(&intake->stopping, true);
+}
+
 struct intake *intake_free(struct intake *intake)
 {
     if (!intake)
         return NULL;
-    atomic_store(&intake->stopping, true);
+    intake_stop(intake);
     if (intake->waking)
         (void)pthread_join(intake->wake_thread, NULL);
     intake_dead_letter_close(intake);
@@ -379,6 +402,9 @@ size_t intake_take(struct intake *intake, unsigned worker, int timeout_ms,
         taken = rd_kafka_consume_batch_queue(intake->queues[worker], timeout_ms, ret_messages, 1);
     if (taken <= 0)
         return 0;
+    if (!atomic_load_explicit(&intake->connected, memory_order_relaxed) &&
+        (!ret_messages[0]->err || ret_messages[0]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
+        atomic_store(&intake->connected, true);
     if ((size_t)taken == n && intake->needs_waking) {
         atomic_store(&intake->busy_shard[worker], ret_messages[0]->partition);
         atomic_store(&intake->busy, true);

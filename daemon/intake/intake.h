@@ -31,7 +31,9 @@ struct intake_options {
 
 /* Connects nothing yet. 0, INTAKE_E_REFUSED (a property) or -ENOMEM. */
 int intake_new(struct intake **ret_intake, const struct intake_options *options);
-struct intake *intake_free(struct intake *intake); /* leaves the group; bounded by 5 s */
+/* No callback is called any more, and no dead letter waits for room. Any thread; NULL is fine. */
+void intake_stop(struct intake *intake);
+struct intake *intake_free(struct intake *intake); /* stops, and leaves the group */
 const char *intake_error(const struct intake *intake);
 
 /*
@@ -49,8 +51,10 @@ void intake_poll(struct intake *intake);
 /* A file descriptor that becomes readable when intake_poll() has work. */
 int intake_fd(const struct intake *intake);
 
-/* What the group remembers of a shard's partition 0 topic: the epoch of the last checkpoint. 0:
- * none. */
+/*
+ * What the group remembers of a shard, at its partition of the first topic: the epoch of the last
+ * checkpoint. 0 or INTAKE_E_AWAY. Any thread.
+ */
 int intake_witness(struct intake *intake, uint32_t shard, uint64_t *ret_epoch, bool *ret_exists);
 struct intake_witness {
     uint32_t shard;
@@ -63,8 +67,12 @@ void intake_commit(struct intake *intake, const struct intake_witness *witnesses
 /* The log's bounds, asked of the broker: 0 or INTAKE_E_AWAY. Any thread. */
 int intake_bounds(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_low,
                   int64_t *ret_high);
-/* Where a new shard begins, by kafka.start. 0 or INTAKE_E_AWAY. Any thread. */
-int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_offset);
+/*
+ * Where a shard without state begins, by kafka.start. again: it had state once, so `end` was an end
+ * long ago, and it begins with all that the log has. 0 or INTAKE_E_AWAY. Any thread.
+ */
+int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, bool again,
+                 int64_t *ret_offset);
 /* The bounds as last seen in fetch replies, without asking; -1 unknown. Any thread. */
 int64_t intake_high(struct intake *intake, uint32_t topic, uint32_t shard);
 
