@@ -107,7 +107,7 @@ static void readers_finished(struct server_job *server_job)
     struct server *server = job->job.server;
 
     server->readers_busy = false;
-    for (uint32_t i = 0; i < job->n_shards; i++) {
+    for (uint32_t i = 0; i < job->n_shards && job->job.job.outcome != -ECANCELED; i++) {
         struct summary *got = job->shards[i].got;
 
         /* It may have become ours meanwhile; an older epoch's words count no more. */
