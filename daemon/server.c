@@ -472,6 +472,8 @@ static int start_events(struct server *server)
     r = r ? r : add_event(server, SIGHUP, EV_SIGNAL, on_reload, NULL);
     r = r ? r : add_event(server, SIGTERM, EV_SIGNAL, on_stop, NULL);
     r = r ? r : add_event(server, SIGINT, EV_SIGNAL, on_stop, NULL);
+    if (r == 0)
+        merge_request(server); /* a first view, empty, for who asks before shards are open */
     return r;
 }
 
