@@ -374,7 +374,7 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
         uint32_t n = segment_mark(dedupe, segment), n_lines = segment->n_lines;
 
         if (!fits((uint64_t)n + 1, n_lines, PERCENT_LIVING))
-            n_lines += n_lines / 4 + 1;
+            n_lines += n_lines / 8 + 1;
         r = segment_rebuild(dedupe, segment, n_lines);
         if (r < 0)
             return r;
