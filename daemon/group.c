@@ -1,12 +1,14 @@
 /*
- * Which shards are ours. Kafka's group says so by callbacks; this file answers them late, once shards
- * are loaded or safely given back:
+ * Which shards are ours. Kafka's group says so by callbacks; this file answers them late, once
+ * shards are loaded or safely given back:
  *
  *   assigned -> OPENING (claim, load) -> HANDING (workers take over) -> assign() -> RUNNING
  *   revoked  -> CLOSING (last checkpoints) -> witness, unassign() -> NONE
  *
  * A shard that failed while RUNNING (fenced, or its log is not the one we read) brings everything
  * through CLOSING to OPENING again: rare, a second long, and with no way of its own to get wrong.
+ * That second is given to the group to tell us first that our shards are not ours any more, so that
+ * two members do not take them from each other in turn.
  */
 #include "server_internal.h"
 
@@ -18,8 +20,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define RETRY_US 1000000
+#define RETRY_US   1000000
 #define WITNESS_US 10000000
 /* Last checkpoints get this long, then shards are dropped: the group waits for us. */
 #define CLOSING_US 10000000
@@ -30,8 +33,6 @@ struct open_job {
     struct shard_open_options options;
     char error[256]; /* store_error(), if it failed */
 };
-
-static void begin_opening(struct server *server);
 
 bool group_owns(const struct server *server, uint32_t shard)
 {
@@ -67,43 +68,65 @@ static void commit_witness(struct server *server)
     free(next);
 }
 
+static void open_later(struct server *server)
+{
+    server->group = GROUP_OPENING;
+    server->reopen_at = clock_monotonic_us() + RETRY_US;
+}
+
 /* Everything is back: answer the group, or begin again. */
 static void all_closed(struct server *server)
 {
     leader_lose(server->leader);
-    if (server->revoked || server->stopping) {
-        if (!intake_lost(server->intake))
-            commit_witness(server);
+    if (server->assigned_again && !server->stopping) {
+        /* The revocation has been answered already, by the unassign of a shard that failed. */
+        memcpy(server->assigned, server->assigned_next,
+               server->n_shards * sizeof(*server->assigned));
+        server->assigned_again = server->revoked = false;
         intake_unassign(server->intake);
-        for (uint32_t i = 0; i < server->n_shards; i++)
-            server->assigned[i] = false;
-        server->revoked = false;
-        server->reopening = false;
-        server->group = GROUP_NONE;
-        log_info("partitions let go");
+        open_later(server);
         return;
     }
+    if (!server->revoked && !server->stopping) {
+        intake_unassign(server->intake);
+        open_later(server);
+        return;
+    }
+    if (!intake_lost(server->intake))
+        commit_witness(server);
     intake_unassign(server->intake);
-    server->reopening = false;
-    begin_opening(server);
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        server->assigned[i] = false;
+        /* Whoever gets it next looks at its log again. */
+        if (server->shards[i]->phase == SHARD_HALTED)
+            server->shards[i]->phase = SHARD_CLOSED;
+    }
+    server->revoked = false;
+    server->group = GROUP_NONE;
+    log_info("partitions let go");
 }
 
 static void begin_closing(struct server *server)
 {
+    bool drop = server->revoked && intake_lost(server->intake);
+
     server->reopen_at = 0;
     server->group = GROUP_CLOSING;
     server->closing_deadline = clock_monotonic_us() + CLOSING_US;
     server->n_pending = 0;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         struct shard *shard = server->shards[i];
-        bool drop = server->revoked && intake_lost(server->intake);
 
-        if (shard->phase == SHARD_CLOSED || shard->phase == SHARD_HALTED)
+        /* Opened, but handed to nobody while others were tried again: still the main thread's. The
+         * next owner raises the epoch over ours. */
+        if (shard->phase == SHARD_OPENING)
+            shard->phase = SHARD_CLOSED;
+        if (shard->phase != SHARD_OPEN)
             continue;
         server->n_pending++;
-        (void)worker_tell(server->workers[i % server->n_workers],
-                          &(struct worker_order){.kind = drop ? WORKER_DROP : WORKER_CLOSE,
-                                                 .shard = shard});
+        worker_tell(
+            server->workers[i % server->n_workers],
+            &(struct worker_order){.kind = drop ? WORKER_DROP : WORKER_CLOSE, .shard = shard});
     }
     if (server->n_pending == 0)
         all_closed(server);
@@ -115,7 +138,17 @@ static void all_handed(struct server *server)
     struct intake_position *positions =
         calloc((size_t)server->n_shards * n_topics, sizeof(*positions));
     uint32_t n = 0;
+    bool failed = false;
 
+    /* A shard may have failed (its first checkpoint was refused) before the others were handed
+     * over. */
+    for (uint32_t i = 0; i < server->n_shards; i++)
+        failed = failed || (server->assigned[i] && server->shards[i]->phase == SHARD_CLOSED);
+    if (failed) {
+        free(positions);
+        begin_closing(server);
+        return;
+    }
     for (uint32_t i = 0; positions && i < server->n_shards; i++) {
         for (uint32_t topic = 0; topic < n_topics; topic++) {
             if (group_owns(server, i))
@@ -125,9 +158,9 @@ static void all_handed(struct server *server)
     }
     fault_point("before_assign");
     if (!positions || intake_assign(server->intake, positions, n) != 0) {
-        log_error("could not take the partitions", LOG_STRING("error", intake_error(server->intake)));
+        log_error("could not take the partitions",
+                  LOG_STRING("error", intake_error(server->intake)));
         free(positions);
-        server->reopening = true;
         begin_closing(server);
         return;
     }
@@ -147,8 +180,8 @@ static void hand_over(struct server *server)
         if (!server->assigned[i] || server->shards[i]->phase != SHARD_OPENING)
             continue;
         server->n_pending++;
-        (void)worker_tell(server->workers[i % server->n_workers],
-                          &(struct worker_order){.kind = WORKER_OPEN, .shard = server->shards[i]});
+        worker_tell(server->workers[i % server->n_workers],
+                    &(struct worker_order){.kind = WORKER_OPEN, .shard = server->shards[i]});
     }
     if (server->n_pending == 0)
         all_handed(server);
@@ -161,11 +194,6 @@ static void opened(struct server *server)
     if (--server->n_pending > 0)
         return;
     if (server->revoked || server->stopping) {
-        /* Nothing was handed over; the next owner raises the epoch over ours. */
-        for (uint32_t i = 0; i < server->n_shards; i++) {
-            if (server->shards[i]->phase == SHARD_OPENING)
-                server->shards[i]->phase = SHARD_CLOSED;
-        }
         begin_closing(server);
         return;
     }
@@ -185,7 +213,9 @@ static const char *open_outcome(const struct open_job *job, int outcome)
         return "records of the log are lost";
     if (outcome == STORE_E_CORRUPT)
         return "the stored state is damaged";
-    return job->error;
+    if (outcome < 0)
+        return strerror(-outcome);
+    return job->error[0] ? job->error : "Redis is away";
 }
 
 static void judge_open(struct server *server, const struct open_job *job)
@@ -203,7 +233,13 @@ static void judge_open(struct server *server, const struct open_job *job)
         return;
     }
     shard->phase = SHARD_CLOSED;
-    if (lossy && server->config->state.on_loss == CONFIG_ON_LOSS_HALT) {
+    if (outcome == SHARD_E_KAFKA)
+        atomic_store(&server->hurry, true); /* the others of this round would only wait as long */
+    if (outcome == SHARD_E_NEWER) {
+        shard->phase = SHARD_HALTED;
+        log_error("shard halted: its state was written by a later version of kpid",
+                  LOG_INT("shard", shard->index));
+    } else if (lossy && server->config->state.on_loss == CONFIG_ON_LOSS_HALT) {
         shard->phase = SHARD_HALTED;
         log_error("shard halted: state.on_loss is halt", LOG_INT("shard", shard->index),
                   LOG_STRING("why", open_outcome(job, outcome)));
@@ -211,7 +247,7 @@ static void judge_open(struct server *server, const struct open_job *job)
         shard->rebuild = true;
         log_error("shard is rebuilt from what the log has", LOG_INT("shard", shard->index),
                   LOG_STRING("why", open_outcome(job, outcome)));
-    } else {
+    } else if (!server->revoked && !server->stopping) {
         log_limited(&limit, LOG_LEVEL_WARNING, "shard cannot be opened yet",
                     LOG_FIELDS(LOG_INT("shard", shard->index),
                                LOG_STRING("why", open_outcome(job, outcome))));
@@ -222,20 +258,25 @@ static void open_finished(struct server_job *server_job)
 {
     struct open_job *job = (struct open_job *)server_job;
     struct server *server = job->job.server;
+    bool cancelled = job->job.job.outcome == -ECANCELED;
 
-    judge_open(server, job);
+    if (!cancelled)
+        judge_open(server, job);
     (void)kpi_plan_unref(job->options.plan);
     free(job);
-    opened(server);
+    if (!cancelled)
+        opened(server);
 }
 
 static int run_open(struct store_job *store_job, struct store *store)
 {
     struct open_job *job = (struct open_job *)store_job;
+    int r;
 
-    int r = shard_open(job->shard, store, &job->options);
-
-    if (r != 0)
+    if (atomic_load(&job->job.server->hurry))
+        return SHARD_E_KAFKA;
+    r = shard_open(job->shard, store, &job->options);
+    if (r != 0 && store)
         (void)snprintf(job->error, sizeof(job->error), "%s", store_error(store));
     return r;
 }
@@ -258,7 +299,7 @@ static void open_one(struct server *server, struct shard *shard)
     if (server->store) {
         server_submit(server, &job->job, STORE_PRIORITY_HIGH, run_open, open_finished);
     } else {
-        job->job.job.outcome = shard_open(shard, NULL, &job->options);
+        job->job.job.outcome = run_open(&job->job.job, NULL);
         open_finished(&job->job);
     }
 }
@@ -268,6 +309,7 @@ static void begin_opening(struct server *server)
     uint32_t n = 0;
 
     server->reopen_at = 0;
+    atomic_store(&server->hurry, false);
     server->group = GROUP_OPENING;
     server->n_pending = 1; /* holds the door while opens are being counted */
     for (uint32_t i = 0; i < server->n_shards; i++) {
@@ -284,16 +326,27 @@ static void begin_opening(struct server *server)
 void group_assigned(void *userdata, const uint32_t *shards, uint32_t n_shards)
 {
     struct server *server = userdata;
+    bool at_once = server->group == GROUP_NONE;
+    bool *assigned = at_once ? server->assigned : server->assigned_next;
 
     if (server->stopping)
         return;
-    for (uint32_t i = 0; i < server->n_shards; i++)
-        server->assigned[i] = false;
+    memset(assigned, 0, server->n_shards * sizeof(*assigned));
     for (uint32_t i = 0; i < n_shards; i++) {
-        if (shards[i] < server->n_shards)
-            server->assigned[shards[i]] = true;
+        if (shards[i] < server->n_shards) {
+            assigned[shards[i]] = true;
+        } else if (!server->grown) {
+            server->grown = true;
+            log_error("the topics have more partitions than at the start: restart all instances",
+                      LOG_INT("partition", shards[i]), LOG_INT("shards", server->n_shards));
+        }
     }
-    begin_opening(server);
+    /* Not at once: the revocation was answered by the unassign of shards that failed. */
+    server->assigned_again = server->revoked = !at_once;
+    if (at_once)
+        begin_opening(server);
+    else if (server->group == GROUP_RUNNING || server->reopen_at)
+        begin_closing(server);
 }
 
 void group_revoked(void *userdata, bool lost)
@@ -302,7 +355,10 @@ void group_revoked(void *userdata, bool lost)
 
     log_info("partitions revoked", LOG_STRING("lost", lost ? "true" : "false"));
     server->revoked = true;
-    /* While shards are being opened or handed over or given back, the end of that looks at revoked. */
+    server->assigned_again = false;
+    atomic_store(&server->hurry, true);
+    /* While shards are being opened or handed over or given back, the end of that looks at revoked.
+     */
     if (server->group == GROUP_NONE)
         all_closed(server);
     else if (server->group == GROUP_RUNNING || server->reopen_at)
@@ -311,7 +367,14 @@ void group_revoked(void *userdata, bool lost)
 
 void group_stop(struct server *server)
 {
+    atomic_store(&server->hurry, true);
     if (server->group == GROUP_RUNNING || server->reopen_at)
+        begin_closing(server);
+}
+
+void group_reopen(struct server *server)
+{
+    if (server->group == GROUP_RUNNING)
         begin_closing(server);
 }
 
@@ -331,7 +394,7 @@ void group_notice(struct server *server, struct worker_notice *notice)
         shard->phase = SHARD_CLOSED;
         merge_forget(server, shard->index);
         if (shard->failed) {
-            counters_add(counters.shards_dropped, 1);
+            counters_add(counters.shards_dropped, shard->outcome != 0);
             shard->rebuild = shard->outcome == SHARD_E_LOSS;
             if (shard->outcome == SHARD_E_LOSS || shard->outcome == STORE_E_ROLLBACK ||
                 shard->outcome == STORE_E_FENCED || shard->outcome == STORE_E_REGRESS)
@@ -344,7 +407,6 @@ void group_notice(struct server *server, struct worker_notice *notice)
                 all_closed(server);
         } else if (server->group == GROUP_RUNNING) {
             log_warning("opening all shards again", LOG_INT("because_of", shard->index));
-            server->reopening = true;
             begin_closing(server);
         }
     }
@@ -357,9 +419,8 @@ static void drop_all(struct server *server)
     server->closing_deadline = INT64_MAX;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         if (group_owns(server, i))
-            (void)worker_tell(server->workers[i % server->n_workers],
-                              &(struct worker_order){.kind = WORKER_DROP,
-                                                     .shard = server->shards[i]});
+            worker_tell(server->workers[i % server->n_workers],
+                        &(struct worker_order){.kind = WORKER_DROP, .shard = server->shards[i]});
     }
 }
 

@@ -1,8 +1,8 @@
 /*
- * Judging: the owner of shard 0 steps the machine of every target once a second. What a step changes,
- * and the messages that it causes, become durable in one fenced script before they count: only then is
- * the new state kept and the message sent. So whatever is killed, a transition is sent at least once
- * and always under the same id, and one that was fenced is never sent.
+ * Judging: the owner of shard 0 steps the machine of every target once a second. What a step
+ * changes, and the messages that it causes, become durable in one fenced script before they count:
+ * only then is the new state kept and the message sent. So whatever is killed, a transition is sent
+ * at least once and always under the same id, and one that was fenced is never sent.
  *
  * Fields under shard 0's key: a:<fingerprint> is a target's state, o:<receiver>:<id> a message that
  * its receiver has not taken yet.
@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_VERSION 1
+#define ALERT_VERSION  1
 #define OUTBOX_VERSION 1
 
 struct leader_alert {
@@ -46,7 +46,7 @@ struct leader {
     struct server *server;
     bool gained, loaded, busy;
     uint64_t epoch;
-    struct leader_alert *alerts;
+    struct leader_alert *alerts; /* by fingerprint */
     uint32_t n_alerts;
     char (*delivered)[80]; /* fields to delete */
     uint32_t n_delivered, delivered_capacity;
@@ -90,13 +90,29 @@ bool leader_active(const struct leader *leader)
     return leader->gained && leader->loaded;
 }
 
-static struct leader_alert *find_alert(const struct leader *leader, uint64_t fingerprint)
+/* Where the alert is, or belongs. */
+static uint32_t place_of(const struct leader *leader, uint64_t fingerprint)
 {
-    for (uint32_t i = 0; i < leader->n_alerts; i++) {
-        if (leader->alerts[i].fingerprint == fingerprint)
-            return &leader->alerts[i];
+    uint32_t low = 0, high = leader->n_alerts;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (leader->alerts[middle].fingerprint < fingerprint)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low;
+}
+
+static const struct leader_alert *find_alert(const struct leader *leader, uint64_t fingerprint)
+{
+    uint32_t place = place_of(leader, fingerprint);
+
+    if (place == leader->n_alerts || leader->alerts[place].fingerprint != fingerprint)
+        return NULL;
+    return &leader->alerts[place];
 }
 
 struct kpi_alert leader_alert(const struct leader *leader, const struct kpi_target *target)
@@ -110,18 +126,19 @@ struct kpi_alert leader_alert(const struct leader *leader, const struct kpi_targ
 
 static int keep_alert(struct leader *leader, const struct leader_alert *update)
 {
-    struct leader_alert *found = find_alert(leader, update->fingerprint);
+    uint32_t place = place_of(leader, update->fingerprint);
 
-    if (!found) {
+    if (!find_alert(leader, update->fingerprint)) {
         struct leader_alert *alerts =
             realloc(leader->alerts, (leader->n_alerts + 1) * sizeof(*alerts));
 
         if (!alerts)
             return error_origin(-ENOMEM);
         leader->alerts = alerts;
-        found = &alerts[leader->n_alerts++];
+        memmove(&alerts[place + 1], &alerts[place], (leader->n_alerts - place) * sizeof(*alerts));
+        leader->n_alerts++;
     }
-    *found = *update;
+    leader->alerts[place] = *update;
     return 0;
 }
 
@@ -242,8 +259,11 @@ static void send_message(struct leader *leader, const struct outbox_message *mes
 {
     char alert[17];
 
-    if (!leader->server->sink)
-        return;
+    /* Delivered in a former reign, and not yet taken out of the outbox. */
+    for (uint32_t i = 0; i < leader->n_delivered; i++) {
+        if (strcmp(leader->delivered[i], message->field) == 0)
+            return;
+    }
     (void)snprintf(alert, sizeof(alert), "%016" PRIx64, message->fingerprint);
     if (sink_send(leader->server->sink, &(struct sink_message){
                                             .receiver = message->receiver,
@@ -336,6 +356,21 @@ static void send_in_order(struct leader *leader, struct outbox_message *messages
     free(sorted);
 }
 
+/* What has become durable is now so. */
+static void take_up(struct leader *leader, const struct leader_job *job)
+{
+    for (uint32_t i = 0; i < job->n_updates; i++) {
+        if (keep_alert(leader, &job->updates[i]) < 0)
+            abort(); /* it must not be judged again: the next leader goes on from what is stored */
+    }
+    leader->loaded = true;
+    if (job->n_delivered > 0)
+        memmove(leader->delivered, leader->delivered + job->n_delivered,
+                (leader->n_delivered - job->n_delivered) * sizeof(*leader->delivered));
+    leader->n_delivered -= job->n_delivered;
+    send_in_order(leader, job->messages);
+}
+
 static void finish(struct server_job *server_job)
 {
     struct leader_job *job = (struct leader_job *)server_job;
@@ -347,19 +382,16 @@ static void finish(struct server_job *server_job)
         job_free(job); /* of a former reign */
         return;
     }
-    if (outcome == STORE_E_FENCED) {
-        log_warning("another instance has become leader");
-        leader_lose(leader);
-    } else if (outcome == 0) {
-        leader->loaded = true;
-        for (uint32_t i = 0; i < job->n_updates; i++)
-            (void)keep_alert(leader, &job->updates[i]);
-        memmove(leader->delivered, leader->delivered + job->n_delivered,
-                (leader->n_delivered - job->n_delivered) * sizeof(*leader->delivered));
-        leader->n_delivered -= job->n_delivered;
-        send_in_order(leader, job->messages);
-    }
     /* Anything else (Redis away): nothing has happened, the next look tries again. */
+    if (outcome == 0) {
+        take_up(leader, job);
+    } else if (outcome == STORE_E_FENCED || outcome == STORE_E_ROLLBACK) {
+        /* Shard 0 may be quiet, and would not notice by a checkpoint. */
+        log_warning(outcome == STORE_E_FENCED ? "another instance has become leader"
+                                              : "the store has lost the leader's epoch");
+        leader_lose(leader);
+        group_reopen(leader->server);
+    }
     job_free(job);
 }
 
@@ -392,7 +424,6 @@ void leader_gain(struct leader *leader, uint64_t epoch)
     leader->loaded = false;
     leader->epoch = epoch;
     leader->n_alerts = 0;
-    leader->n_delivered = 0;
     log_info("judging targets and sending alerts: shard 0 is ours", LOG_INT("epoch", epoch));
 }
 
@@ -403,8 +434,7 @@ void leader_lose(struct leader *leader)
     leader->gained = leader->loaded = false;
 }
 
-void leader_delivered(void *userdata, const char *receiver, const char *id,
-                      enum sink_result result)
+void leader_delivered(void *userdata, const char *receiver, const char *id, enum sink_result result)
 {
     struct server *server = userdata;
     struct leader *leader = server->leader;
@@ -439,7 +469,7 @@ static int add_messages(struct leader *leader, struct leader_job *job,
     const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, seen->target->campaign);
     const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, seen->target->kpi);
     struct alert_body options = {
-        .group = config->kafka.group,
+        .group = leader->server->group_name,
         .external_url = config->http.external_url,
         .target = seen->target,
         .campaign = campaign,
@@ -458,7 +488,7 @@ static int add_messages(struct leader *leader, struct leader_job *job,
     size_t size;
     int r;
 
-    alert_id(id, seen->target->fingerprint, after->sequence, config->kafka.group);
+    alert_id(id, seen->target->fingerprint, after->sequence, leader->server->group_name);
     r = alert_body_new(&body, &size, &options);
     if (r < 0)
         return error_trace(r);

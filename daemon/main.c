@@ -3,6 +3,7 @@
  */
 #include "cli/cli.h"
 
+#include <curl/curl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,19 +28,21 @@ static const struct command {
 
 static void print_help(FILE *out)
 {
-    (void)fputs("kpid keeps exact campaign KPIs of a Kafka stream of user events, and alerts when one "
-                "leaves its target.\n\n"
-                "  kpid demo                               see it work, in a minute\n"
-                "  kpid check -c kpid.yaml                 is this configuration right?\n"
-                "  kpid replay -c kpid.yaml events.ndjson  what would the KPIs be?\n"
-                "  kpid run -c kpid.yaml                   the daemon\n\n"
-                "Commands (each has --help):\n",
-                out);
+    (void)fputs(
+        "kpid keeps exact campaign KPIs of a Kafka stream of user events, and alerts when one "
+        "leaves its target.\n\n"
+        "  kpid demo                               see it work, in a minute\n"
+        "  kpid check -c kpid.yaml                 is this configuration right?\n"
+        "  kpid replay -c kpid.yaml events.ndjson  what would the KPIs be?\n"
+        "  kpid run -c kpid.yaml                   the daemon\n\n"
+        "Commands (each has --help):\n",
+        out);
     for (size_t i = 0; i < N_COMMANDS; i++)
         (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-    (void)fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 69 Kafka, Redis or the port is not to be "
-                "had, 70 internal error, 78 configuration.\n",
-                out);
+    (void)fputs(
+        "\nExit codes: 0 done, 64 usage, 65 bad data, 69 Kafka, Redis or the port is not to be "
+        "had, 70 internal error, 78 configuration.\n",
+        out);
 }
 
 static size_t distance(const char *a, const char *b)
@@ -73,6 +76,10 @@ int main(int argc, char **argv)
     /* Widths of Chinese text need the locale's characters; numbers stay in the C locale. */
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     (void)signal(SIGPIPE, SIG_IGN);
+    /* Before there are threads: versions of libcurl before 7.84 ask for it, and librdkafka may use
+     * it. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return EX_SOFTWARE;
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;

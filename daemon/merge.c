@@ -1,7 +1,7 @@
 /*
  * The merged view: sums what shards published, evaluates every KPI over every scope, and swaps the
- * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there is a
- * new one, and the old view stays until all our shards have reported under it.
+ * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there
+ * is a new one, and the old view stays until all our shards have reported under it.
  */
 #include "server_internal.h"
 
@@ -42,8 +42,8 @@ void merge_request(struct server *server)
 }
 
 /*
- * Up to when data is in: now where a shard has read to the end of its log, else the newest record that
- * it has read. The least of all shards.
+ * Up to when data is in: now where a shard has read to the end of its log, else the newest record
+ * that it has read. The least of all shards.
  */
 static kpi_time as_of(const struct server *server, kpi_time now)
 {
@@ -72,28 +72,30 @@ static int tell_layout(struct server *server, kpi_time time)
     server->layout = layout;
     server->layout_told_at = clock_monotonic_us();
     for (unsigned i = 0; i < server->n_workers; i++)
-        (void)worker_tell(server->workers[i],
-                          &(struct worker_order){.kind = WORKER_LAYOUT,
-                                                 .layout = kpi_layout_ref(layout)});
+        worker_tell(server->workers[i], &(struct worker_order){.kind = WORKER_LAYOUT,
+                                                               .layout = kpi_layout_ref(layout)});
     return 0;
 }
 
-void merge_plan(struct server *server, struct kpi_plan *plan)
+void merge_plan(struct server *server)
 {
     for (unsigned i = 0; i < server->n_workers; i++)
-        (void)worker_tell(server->workers[i],
-                          &(struct worker_order){.kind = WORKER_PLAN, .plan = kpi_plan_ref(plan)});
-    (void)kpi_plan_unref(plan);
+        worker_tell(server->workers[i],
+                    &(struct worker_order){.kind = WORKER_PLAN,
+                                           .plan = kpi_plan_ref(server->config->plan),
+                                           .settings = server_worker_settings(server->config)});
     (void)tell_layout(server, as_of(server, clock_now_us()));
 }
 
 static bool reports_present(const struct server *server, const struct summary *summary)
 {
-    return summary && summary->layout == kpi_layout_fingerprint(server->layout);
+    return summary && summary->layout == kpi_layout_fingerprint(server->layout) &&
+           summary->n_rows == kpi_layout_n_rows(server->layout);
 }
 
 static void fill_shards(const struct server *server, struct view *view)
 {
+    view->complete = !server->grown;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         const struct summary *summary = server->summaries[i];
         struct view_shard *shard = &view->shards[i];
@@ -128,17 +130,17 @@ static void fill_partitions(const struct server *server, struct view *view)
     uint32_t n_topics = intake_n_topics(server->intake);
 
     for (uint32_t i = 0; i < server->n_shards; i++) {
-        for (uint32_t topic = 0; topic < n_topics; topic++) {
+        for (uint32_t topic = 0; topic < n_topics && group_owns(server, i); topic++) {
             int64_t high = intake_high(server->intake, topic, i);
             int64_t next = atomic_load(&server->shards[i]->next[topic]);
 
-            if (!group_owns(server, i))
-                continue;
             view->partitions[view->n_partitions++] = (struct view_partition){
                 .topic = intake_topic(server->intake, topic),
                 .partition = (int32_t)i,
                 .next = next,
-                .lag = high < 0 || next < 0 ? -1 : high > next ? high - next : 0,
+                .lag = high < 0 || next < 0 ? -1
+                       : high > next        ? high - next
+                                            : 0,
             };
         }
     }
@@ -164,15 +166,44 @@ static bool find_scope(const struct kpi_layout *layout, const struct kpi_target 
     return found;
 }
 
+/*
+ * Targets for the same KPI and scope at different times (a value for each phase) are one alert, and
+ * one of them stands for all: whose time it is, else the first. Targets are in order of campaigns.
+ */
+static bool stands_for_all(const struct kpi_plan *plan, uint32_t index, kpi_time now)
+{
+    const struct kpi_target *target = kpi_plan_target(plan, index);
+    bool in_time = target->from <= now && now < target->to;
+    uint32_t first = index;
+
+    while (first > 0 && kpi_plan_target(plan, first - 1)->campaign == target->campaign)
+        first--;
+    for (uint32_t i = first; i < kpi_plan_n_targets(plan); i++) {
+        const struct kpi_target *other = kpi_plan_target(plan, i);
+        bool other_in_time = other->from <= now && now < other->to;
+
+        if (other->campaign != target->campaign)
+            break;
+        if (i != index && other->fingerprint == target->fingerprint &&
+            (other_in_time > in_time || (other_in_time == in_time && i < index)))
+            return false;
+    }
+    return true;
+}
+
 static void fill_alerts(const struct server *server, struct view *view)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
     uint32_t n_kpis = kpi_plan_n_kpis(plan);
 
-    for (uint32_t i = 0; i < view->n_alerts; i++) {
+    for (uint32_t i = 0; i < kpi_plan_n_targets(plan); i++) {
         const struct kpi_target *target = kpi_plan_target(plan, i);
-        struct view_alert *alert = &view->alerts[i];
+        struct view_alert *alert = &view->alerts[view->n_alerts];
         uint32_t scope;
+
+        if (!stands_for_all(plan, i, view->made_at))
+            continue;
+        view->n_alerts++;
 
         *alert = (struct view_alert){
             .target = target,
@@ -200,11 +231,11 @@ static struct view *make_view(struct server *server, const struct kpi_row *rows,
     view->version = ++server->view_version;
     view->leader = leader_active(server->leader);
     view->n_shards = server->n_shards;
-    view->n_alerts = kpi_plan_n_targets(kpi_layout_plan(server->layout));
     view->shards = calloc(server->n_shards, sizeof(*view->shards));
     view->partitions = calloc((size_t)server->n_shards * intake_n_topics(server->intake),
                               sizeof(*view->partitions));
-    view->alerts = calloc(view->n_alerts + 1, sizeof(*view->alerts));
+    view->alerts =
+        calloc(kpi_plan_n_targets(kpi_layout_plan(server->layout)) + 1, sizeof(*view->alerts));
     if (!view->shards || !view->partitions || !view->alerts)
         return view_unref(view);
     return view;

@@ -21,7 +21,7 @@ struct readers_job {
         size_t size;
         bool wanted; /* another's, to be got */
         struct summary *got;
-    } *shards;
+    } * shards;
     struct view *view; /* for the KPI hashes; NULL: not the leader, or nothing new */
 };
 
@@ -95,9 +95,8 @@ static int run_readers(struct store_job *store_job, struct store *store)
             (void)summary_decode(&shard->got, bytes, size); /* a bad one counts as absent */
         free(bytes);
     }
-    for (uint32_t i = 0; job->view && r == 0 &&
-                         i < kpi_plan_n_campaigns(kpi_layout_plan(job->view->layout));
-         i++)
+    for (uint32_t i = 0;
+         job->view && r == 0 && i < kpi_plan_n_campaigns(kpi_layout_plan(job->view->layout)); i++)
         r = put_values(store, job->view, i);
     return r;
 }
@@ -108,7 +107,7 @@ static void readers_finished(struct server_job *server_job)
     struct server *server = job->job.server;
 
     server->readers_busy = false;
-    for (uint32_t i = 0; i < job->n_shards; i++) {
+    for (uint32_t i = 0; i < job->n_shards && job->job.job.outcome != -ECANCELED; i++) {
         struct summary *got = job->shards[i].got;
 
         /* It may have become ours meanwhile; an older epoch's words count no more. */
@@ -141,8 +140,7 @@ void readers_tick(struct server *server)
         if (!group_owns(server, i))
             job->shards[i].wanted = true;
         else if (server->summaries[i])
-            (void)summary_encode(server->summaries[i], &job->shards[i].bytes,
-                                 &job->shards[i].size);
+            (void)summary_encode(server->summaries[i], &job->shards[i].bytes, &job->shards[i].size);
     }
     if (leader_active(server->leader) && server->view)
         job->view = view_ref(server->view);

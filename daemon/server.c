@@ -30,6 +30,17 @@ static void job_done(struct store_job *job)
     mailbox_put(server_job->server->finished, &server_job->item);
 }
 
+struct worker_settings server_worker_settings(const struct config *config)
+{
+    struct worker_settings settings = {
+        .checkpoint_interval = config->checkpoint.interval,
+        .unsaved_max = config->checkpoint.max_unsaved,
+    };
+
+    (void)snprintf(settings.currency, sizeof(settings.currency), "%s", config->currency);
+    return settings;
+}
+
 void server_submit(struct server *server, struct server_job *job, enum store_priority priority,
                    int (*run)(struct store_job *job, struct store *store),
                    void (*finish)(struct server_job *job))
@@ -39,6 +50,20 @@ void server_submit(struct server *server, struct server_job *job, enum store_pri
     job->job.run = run;
     job->job.done = job_done;
     store_thread_submit(server->store, &job->job, priority);
+}
+
+static void end(struct server *server, int exit_code)
+{
+    if (server->exit_code == 0)
+        server->exit_code = exit_code;
+    (void)event_base_loopbreak(server->base);
+}
+
+/* All that was ours is given back: nothing is left to wait for. */
+static void end_if_stopped(struct server *server)
+{
+    if (server->stopping && server->group == GROUP_NONE)
+        end(server, 0);
 }
 
 static void on_finished(evutil_socket_t fd, short what, void *userdata)
@@ -53,13 +78,7 @@ static void on_finished(evutil_socket_t fd, short what, void *userdata)
         item = item->next;
         job->finish(job);
     }
-}
-
-static void end(struct server *server, int exit_code)
-{
-    if (server->exit_code == 0)
-        server->exit_code = exit_code;
-    (void)event_base_loopbreak(server->base);
+    end_if_stopped(server);
 }
 
 static void on_notice(evutil_socket_t fd, short what, void *userdata)
@@ -84,8 +103,7 @@ static void on_notice(evutil_socket_t fd, short what, void *userdata)
         }
         free(notice);
     }
-    if (server->stopping && server->group == GROUP_NONE)
-        end(server, 0);
+    end_if_stopped(server);
 }
 
 static void on_kafka(evutil_socket_t fd, short what, void *userdata)
@@ -118,7 +136,10 @@ static void check_state(struct server *server)
         n_open += group_owns(server, i);
         n_halted += server->shards[i]->phase == SHARD_HALTED;
     }
-    if (n_halted)
+    if (server->grown)
+        (void)snprintf(reason, sizeof(server->reasons[0]),
+                       "the topics have more partitions than at the start: restart");
+    else if (n_halted)
         (void)snprintf(reason, sizeof(server->reasons[0]),
                        "%u shards are halted after a loss of records", n_halted);
     else if (n_open < n_assigned || server->group == GROUP_OPENING ||
@@ -127,7 +148,8 @@ static void check_state(struct server *server)
                        n_assigned);
     else
         (void)snprintf(reason, sizeof(server->reasons[0]), "%u shards", n_open);
-    check(server, "state", n_halted == 0 && n_open == n_assigned && server->view, reason);
+    check(server, "state", !server->grown && n_halted == 0 && n_open == n_assigned && server->view,
+          reason);
 }
 
 /* What /-/ready and /api/v1/status say beside the view. */
@@ -150,7 +172,7 @@ static void refresh_status(struct server *server)
     check(server, "kafka", intake.connected, intake.connected ? NULL : "no broker answers");
     if (server->store)
         check(server, "redis", status->redis.stats.up && !paused,
-              paused                   ? "away, and too many records are not checkpointed: not reading"
+              paused ? "away, and too many records are not checkpointed: not reading"
               : status->redis.stats.up ? NULL
                                        : "away: counting on without checkpoints");
     check_state(server);
@@ -189,8 +211,7 @@ static void on_stop(evutil_socket_t signal_number, short what, void *userdata)
     server->stop_deadline = clock_monotonic_us() + STOP_DEADLINE_US;
     group_stop(server);
     refresh_status(server);
-    if (server->group == GROUP_NONE)
-        end(server, 0);
+    end_if_stopped(server);
 }
 
 static void log_config_line(void *userdata, const char *text)
@@ -280,7 +301,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
     server->status.reload.error = NULL;
     (void)config_free(server->config);
     server->config = config;
-    merge_plan(server, kpi_plan_ref(config->plan));
+    merge_plan(server);
     log_notice("configuration reloaded", LOG_STRING("file", server->options.config_path));
     refresh_status(server);
 }
@@ -324,7 +345,7 @@ static int start_store(struct server *server)
                               .url = config->redis.url,
                               .username = config->redis.username,
                               .password = config->redis.password,
-                              .group = config->kafka.group,
+                              .group = server->group_name,
                               .owner = server->instance,
                               .connect_timeout_us = KPI_SECOND,
                               .command_timeout_us = KPI_SECOND,
@@ -370,28 +391,27 @@ static int start_shards(struct server *server)
 {
     server->shards = calloc(server->n_shards, sizeof(*server->shards));
     server->assigned = calloc(server->n_shards, sizeof(*server->assigned));
+    server->assigned_next = calloc(server->n_shards, sizeof(*server->assigned_next));
     server->summaries = calloc(server->n_shards, sizeof(*server->summaries));
     server->workers = calloc(server->n_workers, sizeof(*server->workers));
-    if (!server->shards || !server->assigned || !server->summaries || !server->workers)
+    if (!server->shards || !server->assigned || !server->assigned_next || !server->summaries ||
+        !server->workers)
         return EX_SOFTWARE;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         if (shard_new(&server->shards[i], i, intake_n_topics(server->intake)) < 0)
             return EX_SOFTWARE;
     }
     for (unsigned i = 0; i < server->n_workers; i++) {
-        if (worker_new(&server->workers[i],
-                       &(struct worker_options){
-                           .index = i,
-                           .n_shards = server->n_shards,
-                           .intake = server->intake,
-                           .store = server->store,
-                           .notices = server->notices,
-                           .plan = server->config->plan,
-                           .key = server->key,
-                           .currency = server->currency,
-                           .checkpoint_interval = server->config->checkpoint.interval,
-                           .unsaved_max = server->config->checkpoint.max_unsaved,
-                       }) < 0)
+        if (worker_new(&server->workers[i], &(struct worker_options){
+                                                .index = i,
+                                                .n_shards = server->n_shards,
+                                                .intake = server->intake,
+                                                .store = server->store,
+                                                .notices = server->notices,
+                                                .plan = server->config->plan,
+                                                .key = server->key,
+                                                .settings = server_worker_settings(server->config),
+                                            }) < 0)
             return EX_SOFTWARE;
     }
     return 0;
@@ -404,15 +424,16 @@ static int start_api(struct server *server)
     const char *colon = strrchr(listen, ':');
     int r;
 
-    r = api_new(&server->api, &(struct api_options){.base = server->base,
-                                                    .listen = listen,
-                                                    .status = &server->status});
+    r = api_new(
+        &server->api,
+        &(struct api_options){.base = server->base, .listen = listen, .status = &server->status});
     if (r != 0) {
         log_error("cannot listen", LOG_STRING("address", listen),
                   LOG_STRING("error", r == HTTP_E_IN_USE    ? "another process listens there"
                                       : r == HTTP_E_ADDRESS ? "not an address:port"
-                                      : r == HTTP_E_REFUSED ? "not allowed, or not an address of this host"
-                                                            : "out of memory"));
+                                      : r == HTTP_E_REFUSED
+                                          ? "not allowed, or not an address of this host"
+                                          : "out of memory"));
         return r < 0 ? EX_SOFTWARE : r == HTTP_E_ADDRESS ? EX_CONFIG : EX_UNAVAILABLE;
     }
     (void)snprintf(address, sizeof(address), "%.*s:%u", colon ? (int)(colon - listen) : 0, listen,
@@ -451,6 +472,8 @@ static int start_events(struct server *server)
     r = r ? r : add_event(server, SIGHUP, EV_SIGNAL, on_reload, NULL);
     r = r ? r : add_event(server, SIGTERM, EV_SIGNAL, on_stop, NULL);
     r = r ? r : add_event(server, SIGINT, EV_SIGNAL, on_stop, NULL);
+    if (r == 0)
+        merge_request(server); /* a first view, empty, for who asks before shards are open */
     return r;
 }
 
@@ -471,11 +494,13 @@ static int start(struct server *server)
         return EX_CONFIG;
     }
     server->n_workers = server->config->workers;
-    (void)snprintf(server->currency, sizeof(server->currency), "%s", server->config->currency);
+    server->group_name = strdup(server->config->kafka.group);
+    if (!server->group_name)
+        return EX_SOFTWARE;
     server->status = (struct api_status){
         .version = server->options.version,
         .revision = "",
-        .group = server->config->kafka.group,
+        .group = server->group_name,
         .instance = server->instance,
         .started_at = clock_now_us(),
         .kafka.state = "joining",
@@ -496,7 +521,6 @@ static int start(struct server *server)
     r = config_load(&server->config, server->options.config_path, server->n_shards, &report);
     if (r != 0)
         return r < 0 ? EX_SOFTWARE : EX_CONFIG;
-    server->status.group = server->config->kafka.group;
     r = start_shards(server);
     if (r == 0 && start_sink(server, server->config) != 0)
         r = EX_CONFIG;
@@ -511,16 +535,52 @@ static int start(struct server *server)
     return r;
 }
 
+/* What threads that have ended left in the mailboxes. */
+static void forget_messages(struct server *server)
+{
+    struct mailbox_item *item = server->finished ? mailbox_take_all(server->finished) : NULL;
+
+    while (item) {
+        struct server_job *job =
+            (struct server_job *)((char *)item - offsetof(struct server_job, item));
+
+        item = item->next;
+        job->job.outcome = -ECANCELED;
+        job->finish(job);
+    }
+    item = server->notices ? mailbox_take_all(server->notices) : NULL;
+    while (item) {
+        struct worker_notice *notice = (struct worker_notice *)item;
+
+        item = item->next;
+        (void)summary_free(notice->summary);
+        free(notice);
+    }
+}
+
+/*
+ * Ends all threads, those first that give work to the others: workers submit commits, the store
+ * thread answers them and asks the broker. A worker may wait for room among the dead letters.
+ */
+static void stop_threads(struct server *server)
+{
+    intake_stop(server->intake);
+    for (unsigned i = 0; server->workers && i < server->n_workers; i++)
+        worker_stop(server->workers[i]);
+    server->store = store_thread_free(server->store);
+    forget_messages(server);
+}
+
 /* The reverse of start(); everything may be half made. */
 static void stop(struct server *server)
 {
+    stop_threads(server);
     for (unsigned i = 0; i < server->n_events; i++)
         event_free(server->events[i]);
     if (server->merge_timer)
         event_free(server->merge_timer);
     for (unsigned i = 0; server->workers && i < server->n_workers; i++)
         (void)worker_free(server->workers[i]);
-    (void)store_thread_free(server->store);
     (void)intake_free(server->intake);
     (void)api_free(server->api);
     (void)sink_free(server->sink);
@@ -540,6 +600,8 @@ static void stop(struct server *server)
     (void)config_free(server->config);
     free(server->shards);
     free(server->assigned);
+    free(server->assigned_next);
+    free(server->group_name);
     free(server->summaries);
     free(server->workers);
     explicit_bzero(server->key, sizeof(server->key));
@@ -559,6 +621,8 @@ int server_run(const struct server_options *options)
     log_info("starting", LOG_STRING("version", options->version),
              LOG_STRING("config", options->config_path));
     exit_code = start(server);
+    if (exit_code == EX_SOFTWARE)
+        log_error("cannot start: no memory, threads or file descriptors to be had");
     if (exit_code == 0) {
         log_info("running", LOG_INT("shards", server->n_shards),
                  LOG_INT("workers", server->n_workers));

@@ -1,6 +1,6 @@
 /*
- * The main thread's state, shared by server.c (life), group.c (which shards are ours), merge.c (what
- * everybody reads), leader.c (judging) and readers.c (what goes to Redis for others).
+ * The main thread's state, shared by server.c (life), group.c (which shards are ours), merge.c
+ * (what everybody reads), leader.c (judging) and readers.c (what goes to Redis for others).
  */
 #pragma once
 
@@ -19,13 +19,19 @@
 
 struct server;
 
-/* A store job whose end the main thread hears of. Embed it; `finish` owns it then. */
+/*
+ * A store job whose end the main thread hears of. Embed it; `finish` owns it then. Outcome
+ * -ECANCELED: the server stops, nothing but memory is to be looked after.
+ */
 struct server_job {
     struct store_job job; /* first */
     struct mailbox_item item;
     struct server *server;
     void (*finish)(struct server_job *job);
 };
+
+/* What workers take from a configuration. */
+struct worker_settings server_worker_settings(const struct config *config);
 
 /* Runs the job on the store thread, then `finish` on the main thread. */
 void server_submit(struct server *server, struct server_job *job, enum store_priority priority,
@@ -57,13 +63,16 @@ struct server {
     struct shard **shards;
 
     enum group_phase group;
-    bool *assigned;         /* by shard */
-    uint32_t n_pending;     /* opens, hand-overs or give-backs under way */
-    bool revoked;           /* a revocation waits for an answer */
-    bool reopening;         /* after closing, open again */
+    bool *assigned;      /* by shard */
+    bool *assigned_next; /* by shard: what was assigned before the last revocation was answered */
+    bool assigned_again; /* there is such */
+    bool grown;          /* topics have more partitions than at the start */
+    atomic_bool hurry;   /* opens that have not begun are not wanted any more */
+    uint32_t n_pending;  /* opens, hand-overs or give-backs under way */
+    bool revoked;        /* a revocation waits for an answer */
     int64_t closing_deadline; /* monotonic: when shards are dropped that could not be saved */
-    int64_t reopen_at;      /* monotonic: failed opens are tried again then; 0: none */
-    int64_t witness_at;     /* monotonic: next commit to the group */
+    int64_t reopen_at;        /* monotonic: shards are opened (again) then; 0: nothing waits */
+    int64_t witness_at;       /* monotonic: next commit to the group */
 
     struct summary **summaries; /* by shard: newest of ours, or of another instance */
     struct kpi_layout *layout;  /* the one that workers report under */
@@ -71,15 +80,15 @@ struct server {
     struct view *view;
     uint64_t view_version;
     bool merge_wanted;
-    bool readers_busy;          /* a readers job is under way */
+    bool readers_busy; /* a readers job is under way */
 
     struct leader *leader;
     struct sink *sink;
     struct api *api;
     struct api_status status;
-    char instance[80];  /* host:pid */
+    char instance[80]; /* host:pid */
+    char *group_name;  /* kafka.group as it was at the start; a reload does not change it */
     char reasons[API_CHECKS_MAX][160];
-    char currency[8];
 
     struct event *events[8];
     unsigned n_events;
@@ -97,6 +106,8 @@ void group_notice(struct server *server, struct worker_notice *notice);
 void group_tick(struct server *server, int64_t now);
 /* Closes everything for good; done when server->group is GROUP_NONE. */
 void group_stop(struct server *server);
+/* Our shard 0 is not ours, or the store has lost what we wrote: closes all and opens again. */
+void group_reopen(struct server *server);
 bool group_owns(const struct server *server, uint32_t shard);
 
 /* merge.c */
@@ -104,8 +115,8 @@ void merge_request(struct server *server);
 void merge_tick(struct server *server);
 void merge_summary(struct server *server, struct summary *summary);
 void merge_forget(struct server *server, uint32_t shard);
-/* Tells the workers a new plan, already checked. Takes over the reference. */
-void merge_plan(struct server *server, struct kpi_plan *plan);
+/* Tells the workers the plan and settings of server->config, which is a new one. */
+void merge_plan(struct server *server);
 
 /* readers.c: once a second, our summaries out, others' in, and the KPI hashes of the leader. */
 void readers_tick(struct server *server);

@@ -1,6 +1,6 @@
 /*
- * A shard's way with records: decode, verify, apply, publish. Opening is in shard_open.c, checkpoints
- * in shard_commit.c.
+ * A shard's way with records: decode, verify, apply, publish. Opening is in shard_open.c,
+ * checkpoints in shard_commit.c.
  */
 #include "shard.h"
 
@@ -14,10 +14,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A shard whose newest record is this young counts as caught up although more keeps coming. */
+/* A partition whose newest record is this young counts as caught up although more keeps coming. */
 #define CAUGHT_UP_AGE (5 * KPI_SECOND)
 
 int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics)
@@ -48,13 +49,12 @@ int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics)
 void shard_reset(struct shard *shard)
 {
     shard->engine = kpi_engine_free(shard->engine);
+    shard->plan = NULL;
     shard->batch = kpi_batch_free(shard->batch);
     shard->manifest = store_manifest_free(shard->manifest);
     shard->n_records = shard->n_saved_records = 0;
     shard->saved_at = KPI_TIME_NONE;
-    shard->counts_from = KPI_TIME_NONE;
     shard->dedupe_window = KPI_TIME_NONE;
-    shard->find_counts_from = false;
     for (uint32_t i = 0; i < shard->n_topics; i++) {
         shard->positions[i].next = STORE_OFFSET_NONE;
         shard->positions[i].last = STORE_OFFSET_NONE;
@@ -70,6 +70,8 @@ struct shard *shard_free(struct shard *shard)
 {
     if (!shard)
         return NULL;
+    if (shard->commit)
+        shard_commit_abandon(shard);
     if (shard->engine || shard->manifest || shard->batch)
         shard_reset(shard);
     free(shard->positions);
@@ -84,28 +86,47 @@ struct shard *shard_free(struct shard *shard)
     return NULL;
 }
 
-/* The first record after an open is the last one we applied, if the log still has it: the same topic
- * must show the same record there (faults rule 8: truncation is invisible to librdkafka < 2.1). */
+/* The first record after an open is the last one we applied, if the log still has it: the same
+ * topic must show the same record there (faults rule 8: truncation is invisible to librdkafka
+ * < 2.1). One further on will not do either: a log that begins later answers with an error, not
+ * with a hole. */
 static int verify_last(struct shard *shard, uint32_t topic, const rd_kafka_message_t *message)
 {
     const struct store_position *position = &shard->positions[topic];
     rd_kafka_timestamp_type_t type;
 
     shard->verify[topic] = false;
-    if (message->offset != position->last)
-        return 0;
-    if (rd_kafka_message_timestamp(message, &type) == position->last_timestamp &&
+    if (message->offset == position->last &&
+        rd_kafka_message_timestamp(message, &type) == position->last_timestamp &&
         XXH3_64bits(message->payload, message->len) == position->last_hash)
         return 0;
-    log_error("the log is not the one that was read: its record differs at the offset of the last one "
-              "applied",
-              LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
-              LOG_INT("offset", message->offset));
+    log_error(
+        "the log is not the one that was read: its record differs at the offset of the last one "
+        "applied",
+        LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+        LOG_INT("offset", position->last), LOG_INT("found", message->offset));
     return SHARD_E_LOSS;
+}
+
+int shard_replan(struct shard *shard, struct kpi_plan *plan)
+{
+    int r;
+
+    assert(!shard->batch || shard->batch->n_events == 0);
+    if (shard->plan == plan)
+        return 0;
+    r = kpi_engine_replan(shard->engine, plan);
+    if (r < 0)
+        return error_trace(r);
+    shard->plan = plan;
+    shard->batch = kpi_batch_free(shard->batch);
+    r = kpi_batch_new(&shard->batch, plan, &memory_kpi);
+    return r < 0 ? error_trace(r) : 0;
 }
 
 static int take_error(struct shard *shard, uint32_t topic, const rd_kafka_message_t *message)
 {
+    static struct log_limit limit = LOG_LIMIT(8, 10);
     struct store_position *position = &shard->positions[topic];
 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -118,12 +139,12 @@ static int take_error(struct shard *shard, uint32_t topic, const rd_kafka_messag
         shard->at_end[topic] = true;
         return 0;
     }
-    log_warning("partition error", LOG_INT("shard", shard->index),
-                LOG_STRING("topic", position->topic),
-                LOG_STRING("error", rd_kafka_message_errstr(message)));
+    log_limited(&limit, LOG_LEVEL_WARNING, "partition error",
+                LOG_FIELDS(LOG_INT("shard", shard->index), LOG_STRING("topic", position->topic),
+                           LOG_STRING("error", rd_kafka_message_errstr(message))));
     return message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
                    message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
-               ? SHARD_E_LOSS
+               ? SHARD_E_RANGE
                : 0;
 }
 
@@ -192,10 +213,8 @@ int shard_take(struct shard *shard, struct intake *intake, struct event_decoder 
         return 0; /* already part of the state */
 
     timestamp = rd_kafka_message_timestamp(message, &timestamp_type);
-    if (shard->find_counts_from && timestamp > 0) {
-        shard->counts_from = timestamp * KPI_MILLISECOND;
-        shard->find_counts_from = false;
-    }
+    if (position->counts_from == SHARD_COUNTS_FROM_NEXT && timestamp > 0)
+        position->counts_from = timestamp * KPI_MILLISECOND;
     /* Holes in the offsets are control records and aborted transactions. */
     if (position->next != STORE_OFFSET_NONE && message->offset > position->next)
         counters_add(&counters.events[COUNTERS_RESULT_SKIPPED],
@@ -267,20 +286,37 @@ void shard_tell_saved(struct shard *shard)
 
 bool shard_caught_up(const struct shard *shard, kpi_time now)
 {
-    struct kpi_engine_stats stats;
-    bool at_end = true;
+    int64_t young_ms = (now - CAUGHT_UP_AGE) / KPI_MILLISECOND;
 
-    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
-        at_end = at_end && shard->at_end[topic];
-    if (at_end)
-        return true;
-    kpi_engine_stats(shard->engine, &stats);
-    return stats.newest_record != KPI_TIME_NONE && stats.newest_record >= now - CAUGHT_UP_AGE;
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        const struct store_position *position = &shard->positions[topic];
+
+        if (!shard->at_end[topic] &&
+            (position->last == STORE_OFFSET_NONE || position->last_timestamp < young_ms))
+            return false;
+    }
+    return true;
 }
 
 int64_t shard_unsaved(const struct shard *shard)
 {
     return shard->n_records - shard->n_saved_records;
+}
+
+/* From when the numbers of all topics are whole; while a loss has no record behind it: not yet. */
+static kpi_time counts_from(const struct shard *shard, kpi_time now)
+{
+    kpi_time latest = KPI_TIME_NONE;
+
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        kpi_time from = shard->positions[topic].counts_from;
+
+        if (from == SHARD_COUNTS_FROM_NEXT)
+            from = now;
+        if (from > latest) /* none is less than any */
+            latest = from;
+    }
+    return latest;
 }
 
 struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *layout, kpi_time now,
@@ -298,7 +334,7 @@ struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *la
     summary->layout = kpi_layout_fingerprint(layout);
     summary->made_at = now;
     summary->saved_at = shard->saved_at;
-    summary->counts_from = shard->counts_from;
+    summary->counts_from = counts_from(shard, now);
     summary->caught_up = shard_caught_up(shard, now);
     summary->lag = lag;
     summary->n_unsaved = shard_unsaved(shard);

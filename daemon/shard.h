@@ -1,7 +1,8 @@
 /*
- * A shard in this process: an engine, where it stands in the log, and its checkpoints. Always owned by
- * exactly one thread: the main thread while it is closed, the store thread while it is opened, its
- * worker while it is open. A commit under way borrows the manifest and copied bytes, never the engine.
+ * A shard in this process: an engine, where it stands in the log, and its checkpoints. Always owned
+ * by exactly one thread: the main thread while it is closed, the store thread while it is opened,
+ * its worker while it is open. A commit under way borrows the manifest and copied bytes, never the
+ * engine.
  */
 #pragma once
 
@@ -28,32 +29,31 @@ struct shard {
     uint32_t index;
     enum shard_phase phase;
     struct kpi_engine *engine;
+    const struct kpi_plan *plan; /* the engine's, which holds a reference */
     struct kpi_batch *batch;
     const rd_kafka_message_t *origins[KPI_BATCH_MAX]; /* the record of each event in the batch */
 
     uint32_t n_topics;
-    struct store_position *positions; /* by topic */
-    int64_t *assign_at;               /* by topic: the offset to fetch from */
-    bool *verify;                     /* by topic: the first record must be the last one we know */
-    bool *at_end;                     /* by topic: nothing newer was there at the last look */
+    struct store_position *positions;  /* by topic */
+    int64_t *assign_at;                /* by topic: the offset to fetch from */
+    bool *verify;                      /* by topic: the first record must be the last one we know */
+    bool *at_end;                      /* by topic: nothing newer was there at the last look */
     const rd_kafka_message_t **newest; /* by topic: within the records now held */
 
     struct store_manifest *manifest; /* of the last durable commit; NULL without a store */
     uint64_t epoch, generation;
-    bool save_all;                   /* made anew: the next checkpoint replaces all that is stored */
-    struct shard_commit *commit;     /* under way, or to be repeated at retry_at */
-    char *spare;           /* buffer of the last commit, or NULL */
+    bool save_all;               /* made anew: the next checkpoint replaces all that is stored */
+    struct shard_commit *commit; /* under way, or to be repeated at retry_at */
+    char *spare;                 /* buffer of the last commit, or NULL */
     size_t spare_capacity;
-    int64_t retry_at;      /* monotonic: when to repeat it; 0 while the store thread has it */
-    int64_t checkpoint_at; /* monotonic: not before */
-    int64_t commit_begun;  /* monotonic */
+    int64_t retry_at;            /* monotonic: when to repeat it; 0 while the store thread has it */
+    int64_t checkpoint_at;       /* monotonic: not before */
+    int64_t commit_begun;        /* monotonic */
     int64_t n_records, n_saved_records; /* since it was opened; of which durable */
     kpi_time saved_at;
-    kpi_time counts_from;            /* KPI_TIME_NONE: from the beginning */
-    bool find_counts_from;           /* the next record's time says from when numbers count */
     _Atomic int64_t n_dead_pending;
-    _Atomic int64_t *next;           /* by topic: positions[].next as any thread may see it; -1: none */
-    _Atomic int64_t *saved_next;     /* by topic: the durable next offset; any thread may look */
+    _Atomic int64_t *next;       /* by topic: positions[].next as any thread may see it; -1: none */
+    _Atomic int64_t *saved_next; /* by topic: the durable next offset; any thread may look */
     _Atomic uint64_t saved_generation, saved_epoch;
 
     uint64_t published_version;
@@ -68,11 +68,17 @@ struct shard {
 };
 
 enum {
-    SHARD_E_LOSS = 100,  /* the log is not the one that was read, or lacks what was not read yet */
-    SHARD_E_KAFKA,       /* the broker did not answer; try again */
+    SHARD_E_LOSS = 100, /* the log is not the one that was read, or lacks what was not read yet */
+    SHARD_E_KAFKA,      /* the broker did not answer; try again */
+    SHARD_E_RANGE,      /* the log has moved away from under us: close, and look at it anew */
+    SHARD_E_NEWER,      /* the stored state is of a later version of kpid: hands off */
 };
 
+/* counts_from of a position behind a loss whose next record has not come yet: its time will say. */
+#define SHARD_COUNTS_FROM_NEXT INT64_MAX
+
 int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics);
+/* With a commit that no thread has any more. */
 struct shard *shard_free(struct shard *shard);
 /* Forgets engine and manifest, as before the first open. */
 void shard_reset(struct shard *shard);
@@ -91,7 +97,11 @@ struct shard_open_options {
  */
 int shard_open(struct shard *shard, struct store *store, const struct shard_open_options *options);
 
-/* Takes a record into the batch; may apply it. 0, SHARD_E_LOSS or -ENOMEM. */
+/* Goes on under another plan, at a batch boundary. 0 or -ENOMEM, after which it must only be freed.
+ */
+int shard_replan(struct shard *shard, struct kpi_plan *plan);
+
+/* Takes a record into the batch; may apply it. 0, SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
 int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
                const rd_kafka_message_t *message);
 /* Applies what is in the batch. After it, no record is held any more. */
@@ -100,10 +110,12 @@ int shard_flush(struct shard *shard, struct intake *intake);
 /* Shows other threads what is durable, from the manifest. */
 void shard_tell_saved(struct shard *shard);
 
+/* Every topic is read to its end, or its newest record is a few seconds young. */
 bool shard_caught_up(const struct shard *shard, kpi_time now);
 int64_t shard_unsaved(const struct shard *shard);
 
-/* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM. */
+/* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM.
+ */
 struct shard_commit {
     struct store_job job;
     struct mailbox_item item; /* first thing the worker sees of it */

@@ -1,7 +1,7 @@
 /*
  * Checkpoints of a shard: what changed is copied at a batch boundary (the worker's only pause) and
- * written by the store thread. One at a time; a commit that Redis did not take is repeated as it is,
- * until it is taken or refused for good.
+ * written by the store thread. One at a time; a commit that Redis did not take is repeated as it
+ * is, until it is taken or refused for good.
  */
 #include "shard.h"
 
@@ -118,8 +118,6 @@ int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct ma
         return error_origin(-ENOMEM);
     }
     memcpy(positions, shard->positions, shard->n_topics * sizeof(*positions));
-    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
-        positions[topic].counts_from = shard->counts_from;
     commit->job.run = run_commit;
     commit->job.done = commit_done;
     commit->shard = shard;
@@ -162,7 +160,8 @@ bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t n
         static struct log_limit limit = LOG_LIMIT(1, 10);
 
         log_limited(&limit, LOG_LEVEL_WARNING, "checkpoint not taken, going on without",
-                    LOG_FIELDS(LOG_INT("shard", shard->index), LOG_INT("unsaved", shard_unsaved(shard)),
+                    LOG_FIELDS(LOG_INT("shard", shard->index),
+                               LOG_INT("unsaved", shard_unsaved(shard)),
                                LOG_STRING("why", commit->error)));
         counters_add(counters.checkpoints_failed, 1);
         shard->retry_at = now_monotonic + RETRY_US;
@@ -182,7 +181,8 @@ bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t n
                     LOG_STRING("why", commit->error));
     }
     commit_free(commit);
-    shard->outcome = outcome;
+    if (outcome != 0)
+        shard->outcome = outcome;
     return outcome == 0;
 }
 

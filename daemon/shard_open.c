@@ -1,6 +1,6 @@
 /*
- * Opening a shard: who owned it, what is stored of it, and from where the log is read on. Each thing
- * that may be lost (the store's checkpoint, the log's records) is looked at here and named.
+ * Opening a shard: who owned it, what is stored of it, and from where the log is read on. Each
+ * thing that may be lost (the store's checkpoint, the log's records) is looked at here and named.
  */
 #include "shard.h"
 
@@ -13,9 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct loading {
+    struct kpi_engine *engine;
+    int outcome; /* of the engine; the store only tells that there was one */
+};
+
 static int load_object(void *userdata, const struct kpi_object *object)
 {
-    return kpi_engine_load(userdata, object);
+    struct loading *loading = userdata;
+
+    loading->outcome = kpi_engine_load(loading->engine, object);
+    return loading->outcome;
 }
 
 /* State in memory is as good as the stored one if nobody has owned the shard since. */
@@ -29,12 +37,14 @@ static int fresh_engine(struct shard *shard, struct kpi_plan *plan)
 {
     shard_reset(shard);
     shard->save_all = true;
+    shard->plan = plan;
     return kpi_engine_new(&shard->engine, plan, &memory_kpi);
 }
 
 static int load_state(struct shard *shard, struct store *store,
                       const struct store_manifest *manifest, struct kpi_plan *plan)
 {
+    struct loading loading;
     int r;
 
     r = fresh_engine(shard, plan);
@@ -42,11 +52,14 @@ static int load_state(struct shard *shard, struct store *store,
         return error_trace(r);
     if (manifest->n_positions == 0)
         return 0;
-    r = store_load(store, manifest, load_object, shard->engine);
+    loading = (struct loading){.engine = shard->engine};
+    r = store_load(store, manifest, load_object, &loading);
     if (r == 0)
-        r = kpi_engine_load_end(shard->engine) != 0 ? STORE_E_CORRUPT : 0;
+        r = loading.outcome = kpi_engine_load_end(shard->engine);
     shard->save_all = false;
-    return r;
+    if (loading.outcome == KPI_ENGINE_E_NEWER)
+        return SHARD_E_NEWER; /* whatever state.on_loss says: nothing is lost, we are too old */
+    return loading.outcome > 0 ? STORE_E_CORRUPT : r;
 }
 
 static void take_positions(struct shard *shard, const struct store_manifest *manifest)
@@ -56,8 +69,6 @@ static void take_positions(struct shard *shard, const struct store_manifest *man
             if (strcmp(manifest->positions[i].topic, shard->positions[topic].topic) == 0)
                 shard->positions[topic] = manifest->positions[i];
         }
-        if (shard->positions[topic].counts_from != KPI_TIME_NONE)
-            shard->counts_from = shard->positions[topic].counts_from;
     }
 }
 
@@ -71,13 +82,13 @@ static int place(struct shard *shard, uint32_t topic, const struct shard_open_op
     r = intake_bounds(options->intake, topic, shard->index, &low, &high);
     if (r != 0)
         return SHARD_E_KAFKA;
+    shard->verify[topic] = false;
     if (position->next == STORE_OFFSET_NONE) {
-        if (options->rebuild)
-            position->next = low;
-        else if (intake_start(options->intake, topic, shard->index, &position->next) != 0)
+        if (intake_start(options->intake, topic, shard->index, options->rebuild, &position->next) !=
+            0)
             return SHARD_E_KAFKA;
-        if (options->rebuild && low > 0)
-            shard->find_counts_from = true;
+        if (options->rebuild && low > 0 && position->next <= low)
+            position->counts_from = SHARD_COUNTS_FROM_NEXT;
         shard->assign_at[topic] = position->next;
         return 0;
     }
@@ -97,7 +108,7 @@ static int place(struct shard *shard, uint32_t topic, const struct shard_open_op
         /* What was counted stays counted; the numbers say from when they are whole again. */
         position->next = low;
         position->last = STORE_OFFSET_NONE;
-        shard->find_counts_from = true;
+        position->counts_from = SHARD_COUNTS_FROM_NEXT;
     }
     shard->verify[topic] = position->last != STORE_OFFSET_NONE && position->last >= low;
     shard->assign_at[topic] = shard->verify[topic] ? position->last : position->next;
@@ -144,7 +155,7 @@ static int open_stored(struct shard *shard, struct store *store, struct shard_op
         if (r == 0)
             take_positions(shard, manifest);
     } else {
-        r = kpi_engine_replan(shard->engine, options->plan);
+        r = shard_replan(shard, options->plan);
     }
     if (r != 0)
         goto fail;
@@ -154,7 +165,8 @@ static int open_stored(struct shard *shard, struct store *store, struct shard_op
     shard->generation = manifest->generation;
     shard->save_all = shard->save_all || manifest->n_positions == 0;
     shard_tell_saved(shard);
-    (void)store_sweep(store, shard->manifest); /* orphans only cost room; the next owner tries again */
+    (void)store_sweep(store,
+                      shard->manifest); /* orphans only cost room; the next owner tries again */
     return 0;
 
 fail:
@@ -173,14 +185,14 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
     if (store)
         r = open_stored(shard, store, &how);
     else
-        r = shard->engine ? kpi_engine_replan(shard->engine, how.plan)
-                          : fresh_engine(shard, how.plan);
+        r = shard->engine ? shard_replan(shard, how.plan) : fresh_engine(shard, how.plan);
     if (r != 0)
         return r;
     for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
         r = place(shard, topic, &how);
         if (r != 0)
             return r;
+        shard->at_end[topic] = false; /* what came while it was closed is not read yet */
     }
     shard->batch = kpi_batch_free(shard->batch);
     r = kpi_batch_new(&shard->batch, how.plan, &memory_kpi);

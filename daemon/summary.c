@@ -1,5 +1,6 @@
-/* Published rows: see summary.h. The byte form is the struct's own, little-endian like all hosts that
- * Debian's librdkafka of this generation is built for; the object's version guards its layout. */
+/* Published rows: see summary.h. The byte form is the struct's own, little-endian like all hosts
+ * that Debian's librdkafka of this generation is built for; the object's version guards its layout.
+ */
 #include "summary.h"
 
 #include "util/error.h"

@@ -1,7 +1,7 @@
 /*
- * What a shard publishes: its rows under a layout, and how far it is. Made by the worker that owns the
- * shard, immutable afterwards, handed to the main thread; as bytes it also goes to Redis, where other
- * instances read it.
+ * What a shard publishes: its rows under a layout, and how far it is. Made by the worker that owns
+ * the shard, immutable afterwards, handed to the main thread; as bytes it also goes to Redis, where
+ * other instances read it.
  */
 #pragma once
 
@@ -13,13 +13,13 @@
 struct summary {
     uint32_t shard;
     uint64_t epoch, generation;
-    uint64_t layout;           /* fingerprint */
-    kpi_time made_at;          /* wall clock */
-    kpi_time saved_at;         /* wall clock of the last durable checkpoint; KPI_TIME_NONE */
-    kpi_time counts_from;      /* KPI_TIME_NONE: complete; else after a loss, from then */
-    bool caught_up;            /* has read to the end of its partitions */
-    bool halted;               /* stopped after a loss (state.on_loss: halt) */
-    int64_t lag;               /* records; -1 unknown */
+    uint64_t layout;      /* fingerprint */
+    kpi_time made_at;     /* wall clock */
+    kpi_time saved_at;    /* wall clock of the last durable checkpoint; KPI_TIME_NONE */
+    kpi_time counts_from; /* KPI_TIME_NONE: complete; else after a loss, from then */
+    bool caught_up;       /* has read to the end of its partitions */
+    bool halted;          /* stopped after a loss (state.on_loss: halt) */
+    int64_t lag;          /* records; -1 unknown */
     int64_t n_unsaved;
     struct kpi_engine_stats stats;
     uint32_t n_rows;
@@ -33,5 +33,7 @@ struct summary *summary_free(struct summary *summary);
 /* As a KPI_OBJECT_SUMMARY. Free *ret_bytes with free(). 0 or -ENOMEM. */
 int summary_encode(const struct summary *summary, void **ret_bytes, size_t *ret_size);
 
-enum { SUMMARY_E_CORRUPT = 1 };
+enum {
+    SUMMARY_E_CORRUPT = 1
+};
 int summary_decode(struct summary **ret_summary, const void *bytes, size_t size);

@@ -10,29 +10,32 @@
 #include "util/memory.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 enum {
-    TAKE_MAX = 1000,    /* records per turn */
-    TAKE_WAIT_MS = 20,  /* for the first one, if nothing else is due */
+    TAKE_MAX = 1000,                       /* records per turn */
+    TAKE_WAIT_MS = 20,                     /* for the first one, if nothing else is due */
     HELD_BYTES_MAX = 32 * EVENT_BYTES_MAX, /* of messages between two resets of the decoder */
 };
 
 /* Publishing may take 2 % of a worker's time, but is done at least this often and at most that. */
 #define PUBLISH_MIN_US 20000
 #define PUBLISH_MAX_US 1000000
-#define PUBLISH_SHARE 50
+#define PUBLISH_SHARE  50
 
 struct worker {
     struct worker_options options;
+    struct worker_settings settings;
     pthread_t thread;
+    bool running;
     struct mailbox *orders;  /* from the main thread */
     struct mailbox *commits; /* from the store thread */
     struct kpi_plan *plan;
     struct kpi_layout *layout; /* NULL until the first one is told */
     struct event_decoder *decoder;
-    struct shard **shards;     /* by index; NULL: not ours */
-    struct shard **mine;       /* dense */
+    struct shard **shards; /* by index; NULL: not ours */
+    struct shard **mine;   /* dense */
     uint32_t n_mine;
     uint32_t turn;      /* which shard comes first */
     int64_t publish_at; /* monotonic: no shard is published before */
@@ -64,10 +67,11 @@ static void remove_shard(struct worker *worker, struct shard *shard)
     notify(worker, WORKER_CLOSED, shard, NULL);
 }
 
-static int set_plan(struct worker *worker, struct kpi_plan *plan)
+static int set_plan(struct worker *worker, struct kpi_plan *plan,
+                    const struct worker_settings *settings)
 {
     struct event_decoder_options options = {
-        .plan = plan, .key = worker->options.key, .currency = worker->options.currency};
+        .plan = plan, .key = worker->options.key, .currency = settings->currency};
     struct event_decoder *decoder;
     int r;
 
@@ -75,15 +79,7 @@ static int set_plan(struct worker *worker, struct kpi_plan *plan)
     if (r < 0)
         return error_trace(r);
     for (uint32_t i = 0; i < worker->n_mine; i++) {
-        struct shard *shard = worker->mine[i];
-
-        r = kpi_engine_replan(shard->engine, plan);
-        if (r < 0) {
-            (void)event_decoder_free(decoder);
-            return error_trace(r);
-        }
-        shard->batch = kpi_batch_free(shard->batch);
-        r = kpi_batch_new(&shard->batch, plan, &memory_kpi);
+        r = shard_replan(worker->mine[i], plan);
         if (r < 0) {
             (void)event_decoder_free(decoder);
             return error_trace(r);
@@ -94,6 +90,7 @@ static int set_plan(struct worker *worker, struct kpi_plan *plan)
     worker->plan = kpi_plan_unref(worker->plan);
     worker->plan = kpi_plan_ref(plan);
     worker->layout = kpi_layout_unref(worker->layout);
+    worker->settings = *settings;
     return 0;
 }
 
@@ -107,7 +104,7 @@ static int advance_closing(struct worker *worker, struct shard *shard)
             return 0; /* repeated by housekeeping */
         shard_commit_abandon(shard);
     }
-    if (!shard->failed && worker->options.store && shard_unsaved(shard) > 0) {
+    if (!shard->failed && worker->options.store && (shard_unsaved(shard) > 0 || shard->save_all)) {
         if (atomic_load(&shard->n_dead_pending) > 0)
             return 0;
         return shard_checkpoint(shard, worker->options.store, worker->commits,
@@ -117,21 +114,33 @@ static int advance_closing(struct worker *worker, struct shard *shard)
     return 0;
 }
 
+static int open_shard(struct worker *worker, struct shard *shard)
+{
+    int r;
+
+    /* Nothing is assigned while shards are opened, so what the queue holds is of the past. */
+    intake_drain(worker->options.intake, worker->options.index);
+    /* It was opened under the plan of then, and a reload may have come first. */
+    r = shard_replan(shard, worker->plan);
+    if (r < 0)
+        return error_trace(r);
+    shard->closing = shard->failed = false;
+    shard->outcome = 0;
+    shard->checkpoint_at =
+        clock_monotonic_us() + worker->settings.checkpoint_interval * (shard->index % 8 + 1) / 8;
+    worker->shards[shard->index] = shard;
+    worker->mine[worker->n_mine++] = shard;
+    notify(worker, WORKER_OPENED, shard, NULL);
+    return 0;
+}
+
 static int obey(struct worker *worker, struct worker_order *order)
 {
     struct shard *shard = order->shard;
 
     switch (order->kind) {
     case WORKER_OPEN:
-        /* Nothing is assigned while shards are opened, so what the queue holds is of the past. */
-        intake_drain(worker->options.intake, worker->options.index);
-        shard->closing = shard->failed = false;
-        shard->checkpoint_at =
-            clock_monotonic_us() + worker->options.checkpoint_interval * (shard->index % 8 + 1) / 8;
-        worker->shards[shard->index] = shard;
-        worker->mine[worker->n_mine++] = shard;
-        notify(worker, WORKER_OPENED, shard, NULL);
-        return 0;
+        return open_shard(worker, shard);
     case WORKER_CLOSE:
     case WORKER_DROP:
         if (worker->shards[shard->index] != shard)
@@ -144,7 +153,7 @@ static int obey(struct worker *worker, struct worker_order *order)
         worker->layout = kpi_layout_ref(order->layout);
         return 0;
     case WORKER_PLAN:
-        return set_plan(worker, order->plan);
+        return set_plan(worker, order->plan, &order->settings);
     case WORKER_STOP:
         worker->stopping = true;
         return 0;
@@ -152,10 +161,10 @@ static int obey(struct worker *worker, struct worker_order *order)
     return 0;
 }
 
-static int take_orders(struct worker *worker)
+/* Obeys what it was told; r < 0: only frees it. */
+static int take_orders(struct worker *worker, int r)
 {
     struct mailbox_item *item = mailbox_take_all(worker->orders);
-    int r = 0;
 
     while (item) {
         struct worker_order *order = (struct worker_order *)item;
@@ -170,10 +179,9 @@ static int take_orders(struct worker *worker)
     return r;
 }
 
-static int take_commits(struct worker *worker, int64_t now)
+static void take_commits(struct worker *worker, int64_t now)
 {
     struct mailbox_item *item = mailbox_take_all(worker->commits);
-    int r = 0;
 
     while (item) {
         struct shard_commit *commit =
@@ -185,8 +193,19 @@ static int take_commits(struct worker *worker, int64_t now)
             shard->failed = true;
             shard->closing = true;
         }
-        if (shard->closing && r >= 0)
+    }
+}
+
+static int advance_all_closing(struct worker *worker)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < worker->n_mine && r >= 0;) {
+        struct shard *shard = worker->mine[i];
+
+        if (shard->closing)
             r = advance_closing(worker, shard);
+        i += i < worker->n_mine && worker->mine[i] == shard;
     }
     return r;
 }
@@ -210,7 +229,9 @@ static int take_records(struct worker *worker, int timeout_ms)
     event_decoder_reset(worker->decoder);
     for (size_t i = 0; i < n && r >= 0; i++) {
         const rd_kafka_message_t *message = worker->messages[i];
-        struct shard *shard = worker->shards[message->partition];
+        struct shard *shard = (uint32_t)message->partition < worker->options.n_shards
+                                  ? worker->shards[message->partition]
+                                  : NULL;
 
         if (i + 4 < n)
             __builtin_prefetch(worker->messages[i + 4]->payload);
@@ -228,7 +249,9 @@ static int take_records(struct worker *worker, int timeout_ms)
         n_bytes += message->len;
         r = shard_take(shard, intake, worker->decoder, message);
         if (r > 0) {
-            shard->failed = true;
+            /* Out of the log's range: what was counted is right, and is saved before it is given
+             * back. */
+            shard->failed = r != SHARD_E_RANGE;
             shard->outcome = r;
             shard->closing = true;
         }
@@ -239,13 +262,6 @@ static int take_records(struct worker *worker, int timeout_ms)
         rd_kafka_message_destroy(worker->messages[i]);
     if (n_bytes)
         counters_add(counters.input_bytes, n_bytes);
-    for (uint32_t i = 0; i < worker->n_mine && r >= 0;) {
-        struct shard *shard = worker->mine[i];
-
-        if (shard->closing)
-            r = advance_closing(worker, shard);
-        i += i < worker->n_mine && worker->mine[i] == shard;
-    }
     return r;
 }
 
@@ -329,10 +345,9 @@ static int keep_house(struct worker *worker)
             atomic_load(&shard->n_dead_pending) == 0) {
             r = shard_checkpoint(shard, worker->options.store, worker->commits,
                                  kpi_plan_fingerprint(worker->plan));
-            shard->checkpoint_at = now + worker->options.checkpoint_interval;
+            shard->checkpoint_at = now + worker->settings.checkpoint_interval;
         }
-        if (worker->options.store &&
-            (uint64_t)shard_unsaved(shard) >= worker->options.unsaved_max)
+        if (worker->options.store && (uint64_t)shard_unsaved(shard) >= worker->settings.unsaved_max)
             n_full++;
         now = clock_monotonic_us();
         if (publish_due(worker, shard, now))
@@ -345,8 +360,9 @@ static int keep_house(struct worker *worker)
         counters_add(counters.partitions_paused, (uint64_t)n_paused - worker->n_paused);
         worker->n_paused = n_paused;
         if (worker->paused)
-            log_warning("too many records are not checkpointed: not reading until the store takes them",
-                        LOG_INT("worker", worker->options.index));
+            log_warning(
+                "too many records are not checkpointed: not reading until the store takes them",
+                LOG_INT("worker", worker->options.index));
         else
             log_notice("reading again", LOG_INT("worker", worker->options.index));
     }
@@ -359,11 +375,10 @@ static void *worker_main(void *userdata)
     int r = 0;
 
     while (!worker->stopping && r >= 0) {
-        r = take_orders(worker);
-        if (r >= 0)
-            r = take_commits(worker, clock_monotonic_us());
+        r = take_orders(worker, 0);
         if (r < 0)
             break;
+        take_commits(worker, clock_monotonic_us());
         if (worker->n_mine == 0)
             (void)mailbox_wait(worker->orders, 100000);
         else if (worker->paused)
@@ -371,11 +386,27 @@ static void *worker_main(void *userdata)
         else
             r = take_records(worker, TAKE_WAIT_MS);
         if (r >= 0)
+            r = advance_all_closing(worker);
+        if (r >= 0)
             r = keep_house(worker);
     }
     if (r < 0)
         notify(worker, WORKER_FATAL, NULL, NULL);
     return NULL;
+}
+
+/* The thread is born with all signals blocked: they are the main thread's. */
+static int start(struct worker *worker)
+{
+    sigset_t all, old;
+    int r;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    r = pthread_create(&worker->thread, NULL, worker_main, worker);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    worker->running = r == 0;
+    return -r;
 }
 
 int worker_new(struct worker **ret_worker, const struct worker_options *options)
@@ -394,11 +425,10 @@ int worker_new(struct worker **ret_worker, const struct worker_options *options)
     if (r == 0)
         r = mailbox_new(&worker->commits);
     if (r == 0)
-        r = set_plan(worker, options->plan);
+        r = set_plan(worker, options->plan, &options->settings);
     if (r == 0)
-        r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+        r = start(worker);
     if (r < 0) {
-        worker->thread = 0;
         (void)worker_free(worker);
         return error_origin(r);
     }
@@ -406,15 +436,22 @@ int worker_new(struct worker **ret_worker, const struct worker_options *options)
     return 0;
 }
 
+void worker_stop(struct worker *worker)
+{
+    if (!worker || !worker->running)
+        return;
+    worker_tell(worker, &(struct worker_order){.kind = WORKER_STOP});
+    (void)pthread_join(worker->thread, NULL);
+    worker->running = false;
+}
+
 struct worker *worker_free(struct worker *worker)
 {
     if (!worker)
         return NULL;
-    if (worker->thread) {
-        (void)worker_tell(worker, &(struct worker_order){.kind = WORKER_STOP});
-        (void)pthread_join(worker->thread, NULL);
-    }
-    (void)take_orders(worker);
+    worker_stop(worker);
+    if (worker->orders)
+        (void)take_orders(worker, -ECANCELED);
     (void)event_decoder_free(worker->decoder);
     (void)kpi_layout_unref(worker->layout);
     (void)kpi_plan_unref(worker->plan);
@@ -426,16 +463,12 @@ struct worker *worker_free(struct worker *worker)
     return NULL;
 }
 
-int worker_tell(struct worker *worker, const struct worker_order *order)
+void worker_tell(struct worker *worker, const struct worker_order *order)
 {
     struct worker_order *copy = malloc(sizeof(*copy));
 
-    if (!copy) {
-        (void)kpi_layout_unref(order->layout);
-        (void)kpi_plan_unref(order->plan);
-        return error_origin(-ENOMEM);
-    }
+    if (!copy)
+        abort();
     *copy = *order;
     mailbox_put(worker->orders, &copy->item);
-    return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * A worker: a thread that owns shards. It takes records from its queue, folds them, publishes rows and
- * takes checkpoints; it never waits for Redis, HTTP or another worker. Everything it is told and tells
- * travels in mailboxes.
+ * A worker: a thread that owns shards. It takes records from its queue, folds them, publishes rows
+ * and takes checkpoints; it never waits for Redis, HTTP or another worker. Everything it is told
+ * and tells travels in mailboxes.
  */
 #pragma once
 
@@ -11,6 +11,13 @@
 
 struct worker;
 
+/* What a reload may change. */
+struct worker_settings {
+    char currency[8];
+    kpi_duration checkpoint_interval;
+    uint64_t unsaved_max; /* records of a shard */
+};
+
 /* What the main thread tells a worker. Freed by the worker. */
 struct worker_order {
     struct mailbox_item item;
@@ -19,12 +26,13 @@ struct worker_order {
         WORKER_CLOSE,  /* shard: give it back, after a last checkpoint; WORKER_CLOSED */
         WORKER_DROP,   /* shard: give it back at once, without; WORKER_CLOSED */
         WORKER_LAYOUT, /* layout: report under this one; the order holds a reference */
-        WORKER_PLAN,   /* plan: go on under this one; the order holds a reference */
+        WORKER_PLAN,   /* plan and settings: go on under these; the order holds a reference */
         WORKER_STOP,   /* the thread ends; all shards have been closed before */
     } kind;
     struct shard *shard;
     struct kpi_layout *layout;
     struct kpi_plan *plan;
+    struct worker_settings settings;
 };
 
 /* What a worker tells the main thread. Freed by the main thread. */
@@ -48,13 +56,17 @@ struct worker_options {
     struct mailbox *notices;
     struct kpi_plan *plan;
     const uint8_t *key;
-    const char *currency;
-    kpi_duration checkpoint_interval;
-    uint64_t unsaved_max;
+    struct worker_settings settings;
 };
 
 int worker_new(struct worker **ret_worker, const struct worker_options *options);
-/* Tells it to stop and joins it. */
+/*
+ * Tells it to stop and joins its thread. Commits of its shards may still be with the store thread,
+ * which must have ended before worker_free(). NULL is fine.
+ */
+void worker_stop(struct worker *worker);
+/* Stops it if it runs. NULL is fine; returns NULL. */
 struct worker *worker_free(struct worker *worker);
-/* Takes over the references in the order, also on failure. 0 or -ENOMEM. */
-int worker_tell(struct worker *worker, const struct worker_order *order);
+/* Takes over the references in the order. Without memory for it the process aborts: the state is
+ * safe in the last checkpoint, and there is no way to go on. */
+void worker_tell(struct worker *worker, const struct worker_order *order);

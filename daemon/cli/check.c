@@ -1,20 +1,60 @@
 /* kpid check: is a configuration right? */
 #include "cli/cli.h"
 
+#include "util/counters.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 static const char help[] =
-    "usage: kpid check -c FILE [--settings]\n\n"
-    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are any\n"
-    "  kpid check --settings        every setting with type, range, default and meaning\n";
+    "usage: kpid check -c FILE | --settings | --metrics\n\n"
+    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are "
+    "any\n"
+    "  kpid check --settings        every setting with type, range, default and meaning\n"
+    "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
+    "meaning\n";
+
+/* One line, or two with the values of the label. */
+static void print_metric(const struct counters_entry *entry)
+{
+    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const units[] = {"-", "bytes", "seconds"};
+    const char *separator = "";
+
+    (void)printf("%-36s %-10s %-8s %s\n", entry->family, kinds[entry->kind], units[entry->unit],
+                 entry->help);
+    if (!entry->label)
+        return;
+    (void)printf("%-36s %s: ", "", entry->label);
+    for (unsigned i = 0; i < entry->n_values; i++) {
+        const char *value = entry->label_value(i);
+
+        if (!value)
+            continue;
+        (void)printf("%s%s", separator, value);
+        separator = ", ";
+    }
+    (void)printf("\n");
+}
+
+static int print_metrics(void)
+{
+    unsigned n_entries;
+    const struct counters_entry *entries = counters_table(&n_entries);
+
+    (void)printf("%-36s %-10s %-8s %s\n", "name", "type", "unit", "meaning");
+    for (unsigned i = 0; i < n_entries; i++)
+        print_metric(&entries[i]);
+    return 0;
+}
 
 int cli_check(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"settings", no_argument, NULL, 's'},
+        {"metrics", no_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -23,7 +63,7 @@ int cli_check(int argc, char **argv)
     char summary[512];
     int option, code = 0;
 
-    while ((option = getopt_long(argc, argv, "c:sh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             path = optarg;
@@ -31,6 +71,8 @@ int cli_check(int argc, char **argv)
         case 's':
             config_print_settings(stdout);
             return 0;
+        case 'm':
+            return print_metrics();
         case 'h':
             (void)fputs(help, stdout);
             return 0;

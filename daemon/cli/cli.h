@@ -1,7 +1,7 @@
 /*
- * The subcommands of kpid, one file each. Each takes what follows its name on the command line (argv[0]
- * is the name itself) and returns an exit code of sysexits. Data goes to stdout, everything else to
- * stderr.
+ * The subcommands of kpid, one file each. Each takes what follows its name on the command line
+ * (argv[0] is the name itself) and returns an exit code of sysexits. Data goes to stdout,
+ * everything else to stderr.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * kpid demo: the real daemon with nothing to set up. Kafka is librdkafka's mock cluster in this
- * process (named as what it is: in memory, not durable); Redis is a redis-server of our own on a unix
- * socket, if there is one; events come from a simulated campaign; alerts go to a receiver that prints
- * them.
+ * process (named as what it is: in memory, not durable); Redis is a redis-server of our own on a
+ * unix socket, if there is one; events come from a simulated campaign; alerts go to a receiver that
+ * prints them.
  */
 #include "cli/cli.h"
 #include "cli/demo_campaign.h"
@@ -32,8 +32,10 @@ static const char help[] =
     "usage: kpid demo [--listen ADDRESS:PORT] [-v]\n\n"
     "  kpid demo                           a campaign in front of your eyes; Ctrl-C ends it\n"
     "  kpid demo --listen 127.0.0.1:0      on any free port\n\n"
-    "A simulated monthly campaign runs on Kafka's stand-in (librdkafka's mock cluster, in memory). Its\n"
-    "participation rate is above 65 %, and after about a minute below 55 %: then an alert is sent, and\n"
+    "A simulated monthly campaign runs on Kafka's stand-in (librdkafka's mock cluster, in memory). "
+    "Its\n"
+    "participation rate is above 65 %, and after about a minute below 55 %: then an alert is sent, "
+    "and\n"
     "printed here.\n";
 
 enum {
@@ -64,6 +66,15 @@ static bool redis_answers(const char *path)
     return answers;
 }
 
+static void end_redis(struct demo *demo)
+{
+    if (demo->redis > 0) {
+        (void)kill(demo->redis, SIGTERM);
+        (void)waitpid(demo->redis, NULL, 0);
+    }
+    demo->redis = 0;
+}
+
 /* A redis-server of our own: true if it runs. */
 static bool start_redis(struct demo *demo)
 {
@@ -85,10 +96,10 @@ static bool start_redis(struct demo *demo)
         if (redis_answers(path))
             return true;
         if (waitpid(demo->redis, NULL, WNOHANG) == demo->redis)
-            break;
+            demo->redis = 0;
         (void)nanosleep(&pause, NULL);
     }
-    demo->redis = 0;
+    end_redis(demo);
     return false;
 }
 
@@ -147,26 +158,27 @@ static int write_config(const struct demo *demo, const char *listen, bool redis,
                   rd_kafka_mock_cluster_bootstraps(demo->cluster));
     if (redis)
         (void)fprintf(out, "redis: {url: \"unix://%s/redis.sock\"}\n", demo->directory);
-    (void)fprintf(out,
-                  "http: {listen: \"%s\"}\n"
-                  "state: {key_file: \"%s/kpid.key\"}\n"
-                  "timezone: Asia/Shanghai\n"
-                  "currency: CNY\n"
-                  "receivers:\n"
-                  "  - {name: console, type: webhook, url: \"%s\", secret: \"%s\"}\n"
-                  "campaigns:\n"
-                  "  - id: %s\n"
-                  "    start: %s\n"
-                  "    end: %s\n"
-                  "    phases: {warmup: [-7d, start], burst: [start, +5d], run: [+5d, end]}\n"
-                  "    audience: 200000\n"
-                  "    budget: {base: 200000, float: 300000}\n"
-                  "    targets:\n"
-                  "      - {kpi: participation_rate, value: 65%%, deviation: 10pp, scope: day, for: 3s}\n"
-                  "      - {kpi: roi, value: 4, deviation: 10%%}\n"
-                  "      - {kpi: nps, value: 50, deviation: 10%%}\n",
-                  listen, demo->directory, demo_receiver_url(demo->receiver),
-                  demo_receiver_secret(demo->receiver), DEMO_CAMPAIGN, start, end);
+    (void)fprintf(
+        out,
+        "http: {listen: \"%s\"}\n"
+        "state: {key_file: \"%s/kpid.key\"}\n"
+        "timezone: Asia/Shanghai\n"
+        "currency: CNY\n"
+        "receivers:\n"
+        "  - {name: console, type: webhook, url: \"%s\", secret: \"%s\"}\n"
+        "campaigns:\n"
+        "  - id: %s\n"
+        "    start: %s\n"
+        "    end: %s\n"
+        "    phases: {warmup: [-7d, start], burst: [start, +5d], run: [+5d, end]}\n"
+        "    audience: 200000\n"
+        "    budget: {base: 200000, float: 300000}\n"
+        "    targets:\n"
+        "      - {kpi: participation_rate, value: 65%%, deviation: 10pp, scope: day, for: 3s}\n"
+        "      - {kpi: roi, value: 4, deviation: 10%%}\n"
+        "      - {kpi: nps, value: 50, deviation: 10%%}\n",
+        listen, demo->directory, demo_receiver_url(demo->receiver),
+        demo_receiver_secret(demo->receiver), DEMO_CAMPAIGN, start, end);
     return fclose(out) == 0 ? 0 : EX_SOFTWARE;
 }
 
@@ -179,18 +191,19 @@ static void on_listening(void *userdata, const char *address)
 {
     struct demo *demo = userdata;
 
-    (void)printf("\n"
-                 "  The campaign \"%s\" runs. About 68 %% of those it reaches take part; in half a\n"
-                 "  minute only 20 %% will, and about a minute from now the alert is printed here.\n\n"
-                 "    metrics   http://%s/metrics\n"
-                 "    KPIs      http://%s/api/v1/kpis?scope=campaign\n"
-                 "    alerts    http://%s/api/v1/alerts\n"
-                 "    status    kpid status --url http://%s\n"
-                 "    config    %s/kpid.yaml\n\n"
-                 "  Kafka here is librdkafka's mock cluster, in memory. Your own: put its brokers and\n"
-                 "  topics into a copy of config/minimal.yaml, then kpid check and kpid run -c it.\n"
-                 "  Ctrl-C ends everything.\n\n",
-                 DEMO_CAMPAIGN, address, address, address, address, demo->directory);
+    (void)printf(
+        "\n"
+        "  The campaign \"%s\" runs. About 68 %% of those it reaches take part; in half a\n"
+        "  minute only 20 %% will, and about a minute from now the alert is printed here.\n\n"
+        "    metrics   http://%s/metrics\n"
+        "    KPIs      http://%s/api/v1/kpis?scope=campaign\n"
+        "    alerts    http://%s/api/v1/alerts\n"
+        "    status    kpid status --url http://%s\n"
+        "    config    %s/kpid.yaml\n\n"
+        "  Kafka here is librdkafka's mock cluster, in memory. Your own: put its brokers and\n"
+        "  topics into a copy of config/minimal.yaml, then kpid check and kpid run -c it.\n"
+        "  Ctrl-C ends everything.\n\n",
+        DEMO_CAMPAIGN, address, address, address, address, demo->directory);
     (void)fflush(stdout);
 }
 
@@ -259,10 +272,7 @@ int cli_demo(int argc, char **argv)
     code = run_demo(&demo, listen, level);
     (void)demo_campaign_free(demo.campaign);
     (void)demo_receiver_free(demo.receiver);
-    if (demo.redis > 0) {
-        (void)kill(demo.redis, SIGTERM);
-        (void)waitpid(demo.redis, NULL, 0);
-    }
+    end_redis(&demo);
     if (demo.cluster)
         rd_kafka_mock_cluster_destroy(demo.cluster);
     if (demo.producer)

@@ -12,10 +12,10 @@
 #include <string.h>
 
 enum {
-    HISTORY_USERS = 300,   /* reached on each day of history */
-    LIVE_USERS = 40,       /* reached a second */
-    GOOD_SECONDS = 35,     /* until participation falls */
-    BAD_EVERY = 900,       /* every so many events one that kpid refuses */
+    HISTORY_USERS = 300, /* reached on each day of history */
+    LIVE_USERS = 40,     /* reached a second */
+    GOOD_SECONDS = 35,   /* until participation falls */
+    BAD_EVERY = 900,     /* every so many events one that kpid refuses */
 };
 
 struct demo_campaign {
@@ -49,11 +49,11 @@ static void produce(struct demo_campaign *campaign, const char *type, unsigned u
     campaign->n_events++;
     if (campaign->n_events % BAD_EVERY == 0)
         more = ",\"amount\":\"-1\"";
-    size = snprintf(body, sizeof(body),
-                    "{\"id\":\"demo-%llu\",\"type\":\"%s\",\"user\":\"%s\",\"time\":\"%s\","
-                    "\"campaign\":\"" DEMO_CAMPAIGN "\",\"channel\":\"%s\"%s}",
-                    (unsigned long long)campaign->n_events, type, key, text,
-                    channels[user % 4], more);
+    size =
+        snprintf(body, sizeof(body),
+                 "{\"id\":\"demo-%llu\",\"type\":\"%s\",\"user\":\"%s\",\"time\":\"%s\","
+                 "\"campaign\":\"" DEMO_CAMPAIGN "\",\"channel\":\"%s\"%s}",
+                 (unsigned long long)campaign->n_events, type, key, text, channels[user % 4], more);
     (void)rd_kafka_producev(campaign->producer, RD_KAFKA_V_TOPIC(campaign->topic),
                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                             RD_KAFKA_V_KEY(key, strlen(key)), RD_KAFKA_V_VALUE(body, (size_t)size),

@@ -130,8 +130,8 @@ int demo_receiver_new(struct demo_receiver **ret_receiver)
         evhttp_set_gencb(receiver->http, on_request, receiver);
         socket = evhttp_bind_socket_with_handle(receiver->http, "127.0.0.1", 0);
     }
-    if (!socket || getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&address,
-                               &length) < 0) {
+    if (!socket ||
+        getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&address, &length) < 0) {
         (void)demo_receiver_free(receiver);
         return error_origin(-EADDRNOTAVAIL);
     }

@@ -40,9 +40,12 @@ struct arguments {
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"output", required_argument, NULL, 'o'},
-        {"shards", required_argument, NULL, 's'}, {"at", required_argument, NULL, 'a'},
-        {"digest", no_argument, NULL, 'd'},       {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"output", required_argument, NULL, 'o'},
+        {"shards", required_argument, NULL, 's'},
+        {"at", required_argument, NULL, 'a'},
+        {"digest", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
         {0},
     };
     int option;
@@ -170,7 +173,7 @@ static void add_scope(struct table *table, const struct kpi_plan *plan,
 static int print_table(const struct view *view)
 {
     static const struct table_column columns[] = {
-        {"campaign", false}, {"KPI", false},      {"scope", false},        {"value", true},
+        {"campaign", false}, {"KPI", false},        {"scope", false},   {"value", true},
         {"numerator", true}, {"denominator", true}, {"complete", true},
     };
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);

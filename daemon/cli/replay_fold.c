@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define BUFFER_BYTES (1 << 20)
-#define PROGRESS_US 100000
+#define PROGRESS_US  100000
 
 int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards)
 {
@@ -167,7 +167,8 @@ static ssize_t take_lines(struct replay_fold *fold, const char *buffer, size_t s
         size_t length = end ? (size_t)(end - (buffer + at)) : size - at;
         int r;
 
-        /* A line longer than the buffer is taken in parts: each is refused, none is lost sight of. */
+        /* A line longer than the buffer is taken in parts: each is refused, none is lost sight of.
+         */
         if (!end && !last && !(at == 0 && size == BUFFER_BYTES))
             break;
         r = take_line(fold, buffer + at, length);
@@ -230,8 +231,9 @@ int replay_fold_file(struct replay_fold *fold, const char *path)
     buffer = malloc(BUFFER_BYTES);
     fold->file = path;
     fold->line = 0;
-    r = buffer ? read_lines(fold, fd, buffer, S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0)
-               : -ENOMEM;
+    r = buffer
+            ? read_lines(fold, fd, buffer, S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0)
+            : -ENOMEM;
     free(buffer);
     if (!standard)
         (void)close(fd);

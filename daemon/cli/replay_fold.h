@@ -1,6 +1,6 @@
 /*
- * The fold of `kpid replay`: lines of files into the engines of N shards. A user lives in one shard,
- * as on a topic keyed by user; an event without user goes by its id.
+ * The fold of `kpid replay`: lines of files into the engines of N shards. A user lives in one
+ * shard, as on a topic keyed by user; an event without user goes by its id.
  */
 #pragma once
 
@@ -29,7 +29,9 @@ struct replay_fold {
     bool progress; /* stderr is a terminal */
 };
 
-enum { REPLAY_E_FILE = 1 }; /* cannot be read; said on stderr */
+enum {
+    REPLAY_E_FILE = 1
+}; /* cannot be read; said on stderr */
 
 int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards);
 struct replay_fold *replay_fold_free(struct replay_fold *fold);

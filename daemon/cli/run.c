@@ -8,15 +8,15 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char help[] =
-    "usage: kpid run -c FILE [-o logfmt|json] [-v]\n\n"
-    "  kpid run -c /etc/kpid/kpid.yaml\n"
-    "  kpid run -c kpid.yaml -o json       log lines as JSON\n\n"
-    "  -c, --config FILE   the configuration (see config/kpid.yaml)\n"
-    "  -o, --output FORM   form of log lines on stderr\n"
-    "  -v, --verbose       log debug lines too\n\n"
-    "SIGHUP reads the configuration again; SIGTERM takes a last checkpoint and ends, a second one ends\n"
-    "at once.\n";
+static const char help[] = "usage: kpid run -c FILE [-o logfmt|json] [-v]\n\n"
+                           "  kpid run -c /etc/kpid/kpid.yaml\n"
+                           "  kpid run -c kpid.yaml -o json       log lines as JSON\n\n"
+                           "  -c, --config FILE   the configuration (see config/kpid.yaml)\n"
+                           "  -o, --output FORM   form of log lines on stderr\n"
+                           "  -v, --verbose       log debug lines too\n\n"
+                           "SIGHUP reads the configuration again; SIGTERM takes a last checkpoint "
+                           "and ends, a second one ends\n"
+                           "at once.\n";
 
 int cli_run(int argc, char **argv)
 {

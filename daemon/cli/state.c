@@ -13,12 +13,13 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char help[] =
-    "usage: kpid state digest -c FILE [--shards N]\n\n"
-    "  kpid state digest -c kpid.yaml    a line a shard: shard, digest, and the offsets it is of\n\n"
-    "Two states of the same definitions at the same offsets have the same digest, whoever computed\n"
-    "them. Reads the checkpoint only: a running kpid is not disturbed.\n\n"
-    "      --shards N      stop after N shards (until one is missing)\n";
+static const char help[] = "usage: kpid state digest -c FILE [--shards N]\n\n"
+                           "  kpid state digest -c kpid.yaml    a line a shard: shard, digest, and "
+                           "the offsets it is of\n\n"
+                           "Two states of the same definitions at the same offsets have the same "
+                           "digest, whoever computed\n"
+                           "them. Reads the checkpoint only: a running kpid is not disturbed.\n\n"
+                           "      --shards N      stop after N shards (until one is missing)\n";
 
 static int load_object(void *userdata, const struct kpi_object *object)
 {
@@ -45,20 +46,21 @@ static int digest_shard(const struct config *config, struct store *store, uint32
 {
     KPI_CLEANUP(kpi_engine_freep) struct kpi_engine *engine = NULL;
     struct store_manifest *manifest = NULL;
-    int r, code;
+    int r, code = EX_UNAVAILABLE;
 
     r = store_peek(store, shard, &manifest);
     if (r == 0 && manifest->n_positions == 0) {
         (void)store_manifest_free(manifest);
         return -1;
     }
-    if (r == 0 && kpi_engine_new(&engine, config->plan, &memory_kpi) < 0)
-        code = EX_SOFTWARE;
-    else if (r == 0)
+    if (r == 0)
+        r = kpi_engine_new(&engine, config->plan, &memory_kpi);
+    if (r == 0)
         r = store_load(store, manifest, load_object, engine);
     if (r != 0) {
-        (void)fprintf(stderr, "kpid state: shard %u: %s\n", shard, store_error(store));
-        code = EX_UNAVAILABLE;
+        (void)fprintf(stderr, "kpid state: shard %u: %s\n", shard,
+                      r < 0 ? strerror(-r) : store_error(store));
+        code = r < 0 ? EX_SOFTWARE : r == STORE_E_CORRUPT ? EX_DATAERR : EX_UNAVAILABLE;
     } else if (kpi_engine_load_end(engine) != 0) {
         (void)fprintf(stderr, "kpid state: shard %u: the stored state is damaged\n", shard);
         code = EX_DATAERR;

@@ -1,7 +1,7 @@
 /*
- * Dead letters: a refused record goes to its own topic with its bytes, its key and where it came from.
- * At least once: a checkpoint of the shard waits until the broker has acknowledged them, so after a
- * crash a dead letter may come again, never be missing.
+ * Dead letters: a refused record goes to its own topic with its bytes, its key and where it came
+ * from. At least once: a checkpoint of the shard waits until the broker has acknowledged them, so
+ * after a crash a dead letter may come again, never be missing.
  */
 #include "intake/intake_internal.h"
 
@@ -38,6 +38,10 @@ int intake_dead_letter_open(struct intake *intake, const struct config *config)
     if (!intake->dead_letter_topic)
         return error_origin(-ENOMEM);
     conf = rd_kafka_conf_new();
+    /* A record of a producer with another idea of the limit must still fit, and one that waits for
+     * a broker waits as long as it takes: the checkpoint behind it waits too. */
+    (void)rd_kafka_conf_set(conf, "message.max.bytes", "8388608", NULL, 0);
+    (void)rd_kafka_conf_set(conf, "message.timeout.ms", "0", NULL, 0);
     if (intake_set_properties(conf, config, RD_KAFKA_PRODUCER, intake->error,
                               sizeof(intake->error)) != 0 ||
         rd_kafka_conf_set(conf, "enable.idempotence", "true", intake->error,
@@ -49,8 +53,7 @@ int intake_dead_letter_open(struct intake *intake, const struct config *config)
     }
     rd_kafka_conf_set_opaque(conf, intake);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    intake->producer =
-        rd_kafka_new(RD_KAFKA_PRODUCER, conf, intake->error, sizeof(intake->error));
+    intake->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, intake->error, sizeof(intake->error));
     if (!intake->producer) {
         rd_kafka_conf_destroy(conf);
         return INTAKE_E_REFUSED;

@@ -1,6 +1,6 @@
 /*
- * The consumer: configuration, group membership, assignment and forwarding. See intake.h; topics are
- * looked at in topics.c, dead letters go out in dead_letter.c.
+ * The consumer: configuration, group membership, assignment and forwarding. See intake.h; topics
+ * are looked at in topics.c, dead letters go out in dead_letter.c.
  */
 #include "intake/intake_internal.h"
 
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only when
- * its broker thread wakes, up to a second later. An offset query wakes it. */
+/* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only
+ * when its broker thread wakes, up to a second later. An offset query wakes it. */
 #define WAKE_INTERVAL_US 10000
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -32,9 +32,20 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
     atomic_fetch_add(&intake->n_errors, 1);
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         atomic_store(&intake->connected, false);
-    log_limited(&limit, LOG_LEVEL_WARNING, "kafka error",
-                LOG_FIELDS(LOG_STRING("error", rd_kafka_err2name(error)),
-                           LOG_STRING("reason", reason)));
+    log_limited(
+        &limit, LOG_LEVEL_WARNING, "kafka error",
+        LOG_FIELDS(LOG_STRING("error", rd_kafka_err2name(error)), LOG_STRING("reason", reason)));
+}
+
+/* The witness is committed every few seconds: on an idle stream its answer shows that brokers are
+ * back. */
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t error,
+                      rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+    struct intake *intake = opaque;
+
+    if (!error)
+        atomic_store(&intake->connected, true);
 }
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
@@ -44,12 +55,18 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
     uint32_t *shards;
     uint32_t n = 0;
 
+    /* The last revocation, out of consumer_close(): who would be told is gone. */
+    if (atomic_load(&intake->stopping)) {
+        (void)rd_kafka_assign(rk, NULL);
+        return;
+    }
     atomic_fetch_add(&intake->n_rebalances, 1);
     if (error != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         intake->revoked(intake->userdata, rd_kafka_assignment_lost(rk));
         return;
     }
-    /* Co-partitioned topics and the range assignor give partition n of every topic to one member. */
+    /* Co-partitioned topics and the range assignor give partition n of every topic to one member.
+     */
     shards = calloc((size_t)partitions->cnt + 1, sizeof(*shards));
     if (!shards)
         abort(); /* nothing to fall back on in a callback; the state is safe in the checkpoint */
@@ -63,14 +80,13 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t error,
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error, size_t size)
 {
-    return rd_kafka_conf_set(conf, name, value, error, size) == RD_KAFKA_CONF_OK
-               ? 0
-               : INTAKE_E_REFUSED;
+    return rd_kafka_conf_set(conf, name, value, error, size) == RD_KAFKA_CONF_OK ? 0
+                                                                                 : INTAKE_E_REFUSED;
 }
 
 /* What the operator allows himself; names were checked by config against the allow-list. */
-int intake_set_properties(rd_kafka_conf_t *conf, const struct config *config,
-                          rd_kafka_type_t type, char *error, size_t size)
+int intake_set_properties(rd_kafka_conf_t *conf, const struct config *config, rd_kafka_type_t type,
+                          char *error, size_t size)
 {
     int r;
 
@@ -92,26 +108,19 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
     char session[24], heartbeat[24], error[256];
     int64_t session_ms = config->kafka.session_timeout / KPI_MILLISECOND;
     const char *const fixed[][2] = {
-        {"group.id", config->kafka.group},
-        {"client.id", "kpid"},
-        {"enable.auto.commit", "false"},
-        {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},
-        {"partition.assignment.strategy", "range"},
-        {"isolation.level", "read_committed"},
-        {"check.crcs", "true"},
-        {"enable.partition.eof", "true"},
-        {"session.timeout.ms", session},
-        {"heartbeat.interval.ms", heartbeat},
-        {"max.poll.interval.ms", "60000"},
-        {"fetch.wait.max.ms", "100"},
-        {"queued.max.messages.kbytes", "16384"},
-        {"reconnect.backoff.max.ms", "2000"},
-        {"topic.metadata.refresh.interval.ms", "30000"},
+        {"group.id", config->kafka.group},     {"client.id", "kpid"},
+        {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},        {"partition.assignment.strategy", "range"},
+        {"isolation.level", "read_committed"}, {"check.crcs", "true"},
+        {"enable.partition.eof", "true"},      {"session.timeout.ms", session},
+        {"heartbeat.interval.ms", heartbeat},  {"max.poll.interval.ms", "60000"},
+        {"fetch.wait.max.ms", "100"},          {"queued.max.messages.kbytes", "16384"},
+        {"reconnect.backoff.max.ms", "2000"},  {"topic.metadata.refresh.interval.ms", "30000"},
     };
 
     (void)snprintf(session, sizeof(session), "%lld", (long long)session_ms);
-    (void)snprintf(heartbeat, sizeof(heartbeat), "%lld", (long long)(session_ms / 4 < 3000 ? session_ms / 4 : 3000));
+    (void)snprintf(heartbeat, sizeof(heartbeat), "%lld",
+                   (long long)(session_ms / 4 < 3000 ? session_ms / 4 : 3000));
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (set(conf, fixed[i][0], fixed[i][1], error, sizeof(error)) != 0)
             goto refused;
@@ -124,6 +133,7 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
     return 0;
 
 refused:
@@ -222,11 +232,17 @@ int intake_new(struct intake **ret_intake, const struct intake_options *options)
     return 0;
 }
 
+void intake_stop(struct intake *intake)
+{
+    if (intake)
+        atomic_store(&intake->stopping, true);
+}
+
 struct intake *intake_free(struct intake *intake)
 {
     if (!intake)
         return NULL;
-    atomic_store(&intake->stopping, true);
+    intake_stop(intake);
     if (intake->waking)
         (void)pthread_join(intake->wake_thread, NULL);
     intake_dead_letter_close(intake);
@@ -302,7 +318,8 @@ void intake_poll(struct intake *intake)
 
         if (!message)
             break;
-        /* Partitions are forwarded to workers before they are assigned, so this is an error report. */
+        /* Partitions are forwarded to workers before they are assigned, so this is an error report.
+         */
         if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             static struct log_limit limit = LOG_LIMIT(5, 10);
 
@@ -316,11 +333,12 @@ void intake_poll(struct intake *intake)
 }
 
 /* Points the partition's queue at the worker's, or back. Before assign(): forwarding set by the
- * application survives the start of fetching, so no record can slip into the consumer's own queue. */
+ * application survives the start of fetching, so no record can slip into the consumer's own queue.
+ */
 static void forward(struct intake *intake, uint32_t topic, uint32_t shard, bool to_worker)
 {
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(
-        intake->consumer, intake->topics[topic].name, (int32_t)shard);
+    rd_kafka_queue_t *queue =
+        rd_kafka_queue_get_partition(intake->consumer, intake->topics[topic].name, (int32_t)shard);
 
     if (!queue)
         return;
@@ -384,6 +402,9 @@ size_t intake_take(struct intake *intake, unsigned worker, int timeout_ms,
         taken = rd_kafka_consume_batch_queue(intake->queues[worker], timeout_ms, ret_messages, 1);
     if (taken <= 0)
         return 0;
+    if (!atomic_load_explicit(&intake->connected, memory_order_relaxed) &&
+        (!ret_messages[0]->err || ret_messages[0]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
+        atomic_store(&intake->connected, true);
     if ((size_t)taken == n && intake->needs_waking) {
         atomic_store(&intake->busy_shard[worker], ret_messages[0]->partition);
         atomic_store(&intake->busy, true);

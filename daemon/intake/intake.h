@@ -2,9 +2,9 @@
  * Kafka: one consumer whose partition queues are forwarded to the workers' queues, one producer for
  * dead letters. Everything but intake_take() and the dead letters is for the main thread.
  *
- * Rebalances are answered late: the callbacks only tell, and the main thread assigns once the shards
- * are loaded (librdkafka allows that until the next rebalance). Offsets are kpid's own: always given
- * explicitly with the assignment, never taken from the group (design section 8).
+ * Rebalances are answered late: the callbacks only tell, and the main thread assigns once the
+ * shards are loaded (librdkafka allows that until the next rebalance). Offsets are kpid's own:
+ * always given explicitly with the assignment, never taken from the group (design section 8).
  */
 #pragma once
 
@@ -31,7 +31,9 @@ struct intake_options {
 
 /* Connects nothing yet. 0, INTAKE_E_REFUSED (a property) or -ENOMEM. */
 int intake_new(struct intake **ret_intake, const struct intake_options *options);
-struct intake *intake_free(struct intake *intake); /* leaves the group; bounded by 5 s */
+/* No callback is called any more, and no dead letter waits for room. Any thread; NULL is fine. */
+void intake_stop(struct intake *intake);
+struct intake *intake_free(struct intake *intake); /* stops, and leaves the group */
 const char *intake_error(const struct intake *intake);
 
 /*
@@ -49,7 +51,10 @@ void intake_poll(struct intake *intake);
 /* A file descriptor that becomes readable when intake_poll() has work. */
 int intake_fd(const struct intake *intake);
 
-/* What the group remembers of a shard's partition 0 topic: the epoch of the last checkpoint. 0: none. */
+/*
+ * What the group remembers of a shard, at its partition of the first topic: the epoch of the last
+ * checkpoint. 0 or INTAKE_E_AWAY. Any thread.
+ */
 int intake_witness(struct intake *intake, uint32_t shard, uint64_t *ret_epoch, bool *ret_exists);
 struct intake_witness {
     uint32_t shard;
@@ -62,8 +67,12 @@ void intake_commit(struct intake *intake, const struct intake_witness *witnesses
 /* The log's bounds, asked of the broker: 0 or INTAKE_E_AWAY. Any thread. */
 int intake_bounds(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_low,
                   int64_t *ret_high);
-/* Where a new shard begins, by kafka.start. 0 or INTAKE_E_AWAY. Any thread. */
-int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_offset);
+/*
+ * Where a shard without state begins, by kafka.start. again: it had state once, so `end` was an end
+ * long ago, and it begins with all that the log has. 0 or INTAKE_E_AWAY. Any thread.
+ */
+int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, bool again,
+                 int64_t *ret_offset);
 /* The bounds as last seen in fetch replies, without asking; -1 unknown. Any thread. */
 int64_t intake_high(struct intake *intake, uint32_t topic, uint32_t shard);
 
@@ -78,8 +87,8 @@ void intake_unassign(struct intake *intake);
 bool intake_lost(const struct intake *intake); /* the assignment was taken from us */
 
 /*
- * For worker threads: takes up to n messages from the worker's queue, waiting up to timeout_ms for the
- * first. The caller destroys them. While it holds them, no memory of theirs moves.
+ * For worker threads: takes up to n messages from the worker's queue, waiting up to timeout_ms for
+ * the first. The caller destroys them. While it holds them, no memory of theirs moves.
  */
 size_t intake_take(struct intake *intake, unsigned worker, int timeout_ms,
                    rd_kafka_message_t **ret_messages, size_t n);
@@ -91,7 +100,8 @@ uint32_t intake_message_topic(const struct intake *intake, const rd_kafka_messag
 /*
  * Sends a refused record to the dead-letter topic with its bytes, key and headers kpid_reason,
  * kpid_topic, kpid_partition, kpid_offset. *n_pending is raised now and lowered when the broker has
- * acknowledged it: a checkpoint waits for zero. Any thread. Without dead-letter topic: does nothing.
+ * acknowledged it: a checkpoint waits for zero. Any thread. Without dead-letter topic: does
+ * nothing.
  */
 void intake_dead_letter(struct intake *intake, const rd_kafka_message_t *message,
                         const char *reason, _Atomic int64_t *n_pending);

@@ -14,11 +14,11 @@ struct intake {
     rd_kafka_t *producer; /* dead letters; NULL: none */
     rd_kafka_queue_t *events;
     rd_kafka_queue_t *deliveries; /* of the producer */
-    rd_kafka_queue_t **queues; /* by worker */
+    rd_kafka_queue_t **queues;    /* by worker */
     unsigned n_workers;
     struct intake_topic {
         char *name;
-    } *topics;
+    } * topics;
     uint32_t n_topics;
     char *dead_letter_topic;
     enum config_start start;

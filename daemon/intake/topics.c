@@ -1,6 +1,6 @@
 /*
- * What the broker says of topics and offsets: the checks before the start, the log's bounds, the place
- * where a new shard begins, and the group's witness.
+ * What the broker says of topics and offsets: the checks before the start, the log's bounds, the
+ * place where a new shard begins, and the group's witness.
  */
 #include "intake/intake_internal.h"
 
@@ -82,6 +82,9 @@ static void topic_policy(struct intake *intake, const char *name, char *policy, 
                 (void)snprintf(policy, size, "%s", rd_kafka_ConfigEntry_value(entries[i]));
         }
     }
+    if (!event || rd_kafka_event_error(event))
+        log_warning("cannot see whether the topic is compacted", LOG_STRING("topic", name),
+                    LOG_STRING("error", event ? rd_kafka_event_error_string(event) : "no answer"));
     if (event)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
@@ -104,27 +107,28 @@ int intake_check(struct intake *intake, uint32_t *ret_n_shards)
         if (n == 0)
             return refuse(intake, "topic", name, "does not exist");
         if (n_shards && n != n_shards) {
-            (void)snprintf(intake->error, sizeof(intake->error),
-                           "topic \"%s\" has %u partitions and topic \"%s\" has %u: topics are read "
-                           "together, partition by partition, and need equal counts; re-key one with "
-                           "`kpid repartition`",
-                           intake->topics[0].name, n_shards, name, n);
+            (void)snprintf(
+                intake->error, sizeof(intake->error),
+                "topic \"%s\" has %u partitions and topic \"%s\" has %u: topics are read "
+                "together, partition by partition, and need equal counts; re-key one with "
+                "`kpid repartition`",
+                intake->topics[0].name, n_shards, name, n);
             return INTAKE_E_REFUSED;
         }
         n_shards = n;
         topic_policy(intake, name, policy, sizeof(policy));
         if (strstr(policy, "compact"))
-            return refuse(intake, "topic", name,
-                          "is compacted (cleanup.policy=compact): events would vanish from the log, "
-                          "and a replay would count less; use cleanup.policy=delete");
+            return refuse(
+                intake, "topic", name,
+                "is compacted (cleanup.policy=compact): events would vanish from the log, "
+                "and a replay would count less; use cleanup.policy=delete");
     }
     if (intake->dead_letter_topic) {
         r = topic_partitions(intake, intake->dead_letter_topic, &n);
         if (r != 0)
             return r;
         if (n == 0)
-            return refuse(intake, "dead-letter topic", intake->dead_letter_topic,
-                          "does not exist");
+            return refuse(intake, "dead-letter topic", intake->dead_letter_topic, "does not exist");
     }
     atomic_store(&intake->connected, true);
     *ret_n_shards = n_shards;
@@ -134,45 +138,51 @@ int intake_check(struct intake *intake, uint32_t *ret_n_shards)
 int intake_bounds(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_low,
                   int64_t *ret_high)
 {
-    return rd_kafka_query_watermark_offsets(intake->consumer, intake->topics[topic].name,
-                                            (int32_t)shard, ret_low, ret_high, ANSWER_MS)
-               ? INTAKE_E_AWAY
-               : 0;
+    if (rd_kafka_query_watermark_offsets(intake->consumer, intake->topics[topic].name,
+                                         (int32_t)shard, ret_low, ret_high, ANSWER_MS))
+        return INTAKE_E_AWAY;
+    atomic_store(&intake->connected, true);
+    return 0;
 }
 
 int64_t intake_high(struct intake *intake, uint32_t topic, uint32_t shard)
 {
     int64_t low = -1, high = -1;
 
-    if (rd_kafka_get_watermark_offsets(intake->consumer, intake->topics[topic].name,
-                                       (int32_t)shard, &low, &high) ||
+    if (rd_kafka_get_watermark_offsets(intake->consumer, intake->topics[topic].name, (int32_t)shard,
+                                       &low, &high) ||
         high < 0)
         return -1;
     return high;
 }
 
-int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, int64_t *ret_offset)
+int intake_start(struct intake *intake, uint32_t topic, uint32_t shard, bool again,
+                 int64_t *ret_offset)
 {
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t error;
-    int64_t low, high;
+    int64_t low, high, offset;
     int r;
 
     r = intake_bounds(intake, topic, shard, &low, &high);
     if (r != 0)
         return r;
-    *ret_offset = intake->start == CONFIG_START_END ? high : low;
-    if (intake->start != CONFIG_START_TIME)
+    if (intake->start != CONFIG_START_TIME) {
+        *ret_offset = intake->start == CONFIG_START_END && !again ? high : low;
         return 0;
+    }
     list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, intake->topics[topic].name, (int32_t)shard)->offset =
         intake->start_time / KPI_MILLISECOND;
     error = rd_kafka_offsets_for_times(intake->consumer, list, ANSWER_MS);
     if (!error)
         error = list->elems[0].err;
-    *ret_offset = list->elems[0].offset >= 0 ? list->elems[0].offset : high;
+    offset = list->elems[0].offset >= 0 ? list->elems[0].offset : high;
     rd_kafka_topic_partition_list_destroy(list);
-    return error ? INTAKE_E_AWAY : 0;
+    if (error)
+        return INTAKE_E_AWAY;
+    *ret_offset = offset;
+    return 0;
 }
 
 int intake_witness(struct intake *intake, uint32_t shard, uint64_t *ret_epoch, bool *ret_exists)

@@ -1,7 +1,7 @@
 /*
  * Named crash points, compiled in with -Dfaults=true only: the process kills itself with SIGKILL at
- * the n-th pass of the point that the environment names, KPID_FAULT=name:n. Nothing runs after it, as
- * when the power goes.
+ * the n-th pass of the point that the environment names, KPID_FAULT=name:n. Nothing runs after it,
+ * as when the power goes.
  */
 #pragma once
 

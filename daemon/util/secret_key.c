@@ -17,7 +17,7 @@ int secret_key_read(const char *path, uint8_t ret_key[SECRET_KEY_BYTES])
     uint8_t key[SECRET_KEY_BYTES + 1];
     struct stat status;
     ssize_t n;
-    int fd;
+    int fd, r = 0;
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -25,15 +25,40 @@ int secret_key_read(const char *path, uint8_t ret_key[SECRET_KEY_BYTES])
     n = fstat(fd, &status) < 0 ? -1 : read(fd, key, sizeof(key));
     (void)close(fd);
     if (n != SECRET_KEY_BYTES)
-        return SECRET_KEY_E_SHORT;
-    if (status.st_mode & (S_IRWXG | S_IRWXO))
-        return SECRET_KEY_E_OPEN_TO_OTHERS;
-    memcpy(ret_key, key, SECRET_KEY_BYTES);
+        r = SECRET_KEY_E_SHORT;
+    else if (status.st_mode & (S_IRWXG | S_IRWXO))
+        r = SECRET_KEY_E_OPEN_TO_OTHERS;
+    else
+        memcpy(ret_key, key, SECRET_KEY_BYTES);
     explicit_bzero(key, sizeof(key));
-    return 0;
+    return r;
 }
 
-/* Written whole under another name and linked: the name never shows half a key. */
+/* A key that a power failure takes away takes the state with it. */
+static int sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    char directory[4096] = ".";
+    int fd, r = 0;
+
+    if (length >= sizeof(directory))
+        return error_origin(-ENAMETOOLONG);
+    if (slash)
+        (void)snprintf(directory, sizeof(directory), "%.*s", (int)length, path);
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fsync(fd) < 0 && errno != EINVAL) /* not every file system can */
+        r = -errno;
+    (void)close(fd);
+    return r;
+}
+
+/*
+ * Written whole under another name and linked: the name never shows half a key. The other name is
+ * random, since all processes of containers may have the same number.
+ */
 static int make(const char *path)
 {
     uint8_t key[SECRET_KEY_BYTES];
@@ -42,10 +67,9 @@ static int make(const char *path)
 
     if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
         return error_origin(-EIO);
-    if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid()) >=
-        sizeof(temporary))
+    if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= sizeof(temporary))
         return error_origin(-ENAMETOOLONG);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
         return -errno;
     if (write(fd, key, sizeof(key)) != (ssize_t)sizeof(key) || fsync(fd) < 0)
@@ -55,7 +79,7 @@ static int make(const char *path)
     if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)
         r = -errno;
     (void)unlink(temporary);
-    return r;
+    return r == 0 ? sync_directory(path) : r;
 }
 
 int secret_key_load(const char *path, uint8_t ret_key[SECRET_KEY_BYTES])

@@ -158,7 +158,8 @@ static int start_over(struct kpi_saving *saving, struct gathering *gathering)
         if (r < 0)
             return r;
     }
-    memmove(save->ids, save->ids + n_before, (save->n_ids - n_before) * sizeof(*save->ids));
+    if (n_before) /* else there may be no array */
+        memmove(save->ids, save->ids + n_before, (save->n_ids - n_before) * sizeof(*save->ids));
     save->n_ids -= n_before;
     return 0;
 }

@@ -1,0 +1,153 @@
+/*
+ * A summary survives the way through bytes whole, and bytes that are not those of a summary are
+ * refused, whatever is wrong with them.
+ */
+#include "summary.h"
+
+#include <kpi/object.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_ROWS 5
+
+static struct summary *make(void)
+{
+    struct summary *summary = summary_new(N_ROWS);
+
+    assert_non_null(summary);
+    summary->shard = 7;
+    summary->epoch = 3;
+    summary->generation = 12;
+    summary->layout = 0x0123456789abcdef;
+    summary->made_at = 1700000000000000;
+    summary->saved_at = KPI_TIME_NONE;
+    summary->counts_from = 42;
+    summary->caught_up = true;
+    summary->lag = -1;
+    summary->n_unsaved = 9;
+    summary->stats.n_applied = 1000;
+    summary->stats.newest_record = 1699999999000000;
+    for (unsigned i = 0; i < N_ROWS; i++)
+        summary->rows[i] = (struct kpi_row){.value = INT64_MAX - i, .n_events = i};
+    return summary;
+}
+
+static void test_round_trip(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    size_t size;
+    void *bytes;
+
+    assert_int_equal(summary_encode(summary, &bytes, &size), 0);
+    assert_int_equal(summary_decode(&read, bytes, size), 0);
+    assert_int_equal(read->n_rows, N_ROWS);
+    assert_memory_equal(read, summary, sizeof(*summary) + N_ROWS * sizeof(struct kpi_row));
+    free(bytes);
+    (void)summary_free(read);
+    (void)summary_free(summary);
+}
+
+static void test_no_rows(void **state)
+{
+    struct summary *summary = summary_new(0), *read = NULL;
+    size_t size;
+    void *bytes;
+
+    assert_non_null(summary);
+    assert_int_equal(summary_encode(summary, &bytes, &size), 0);
+    assert_int_equal(summary_decode(&read, bytes, size), 0);
+    assert_int_equal(read->n_rows, 0);
+    free(bytes);
+    (void)summary_free(read);
+    (void)summary_free(summary);
+}
+
+static void test_cut_at_each_length(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    size_t size;
+    void *bytes;
+
+    assert_int_equal(summary_encode(summary, &bytes, &size), 0);
+    for (size_t length = 0; length < size; length++) {
+        char *cut = malloc(length + 1); /* its end is the sanitizer's */
+
+        memcpy(cut, bytes, length);
+        assert_int_equal(summary_decode(&read, cut, length), SUMMARY_E_CORRUPT);
+        free(cut);
+    }
+    assert_null(read);
+    free(bytes);
+    (void)summary_free(summary);
+}
+
+static void test_each_byte_changed(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    unsigned char *bytes;
+    size_t size;
+
+    assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 0x10;
+        assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
+        bytes[i] ^= 0x10;
+    }
+    assert_int_equal(summary_decode(&read, bytes, size), 0);
+    (void)summary_free(read);
+    free(bytes);
+    (void)summary_free(summary);
+}
+
+/* Another program may seal what it likes: the number of rows must be that of the bytes. */
+static void test_rows_that_are_not_there(void **state)
+{
+    static const uint32_t lies[] = {0, N_ROWS - 1, N_ROWS + 1, UINT32_MAX};
+    struct summary *summary = make(), *read = NULL;
+    size_t length = sizeof(*summary) + N_ROWS * sizeof(struct kpi_row);
+    char *bytes;
+    size_t size;
+
+    for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
+        memcpy(bytes + KPI_OBJECT_HEADER_BYTES + offsetof(struct summary, n_rows), &lies[i],
+               sizeof(lies[i]));
+        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 1, length);
+        assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
+        free(bytes);
+    }
+    (void)summary_free(summary);
+}
+
+static void test_another_kind(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    char *bytes;
+    size_t size;
+
+    assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
+    kpi_object_seal(bytes, KPI_OBJECT_ALERT, 1, size - KPI_OBJECT_HEADER_BYTES);
+    assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
+    kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 99, size - KPI_OBJECT_HEADER_BYTES);
+    assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
+    free(bytes);
+    (void)summary_free(summary);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_cut_at_each_length),
+        cmocka_unit_test(test_each_byte_changed),
+        cmocka_unit_test(test_rows_that_are_not_there),
+        cmocka_unit_test(test_another_kind),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
