@@ -414,12 +414,26 @@ static int load_object(struct kpi_loading *loading, const struct kpi_stash_objec
     return r == 0 && !kpi_reader_done(&reader) ? KPI_ENGINE_E_CORRUPT : r;
 }
 
-/* What has to be true before the first object of this tag, or (0) at the end. */
+/* Room for as many users as `m` speaks of, if there are the bytes for that many. */
+static int begin_users(struct kpi_loading *loading)
+{
+    const struct kpi_stash *stash = loading->engine->stash;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < stash->n; i++)
+        if (stash->objects[i].name.tag == 'u')
+            n += (stash->objects[i].size - KPI_SAVE_PREFIX) / sizeof(uint64_t);
+    if (n != loading->n_users)
+        return KPI_ENGINE_E_CORRUPT;
+    return kpi_users_reserve(&loading->engine->users, loading->n_users);
+}
+
+/* What has to be true before the first object of this tag. */
 static int load_turn(struct kpi_loading *loading, char tag)
 {
     switch (tag) {
     case 'u':
-        return kpi_users_reserve(&loading->engine->users, loading->n_users);
+        return begin_users(loading);
     case 's':
         return begin_sets(loading);
     case 'h':
