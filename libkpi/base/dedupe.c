@@ -7,10 +7,11 @@ enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
+    SEGMENT_SHIFT = 58, /* of an id: what is above is the segment */
     PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
 };
 
-#define ID_LOW_MASK ((UINT64_C(1) << 48) - 1)
+#define CONTENT_MASK ((1u << KPI_DEDUPE_CONTENT_BITS) - 1)
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -46,7 +47,7 @@ static uint32_t line_index(uint64_t key, uint32_t n_lines)
 
 static uint64_t make_key(uint64_t id, uint32_t content)
 {
-    uint64_t key = (id & ID_LOW_MASK) << 16 | (content & 0xffff);
+    uint64_t key = id << KPI_DEDUPE_CONTENT_BITS | (content & CONTENT_MASK);
 
     return key ? key : 1; /* 0 marks an empty place */
 }
@@ -338,7 +339,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
                                        uint32_t content, kpi_time event_time,
                                        struct kpi_dedupe_place *ret_place)
 {
-    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> SEGMENT_SHIFT];
     struct kpi_dedupe_place place = {0, KPI_DEDUPE_PER_LINE};
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
@@ -362,7 +363,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
                     place = (struct kpi_dedupe_place){i, k};
                 continue;
             }
-            if (line->keys[k] >> 16 != key >> 16)
+            if ((line->keys[k] ^ key) & ~(uint64_t)CONTENT_MASK)
                 continue;
             ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
             if (ahead > 2 * reach)
@@ -383,7 +384,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
 static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry,
                const struct kpi_dedupe_place *place)
 {
-    struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
+    struct kpi_dedupe_segment *segment = &dedupe->segments[id >> SEGMENT_SHIFT];
     int r;
 
     if (!fits((uint64_t)segment->n + 1, segment->n_lines, PERCENT_MAX)) {
@@ -440,8 +441,7 @@ kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe)
 
 void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id)
 {
-    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> 54];
-
+    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> SEGMENT_SHIFT];
     uint32_t i;
 
     if (!segment->n_lines)
@@ -467,10 +467,10 @@ static struct kpi_dedupe_record record_of(const struct kpi_dedupe *dedupe, uint3
     int64_t arrival = dedupe->now - ((dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK);
 
     return (struct kpi_dedupe_record){
-        .id = (uint64_t)segment << 54 | line->keys[k] >> 16,
+        .id = (uint64_t)segment << SEGMENT_SHIFT | line->keys[k] >> KPI_DEDUPE_CONTENT_BITS,
         .arrival_hour = arrival * dedupe->tick_hours,
         .event_hour = event_hour_of(dedupe, entry_event(line, k)),
-        .content = (uint16_t)line->keys[k],
+        .content = (uint16_t)(line->keys[k] & CONTENT_MASK),
     };
 }
 

@@ -337,7 +337,8 @@ static int load_ids(struct kpi_loading *loading, const struct kpi_name *name,
         record.id = kpi_reader_u64(reader);
         record.event_hour = kpi_reader_u32(reader);
         record.content = kpi_reader_u16(reader);
-        if (reader->failed || record.id >> 48 & 0x3f)
+        if (reader->failed || record.id & ~KPI_DEDUPE_ID_MASK ||
+            record.content >> KPI_DEDUPE_CONTENT_BITS)
             return KPI_ENGINE_E_CORRUPT;
         r = kpi_dedupe_restore(&loading->engine->dedupe, &record);
         if (r < 0)
