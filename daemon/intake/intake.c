@@ -332,8 +332,11 @@ void intake_poll(struct intake *intake)
     intake_dead_letter_poll(intake);
 }
 
-/* Points the partition's queue at the worker's, or back. Before assign(): forwarding set by the
- * application survives the start of fetching, so no record can slip into the consumer's own queue.
+/*
+ * Points the partition's queue at the worker's, or back. Before assign(), so that no record can
+ * slip into the consumer's own queue: forwarding set by the application survives the start of
+ * fetching. And after it, since the end of a fetch that was under way for the same partition clears
+ * it, and may come late; what has gathered in the partition's queue then moves on.
  */
 static void forward(struct intake *intake, uint32_t topic, uint32_t shard, bool to_worker)
 {
@@ -364,6 +367,8 @@ int intake_assign(struct intake *intake, const struct intake_position *positions
         (void)snprintf(intake->error, sizeof(intake->error), "%s", rd_kafka_err2str(error));
         return INTAKE_E_AWAY;
     }
+    for (uint32_t i = 0; i < n; i++)
+        forward(intake, positions[i].topic, positions[i].shard, true);
     atomic_store(&intake->connected, true);
     return 0;
 }

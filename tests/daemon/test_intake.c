@@ -49,7 +49,7 @@ static void on_revoked(void *userdata, bool lost)
 
 static struct intake *make(struct mock_kafka *kafka, const char *settings, struct told *told)
 {
-    struct config *config = mock_kafka_config(kafka, settings);
+    struct config *config = mock_kafka_config(kafka, settings, "");
     struct intake *intake;
 
     memset(told, 0, sizeof(*told));

@@ -67,7 +67,7 @@ static struct instance *instance_new(struct mock_kafka *kafka, const char *setti
 
     assert_non_null(instance);
     instance->kafka = kafka;
-    instance->config = mock_kafka_config(kafka, settings);
+    instance->config = mock_kafka_config(kafka, settings, "");
     assert_int_equal(
         intake_new(&instance->intake, &(struct intake_options){.config = instance->config,
                                                                .n_workers = 1,
@@ -638,7 +638,7 @@ static void test_tombstones_are_passed(void **state)
 static void test_a_plan_may_change_between(void **state)
 {
     struct instance *instance = instance_new(*state, ONE_TOPIC, false);
-    struct config *other = mock_kafka_config(*state, ONE_TOPIC);
+    struct config *other = mock_kafka_config(*state, ONE_TOPIC, "");
 
     produce(*state, 0, 5);
     open_and_read(instance, 5);

@@ -99,7 +99,8 @@ static void print_line(void *userdata, const char *text)
     (void)fputs(text, stderr);
 }
 
-struct config *mock_kafka_config(const struct mock_kafka *kafka, const char *settings)
+struct config *mock_kafka_config(const struct mock_kafka *kafka, const char *settings,
+                                 const char *targets)
 {
     struct config_report report = {.line = print_line};
     char path[] = "/tmp/kpid-test-XXXXXX";
@@ -113,8 +114,8 @@ struct config *mock_kafka_config(const struct mock_kafka *kafka, const char *set
     (void)fprintf(out,
                   "kafka:\n  brokers: %s\n  group: test\n%s"
                   "state: {key_file: /nonexistent}\n"
-                  "campaigns:\n  - {id: c, start: 2020-01-01, end: 2030-01-01}\n",
-                  rd_kafka_mock_cluster_bootstraps(kafka->cluster), settings);
+                  "campaigns:\n  - {id: c, start: 2020-01-01, end: 2030-01-01, targets: [%s]}\n",
+                  rd_kafka_mock_cluster_bootstraps(kafka->cluster), settings, targets);
     assert_int_equal(fclose(out), 0);
     assert_int_equal(config_load(&config, path, 2, &report), 0);
     (void)unlink(path);

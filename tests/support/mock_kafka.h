@@ -32,5 +32,10 @@ void mock_kafka_event(struct mock_kafka *kafka, const char *topic, int32_t parti
 rd_kafka_message_t *mock_kafka_first(struct mock_kafka *kafka, const char *topic,
                                      rd_kafka_t **ret_consumer);
 
-/* A configuration for it: settings are lines of the section kafka. Fails the test if it is bad. */
-struct config *mock_kafka_config(const struct mock_kafka *kafka, const char *settings);
+/*
+ * A configuration for it: settings are lines of the section kafka and sections behind it, targets
+ * those of the campaign "c", which lasts from 2020 to 2030, separated by commas. Fails the test if
+ * it is bad.
+ */
+struct config *mock_kafka_config(const struct mock_kafka *kafka, const char *settings,
+                                 const char *targets);

@@ -1,0 +1,262 @@
+/*
+ * The leader without a store, over a view of one shard: it says once what is so, and targets for
+ * one KPI at different times are one alert.
+ */
+#include "server_internal.h"
+
+#include "../support/decoder_key.h"
+#include "../support/mock_kafka.h"
+#include "codec/event_json.h"
+#include "util/clock.h"
+#include "util/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SETTINGS                                                                                   \
+    "  topics: [" MOCK_EVENTS "]\n"                                                                \
+    "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"
+
+static void on_assigned(void *userdata, const uint32_t *shards, uint32_t n_shards)
+{
+}
+
+static void on_revoked(void *userdata, bool lost)
+{
+}
+
+static void on_merge(evutil_socket_t fd, short what, void *userdata)
+{
+}
+
+/* A server of one open shard whose engine the test has. */
+struct fixture {
+    struct server server;
+    struct shard *shards[1];
+    struct summary *summaries[1];
+    struct mock_kafka *kafka;
+    struct kpi_engine *engine;
+    struct kpi_batch *batch;
+    struct event_decoder *decoder;
+    unsigned n_events;
+};
+
+static void start_sink(struct fixture *fixture)
+{
+    /* Nobody listens there: what is sent stays queued, to be counted. */
+    static const struct sink_receiver receiver = {.name = "on-call", .url = "http://127.0.0.1:9"};
+    const char *error;
+
+    assert_int_equal(sink_new(&fixture->server.sink,
+                              &(struct sink_options){.base = fixture->server.base,
+                                                     .receivers = &receiver,
+                                                     .n_receivers = 1,
+                                                     .user_agent = "kpid/test",
+                                                     .done = leader_delivered,
+                                                     .userdata = &fixture->server},
+                              &error),
+                     0);
+}
+
+static struct fixture *fixture_new(const char *targets)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    struct server *server = &fixture->server;
+
+    assert_non_null(fixture);
+    fixture->kafka = mock_kafka_new();
+    server->config = mock_kafka_config(fixture->kafka, SETTINGS, targets);
+    server->group_name = (char *)"test";
+    server->n_shards = 1;
+    server->shards = fixture->shards;
+    server->summaries = fixture->summaries;
+    server->base = event_base_new();
+    server->merge_timer = evtimer_new(server->base, on_merge, server);
+    assert_int_equal(intake_new(&server->intake, &(struct intake_options){.config = server->config,
+                                                                          .n_workers = 1,
+                                                                          .assigned = on_assigned,
+                                                                          .revoked = on_revoked}),
+                     0);
+    assert_int_equal(shard_new(&fixture->shards[0], 0, 1), 0);
+    fixture->shards[0]->phase = SHARD_OPEN;
+    assert_int_equal(leader_new(&server->leader, server), 0);
+    assert_int_equal(api_new(&server->api, &(struct api_options){.base = server->base,
+                                                                 .listen = "127.0.0.1:0",
+                                                                 .status = &server->status}),
+                     0);
+    start_sink(fixture);
+    assert_int_equal(kpi_engine_new(&fixture->engine, server->config->plan, &memory_kpi), 0);
+    assert_int_equal(kpi_batch_new(&fixture->batch, server->config->plan, &memory_kpi), 0);
+    assert_int_equal(event_decoder_new(&fixture->decoder,
+                                       &(struct event_decoder_options){.plan = server->config->plan,
+                                                                       .key = decoder_key,
+                                                                       .currency = "CNY"}),
+                     0);
+    leader_gain(server->leader, 1);
+    return fixture;
+}
+
+static void fixture_free(struct fixture *fixture)
+{
+    struct server *server = &fixture->server;
+
+    (void)intake_free(server->intake);
+    (void)api_free(server->api);
+    (void)sink_free(server->sink);
+    (void)leader_free(server->leader);
+    (void)shard_free(fixture->shards[0]);
+    (void)summary_free(fixture->summaries[0]);
+    (void)view_unref(server->view);
+    (void)kpi_layout_unref(server->layout);
+    event_free(server->merge_timer);
+    event_base_free(server->base);
+    (void)config_free(server->config);
+    (void)event_decoder_free(fixture->decoder);
+    (void)kpi_batch_free(fixture->batch);
+    (void)kpi_engine_free(fixture->engine);
+    (void)mock_kafka_free(fixture->kafka);
+    free(fixture);
+}
+
+/* n users are reached, or take part. */
+static void add(struct fixture *fixture, const char *type, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct event_origin origin = {.record_time = KPI_TIME_NONE};
+        char text[256];
+        int size = snprintf(text, sizeof(text),
+                            "{\"id\":\"%u\",\"type\":\"%s\",\"user\":\"u%u\",\"time\":%lld,"
+                            "\"campaign\":\"c\"}",
+                            fixture->n_events++, type, i, (long long)(clock_now_us() / 1000));
+
+        assert_int_equal(
+            event_decode(fixture->decoder, text, (size_t)size, &origin, &fixture->batch->events[0]),
+            KPI_REFUSAL_NONE);
+        fixture->batch->n_events = 1;
+        assert_int_equal(kpi_engine_apply(fixture->engine, fixture->batch), 0);
+        assert_int_equal(fixture->batch->events[0].outcome, KPI_OUTCOME_APPLIED);
+    }
+}
+
+/* The shard reports, all is merged, and the leader has a look. */
+static void look(struct fixture *fixture)
+{
+    struct server *server = &fixture->server;
+    struct summary *summary;
+
+    merge_tick(server);
+    summary = summary_new(kpi_layout_n_rows(server->layout));
+    assert_non_null(summary);
+    assert_int_equal(kpi_engine_report(fixture->engine, server->layout, summary->rows), 0);
+    summary->layout = kpi_layout_fingerprint(server->layout);
+    summary->made_at = clock_now_us();
+    summary->counts_from = KPI_TIME_NONE;
+    summary->caught_up = true;
+    kpi_engine_stats(fixture->engine, &summary->stats);
+    merge_summary(server, summary);
+    merge_tick(server);
+    assert_true(server->view->complete);
+    leader_tick(server->leader);
+}
+
+static unsigned n_sent(const struct fixture *fixture)
+{
+    struct sink_stats stats;
+
+    assert_int_equal(sink_stats(fixture->server.sink, &stats, 1), 1);
+    return stats.n_queued;
+}
+
+static void test_fires_once(void **state)
+{
+    struct fixture *fixture = fixture_new(("{kpi: participation_rate, value: 65%, for: 0s}"));
+    const struct kpi_target *target = kpi_plan_target(fixture->server.config->plan, 0);
+    struct kpi_alert alert;
+
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    for (unsigned i = 0; i < 5; i++)
+        look(fixture);
+    alert = leader_alert(fixture->server.leader, target);
+    assert_int_equal(alert.status, KPI_ALERT_FIRING);
+    assert_int_equal(alert.sequence, 1);
+    assert_int_equal(n_sent(fixture), 1);
+    add(fixture, "participation", 650);
+    for (unsigned i = 0; i < 5; i++)
+        look(fixture);
+    alert = leader_alert(fixture->server.leader, target);
+    assert_int_equal(alert.sequence, 2);
+    fixture_free(fixture);
+}
+
+static void test_targets_of_different_times_are_one_alert(void **state)
+{
+    struct fixture *fixture = fixture_new(
+        ("{kpi: participation_rate, value: 20%, for: 0s, to: 2021-01-01},"
+         "{kpi: participation_rate, value: 65%, for: 0s, from: 2021-01-01, to: 2029-01-01},"
+         "{kpi: participation_rate, value: 90%, for: 0s, from: 2029-01-01}"));
+    const struct kpi_target *target = kpi_plan_target(fixture->server.config->plan, 1);
+    struct kpi_alert alert;
+
+    assert_int_equal(kpi_plan_n_targets(fixture->server.config->plan), 3);
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    for (unsigned i = 0; i < 5; i++)
+        look(fixture);
+    alert = leader_alert(fixture->server.leader, target);
+    assert_int_equal(alert.status, KPI_ALERT_FIRING);
+    assert_int_equal(alert.sequence, 1);
+    assert_int_equal(n_sent(fixture), 1);
+    assert_int_equal(fixture->server.view->n_alerts, 1);
+    assert_ptr_equal(fixture->server.view->alerts[0].target, target);
+    fixture_free(fixture);
+}
+
+static void test_who_is_not_leader_says_nothing(void **state)
+{
+    struct fixture *fixture = fixture_new(("{kpi: participation_rate, value: 65%, for: 0s}"));
+
+    leader_lose(fixture->server.leader);
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    for (unsigned i = 0; i < 3; i++)
+        look(fixture);
+    assert_int_equal(n_sent(fixture), 0);
+    assert_false(leader_active(fixture->server.leader));
+    fixture_free(fixture);
+}
+
+/* A grown topic has records that nobody reads: nothing may be concluded. */
+static void test_incomplete_fires_nothing(void **state)
+{
+    struct fixture *fixture = fixture_new(("{kpi: participation_rate, value: 65%, for: 0s}"));
+
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    merge_tick(&fixture->server);
+    fixture->server.grown = true;
+    merge_tick(&fixture->server);
+    for (unsigned i = 0; i < 3; i++)
+        leader_tick(fixture->server.leader);
+    assert_false(fixture->server.view->complete);
+    assert_int_equal(n_sent(fixture), 0);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fires_once),
+        cmocka_unit_test(test_targets_of_different_times_are_one_alert),
+        cmocka_unit_test(test_who_is_not_leader_says_nothing),
+        cmocka_unit_test(test_incomplete_fires_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
