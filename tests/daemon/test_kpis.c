@@ -1,5 +1,5 @@
 /*
- * The JSON of KPI values, alerts and status says what the view holds: counts and real numbers as
+ * Law 9, a number carries its making: the JSON of KPI values, alerts and status says what the view holds: counts and real numbers as
  * numbers, money as decimal strings, undefined and no data as states with null, times with their
  * zone's offset; filters take what they name and refuse what is not there.
  */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# libkpi computes and nothing else: it must not need a symbol that reads a clock, opens a file or a
+# Law 7, libkpi is pure: it computes and nothing else, and must not need a symbol that reads a clock, opens a file or a
 # socket, starts a thread, prints, exits or allocates. Whatever is not known to be harmless fails.
 #
 #   test_purity.sh LIBKPI.A

@@ -44,6 +44,8 @@ class ThroughEverything(ProcessCase):
             journal.reasons())
 
     def test_everything_of_one_stream(self):
+        """Law 5, exact by default: equal, not near, to SQL over the same events. Law 10, nothing is
+        dropped silently: outcomes and reasons add up to the records, dead letters are as they came."""
         journal, dead, app = self.run_seed(11)
         self.assert_oracle(app, journal)
         self.check_outcomes(app, journal)

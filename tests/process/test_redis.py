@@ -82,7 +82,8 @@ class RedisFaults(ProcessCase):
         self.expect()
 
     def test_flushed_while_it_is_down(self):
-        """The group's offset is ahead of the (empty) checkpoint: the log is read again."""
+        """Law 1, the log is the truth: the group's offset is ahead of the (empty) checkpoint, the log is
+        read again, and gives the same numbers."""
         self.begin()
         self.expect()
         self.assertEqual(self.app.stop(), 0)
