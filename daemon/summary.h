@@ -18,7 +18,6 @@ struct summary {
     kpi_time saved_at;    /* wall clock of the last durable checkpoint; KPI_TIME_NONE */
     kpi_time counts_from; /* KPI_TIME_NONE: complete; else after a loss, from then */
     bool caught_up;       /* has read to the end of its partitions */
-    bool halted;          /* stopped after a loss (state.on_loss: halt) */
     int64_t lag;          /* records; -1 unknown */
     int64_t n_unsaved;
     struct kpi_engine_stats stats;

@@ -126,7 +126,6 @@ struct store_commit {
     /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
     const struct kpi_object *objects;
     uint32_t n_objects;
-    bool restart; /* the state was made anew from the log: offsets may go back */
 };
 
 /*
