@@ -1,6 +1,6 @@
 /*
- * What a scrape costs: /metrics of at least 10,000 series, written and compressed, and /api/v1/kpis of
- * all values. Prints the median and the worst of 50 runs.
+ * What a scrape costs: /metrics of at least 10,000 series, written and compressed, and /api/v1/kpis
+ * of all values. Prints the median and the worst of 50 runs.
  *
  *   scrape [CAMPAIGNS]     default 80, of 6 scopes, 6 KPIs and up to 4 families each
  */

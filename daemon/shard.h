@@ -46,9 +46,9 @@ struct shard {
     struct shard_commit *commit; /* under way, or to be repeated at retry_at */
     char *spare;                 /* buffer of the last commit, or NULL */
     size_t spare_capacity;
-    int64_t retry_at;            /* monotonic: when to repeat it; 0 while the store thread has it */
-    int64_t checkpoint_at;       /* monotonic: not before */
-    int64_t commit_begun;        /* monotonic */
+    int64_t retry_at;      /* monotonic: when to repeat it; 0 while the store thread has it */
+    int64_t checkpoint_at; /* monotonic: not before */
+    int64_t commit_begun;  /* monotonic */
     int64_t n_records, n_saved_records; /* since it was opened; of which durable */
     kpi_time saved_at;
     _Atomic int64_t n_dead_pending;
@@ -59,12 +59,12 @@ struct shard {
     uint64_t published_version;
     bool published_caught_up;
     uint64_t published_layout;
-    int64_t publish_at; /* monotonic: not before */
+    int64_t publish_at;         /* monotonic: not before */
     kpi_duration dedupe_window; /* as last told to people; KPI_TIME_NONE: not yet */
-    bool rebuild;       /* to be made anew from the log at the next open */
-    bool closing;       /* the worker's: takes no more records, is to be given back */
-    bool failed;        /* tells the main thread why it was given back */
-    int outcome;        /* STORE_E_… or SHARD_E_… */
+    bool rebuild;               /* to be made anew from the log at the next open */
+    bool closing;               /* the worker's: takes no more records, is to be given back */
+    bool failed;                /* tells the main thread why it was given back */
+    int outcome;                /* STORE_E_… or SHARD_E_… */
 };
 
 enum {

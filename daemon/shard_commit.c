@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_US (200 * 1000)
+#define RETRY_US        (200 * 1000)
 #define SPARE_BYTES_MAX (8 << 20)
 
 static int copy_object(void *userdata, const struct kpi_object *object)

@@ -10,30 +10,31 @@
 
 struct view_shard {
     uint32_t shard;
-    bool owned;             /* by this instance */
-    bool present;           /* its rows are in the view */
-    bool caught_up;         /* has read to the end of its partitions */
+    bool owned;     /* by this instance */
+    bool present;   /* its rows are in the view */
+    bool caught_up; /* has read to the end of its partitions */
     uint64_t epoch, generation;
-    int64_t lag;            /* records behind, -1 unknown */
-    int64_t n_unsaved;      /* records beyond the last durable checkpoint */
-    kpi_time saved_at;      /* wall clock of it; KPI_TIME_NONE: none yet */
-    kpi_time counts_from;   /* KPI_TIME_NONE: from the log's beginning; else after a loss, from then */
+    int64_t lag;       /* records behind, -1 unknown */
+    int64_t n_unsaved; /* records beyond the last durable checkpoint */
+    kpi_time saved_at; /* wall clock of it; KPI_TIME_NONE: none yet */
+    kpi_time
+        counts_from; /* KPI_TIME_NONE: from the log's beginning; else after a loss, from then */
     struct kpi_engine_stats stats;
 };
 
 struct view_partition {
     const char *topic; /* borrowed from the view's topics, live as long as the process */
     int32_t partition;
-    int64_t lag;       /* records to the high watermark; -1 unknown */
-    int64_t next;      /* next offset */
+    int64_t lag;  /* records to the high watermark; -1 unknown */
+    int64_t next; /* next offset */
 };
 
 struct view_alert {
     const struct kpi_target *target; /* of the plan */
     struct kpi_alert alert;
     struct kpi_value value;
-    struct kpi_scope scope;          /* as resolved at as_of */
-    double distance;                 /* in bands; NAN unless the value is OK */
+    struct kpi_scope scope; /* as resolved at as_of */
+    double distance;        /* in bands; NAN unless the value is OK */
 };
 
 struct view {
@@ -55,7 +56,8 @@ struct view {
 
 /*
  * A view with every KPI evaluated over every scope of the layout (a reference is taken) from merged
- * rows, complete and without shards, partitions and alerts: the start of any other. NULL: no memory.
+ * rows, complete and without shards, partitions and alerts: the start of any other. NULL: no
+ * memory.
  */
 struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows, kpi_time as_of);
 struct view *view_ref(struct view *view);

@@ -1,15 +1,15 @@
 /*
  * Native flat JSON to a kpi_event: one pass that checks that the whole message is one valid JSON
- * object (RFC 8259, UTF-8, depth <= 32, size <= 64 KiB) while it picks out the wanted fields. cJSON,
- * used strictly, is its reference: tests/fuzz/fuzz_event.c looks for a message that the two read
- * differently.
+ * object (RFC 8259, UTF-8, depth <= 32, size <= 64 KiB) while it picks out the wanted fields.
+ * cJSON, used strictly, is its reference: tests/fuzz/fuzz_event.c looks for a message that the two
+ * read differently.
  *
  * Keys are compared unescaped, with case. A duplicate of a *wanted* key (the envelope's id, source,
- * type, user, time, currency, and the plan's fields) is refused (duplicate_key); of any other key it
- * does not matter. null is as if the key were not there.
+ * type, user, time, currency, and the plan's fields) is refused (duplicate_key); of any other key
+ * it does not matter. null is as if the key were not there.
  *
- * Allocates nothing per event: strings with escapes are unescaped into the decoder's own buffer, which
- * lives until event_decoder_reset().
+ * Allocates nothing per event: strings with escapes are unescaped into the decoder's own buffer,
+ * which lives until event_decoder_reset().
  */
 #pragma once
 
@@ -40,8 +40,8 @@ struct event_decoder *event_decoder_free(struct event_decoder *decoder);
 void event_decoder_freep(struct event_decoder **decoder);
 
 /*
- * Forgets the unescaped strings of the batch before. Call at least once every KPI_BATCH_MAX events: the
- * buffer is as large as so many of the largest messages.
+ * Forgets the unescaped strings of the batch before. Call at least once every KPI_BATCH_MAX events:
+ * the buffer is as large as so many of the largest messages.
  */
 void event_decoder_reset(struct event_decoder *decoder);
 
@@ -58,23 +58,24 @@ struct event_origin {
  * Strings are borrowed from bytes or from the decoder. Returns KPI_REFUSAL_NONE or the reason; then
  * the event's content is unspecified. Never fails otherwise. Leaves outcome and refusal alone.
  *
- * Which reason: too_large, empty; else the first syntax error in the bytes (json, utf8, depth), even if
- * a field before it is bad; not_object; else the first bad member in the bytes; else a missing type,
- * else a missing time. Outside of strings any odd byte is `json`, but for a BOM at the start.
+ * Which reason: too_large, empty; else the first syntax error in the bytes (json, utf8, depth),
+ * even if a field before it is bad; not_object; else the first bad member in the bytes; else a
+ * missing type, else a missing time. Outside of strings any odd byte is `json`, but for a BOM at
+ * the start.
  *
- * id, source: 1 to 256 bytes without NUL. event->id is XXH3_64bits_withSecret(…, key) over the id; over
- * source, a zero byte and the id if there is a source; and without an id over a zero byte and the
- * origin's topic_hash, partition and offset, little-endian.
- * user: 1 to 256 bytes without NUL, or an integer from 0 to 2^63 - 1 without fraction or exponent,
- * which is the same user as its digits in a string. event->user is the keyed hash of those bytes.
- * content: XXH3_64bits() of the message, its halves xored.
+ * id, source: 1 to 256 bytes without NUL. event->id is XXH3_64bits_withSecret(…, key) over the id;
+ * over source, a zero byte and the id if there is a source; and without an id over a zero byte and
+ * the origin's topic_hash, partition and offset, little-endian. user: 1 to 256 bytes without NUL,
+ * or an integer from 0 to 2^63 - 1 without fraction or exponent, which is the same user as its
+ * digits in a string. event->user is the keyed hash of those bytes. content: XXH3_64bits() of the
+ * message, its halves xored.
  *
  * time: RFC 3339 with zone as time_text_parse() reads it, or an integer of milliseconds since 1970;
  * after 1970-01-01T00:00:00Z and before the year 10000 (UTC).
  * Numbers: exactly a multiple of 10^-6, however written; INT64_MIN is out of range.
- * amount: a JSON number, or a string of its grammar without exponent; not negative; at most 6 decimals
- * as written (fraction digits less the exponent), so a 7th is refused even if it is a zero.
- * currency: the base currency; judged only beside an amount that the plan wants.
+ * amount: a JSON number, or a string of its grammar without exponent; not negative; at most 6
+ * decimals as written (fraction digits less the exponent), so a 7th is refused even if it is a
+ * zero. currency: the base currency; judged only beside an amount that the plan wants.
  */
 enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
                               const struct event_origin *origin, struct kpi_event *event);

@@ -1,24 +1,22 @@
 /*
  * Redis, in the words of the daemon: shards are claimed, loaded and committed; summaries and alert
- * state are put and got. Blocking, for one thread (the store thread); any time-out or protocol error
- * closes the connection, and the next call opens another.
+ * state are put and got. Blocking, for one thread (the store thread); any time-out or protocol
+ * error closes the connection, and the next call opens another.
  *
  * Keys of a shard share the hash tag {<group>/<shard>}:
- *   kpid:{g/3}:m              hash: epoch, owner, claim, generation, plan, positions as p:<topic>, and
- *                             o:<object> = version ("0": removed)
- *   kpid:{g/3}:o:<object>:<version>
- *                             bytes of an object. Its version is <generation>.<claim>: the claim is a
- *                             random number made by each take-over, so that the late writes of an
- *                             owner that was fenced never meet the objects of the next one
- *   kpid:{g/0}:alerts         hash: fields of the leader (alert state, outbox), fenced by shard 0's epoch
+ *   kpid:{g/3}:m              hash: epoch, owner, claim, generation, plan, positions as p:<topic>,
+ * and o:<object> = version ("0": removed) kpid:{g/3}:o:<object>:<version> bytes of an object. Its
+ * version is <generation>.<claim>: the claim is a random number made by each take-over, so that the
+ * late writes of an owner that was fenced never meet the objects of the next one kpid:{g/0}:alerts
+ * hash: fields of the leader (alert state, outbox), fenced by shard 0's epoch
  *   kpid:<g>:summary:<shard>  bytes, with the epoch in them
  *   kpid:<g>:identity         fingerprint of the secret key and version of the format
  *
- * A group is 1 to 200 bytes without '{', '}' and control characters; others are STORE_E_REFUSED, by the
- * first call that talks to Redis, as is a URL that cannot be read.
+ * A group is 1 to 200 bytes without '{', '}' and control characters; others are STORE_E_REFUSED, by
+ * the first call that talks to Redis, as is a URL that cannot be read.
  *
- * What an ACL user of kpid needs (Redis 6.2 or later): ~kpid:* &kpid:* and +auth +select +info +get +set
- * +unlink +hget +hset +hdel +hkeys +hmget +hgetall +scan +eval +publish +wait.
+ * What an ACL user of kpid needs (Redis 6.2 or later): ~kpid:* &kpid:* and +auth +select +info +get
+ * +set +unlink +hget +hset +hdel +hkeys +hmget +hgetall +scan +eval +publish +wait.
  *
  * The rules and their evidence: design section 8, reference faults section 0.
  */
@@ -32,7 +30,8 @@ struct store;
 
 /* Outcomes of all calls that talk to Redis. */
 enum {
-    STORE_E_AWAY = 1, /* not reachable, timed out, LOADING, BUSY, OOM, READONLY, MISCONF …: try again later */
+    STORE_E_AWAY =
+        1, /* not reachable, timed out, LOADING, BUSY, OOM, READONLY, MISCONF …: try again later */
     STORE_E_FENCED,   /* somebody else has raised the epoch: drop the shard */
     STORE_E_REGRESS,  /* Redis holds a later offset than ours: drop the shard */
     STORE_E_ROLLBACK, /* Redis holds an older state than was acknowledged: drop and claim anew */
@@ -41,13 +40,13 @@ enum {
 };
 
 struct store_options {
-    const char *url;          /* redis://host:port/db or unix:///path[?db=n] */
-    const char *username;     /* NULL: none */
-    const char *password;     /* NULL: none */
-    const char *group;        /* names the keys */
-    const char *owner;        /* this process, host:pid: shown to people, and part of the fence */
+    const char *url;      /* redis://host:port/db or unix:///path[?db=n] */
+    const char *username; /* NULL: none */
+    const char *password; /* NULL: none */
+    const char *group;    /* names the keys */
+    const char *owner;    /* this process, host:pid: shown to people, and part of the fence */
     int64_t connect_timeout_us, command_timeout_us; /* 1 s each by default */
-    unsigned n_replicas;      /* > 0: durable means WAIT n_replicas, on the writing connection */
+    unsigned n_replicas; /* > 0: durable means WAIT n_replicas, on the writing connection */
     int64_t wait_timeout_us;
 };
 
@@ -57,10 +56,10 @@ struct store *store_free(struct store *store);
 const char *store_error(const struct store *store);
 
 /*
- * Can kpid work with this server? STORE_E_REFUSED if maxmemory-policy is not noeviction, scripts are
- * denied, or it is a replica, a cluster or older than 6.2; *ret_durable false if there is no AOF (or none
- * can be told). Also stores or compares the identity: STORE_E_REFUSED if the secret key is not the one
- * the state was made with.
+ * Can kpid work with this server? STORE_E_REFUSED if maxmemory-policy is not noeviction, scripts
+ * are denied, or it is a replica, a cluster or older than 6.2; *ret_durable false if there is no
+ * AOF (or none can be told). Also stores or compares the identity: STORE_E_REFUSED if the secret
+ * key is not the one the state was made with.
  */
 int store_check(struct store *store, uint64_t key_fingerprint, bool *ret_durable);
 
@@ -69,36 +68,36 @@ int store_check(struct store *store, uint64_t key_fingerprint, bool *ret_durable
 /* The last data record that a partition gave, to notice a recreated or truncated topic. */
 struct store_position {
     char topic[250];
-    int64_t next;             /* next offset; STORE_OFFSET_NONE: never read */
-    int64_t last;             /* offset of the last record applied; STORE_OFFSET_NONE: none */
-    int64_t last_timestamp;   /* its timestamp, ms */
-    uint64_t last_hash;       /* XXH3_64bits of its value */
-    int64_t counts_from;      /* µs; after a loss, from when the numbers are whole; INT64_MIN: always */
+    int64_t next;           /* next offset; STORE_OFFSET_NONE: never read */
+    int64_t last;           /* offset of the last record applied; STORE_OFFSET_NONE: none */
+    int64_t last_timestamp; /* its timestamp, ms */
+    uint64_t last_hash;     /* XXH3_64bits of its value */
+    int64_t counts_from; /* µs; after a loss, from when the numbers are whole; INT64_MIN: always */
 };
 
 struct store_manifest {
     uint32_t shard;
     uint64_t epoch;
-    uint64_t claim;           /* which take-over made the epoch: a rollback may give it to two */
+    uint64_t claim; /* which take-over made the epoch: a rollback may give it to two */
     uint64_t generation;
-    uint64_t plan;            /* fingerprint */
-    bool damaged;             /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
+    uint64_t plan; /* fingerprint */
+    bool damaged;  /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
     struct store_position *positions;
     uint32_t n_positions;
     struct store_manifest_object {
         char name[33];
         uint64_t generation;
         uint64_t claim;
-    } *objects;               /* sorted by name */
+    } * objects; /* sorted by name */
     uint32_t n_objects;
 };
 
 struct store_manifest *store_manifest_free(struct store_manifest *manifest); /* NULL is fine */
 
 /*
- * Takes the shard over: epoch = max(stored, epoch_min) + 1, in one script. ret_manifest tells what was
- * stored (n_objects 0 and no positions if nothing was) and the new epoch. STORE_E_CORRUPT: the stored
- * epoch is no number; nothing was changed.
+ * Takes the shard over: epoch = max(stored, epoch_min) + 1, in one script. ret_manifest tells what
+ * was stored (n_objects 0 and no positions if nothing was) and the new epoch. STORE_E_CORRUPT: the
+ * stored epoch is no number; nothing was changed.
  */
 int store_claim(struct store *store, uint32_t shard, uint64_t epoch_min,
                 struct store_manifest **ret_manifest);
@@ -108,9 +107,10 @@ int store_peek(struct store *store, uint32_t shard, struct store_manifest **ret_
 
 /*
  * Hands every object of the manifest to fn, in pipelines of 4. fn returns 0, or a negative errno or
- * positive outcome that ends it and is returned (positive as STORE_E_CORRUPT). If an object is missing
- * because the shard moved on since the manifest was read: STORE_E_FENCED (another owner),
- * STORE_E_ROLLBACK (an older state), or STORE_E_AWAY (a newer checkpoint of the same owner: peek again).
+ * positive outcome that ends it and is returned (positive as STORE_E_CORRUPT). If an object is
+ * missing because the shard moved on since the manifest was read: STORE_E_FENCED (another owner),
+ * STORE_E_ROLLBACK (an older state), or STORE_E_AWAY (a newer checkpoint of the same owner: peek
+ * again).
  */
 int store_load(struct store *store, const struct store_manifest *manifest, kpi_object_fn fn,
                void *userdata);
@@ -118,9 +118,9 @@ int store_load(struct store *store, const struct store_manifest *manifest, kpi_o
 struct store_commit {
     uint32_t shard;
     uint64_t epoch;
-    uint64_t generation;      /* of this commit: above the last one */
+    uint64_t generation; /* of this commit: above the last one */
     uint64_t plan;
-    bool replace;             /* a rebuild: takes the place of all that is stored; offsets may go back */
+    bool replace; /* a rebuild: takes the place of all that is stored; offsets may go back */
     const struct store_position *positions;
     uint32_t n_positions;
     /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
@@ -129,20 +129,21 @@ struct store_commit {
 };
 
 /*
- * (1) writes the objects under the new generation, (2) one script with one HSET moves the manifest if
- * the epoch is ours and no offset goes back, (3) unlinks versions no longer named. After a lost reply
- * the same commit may be given again; or one under a higher generation that contains its changes, but
- * never other bytes under the same generation. `manifest` is what the last commit or claim left and is
- * brought up to date on success. 0, STORE_E_AWAY, _FENCED, _REGRESS, _ROLLBACK, _REFUSED (rights or
- * password changed under way, or an object is too large: nothing is lost, worth a retry and a loud
- * message), _CORRUPT (the manifest's numbers are none).
+ * (1) writes the objects under the new generation, (2) one script with one HSET moves the manifest
+ * if the epoch is ours and no offset goes back, (3) unlinks versions no longer named. After a lost
+ * reply the same commit may be given again; or one under a higher generation that contains its
+ * changes, but never other bytes under the same generation. `manifest` is what the last commit or
+ * claim left and is brought up to date on success. 0, STORE_E_AWAY, _FENCED, _REGRESS, _ROLLBACK,
+ * _REFUSED (rights or password changed under way, or an object is too large: nothing is lost, worth
+ * a retry and a loud message), _CORRUPT (the manifest's numbers are none).
  */
 int store_commit(struct store *store, struct store_manifest *manifest,
                  const struct store_commit *commit);
 
 /*
- * Unlinks objects of the shard that its stored manifest does not name (left by a crash). Looks at every
- * key of the database, in steps. STORE_E_FENCED if the shard is not the manifest's owner's any more.
+ * Unlinks objects of the shard that its stored manifest does not name (left by a crash). Looks at
+ * every key of the database, in steps. STORE_E_FENCED if the shard is not the manifest's owner's
+ * any more.
  */
 int store_sweep(struct store *store, const struct store_manifest *manifest);
 
@@ -151,9 +152,9 @@ int store_put_summary(struct store *store, uint32_t shard, const void *bytes, si
 int store_get_summary(struct store *store, uint32_t shard, void **ret_bytes, size_t *ret_size);
 
 /*
- * The leader's fields: alert state and outbox. One script with one write if shard 0's epoch is ours,
- * claimed under the same options.owner; size 0 deletes a field. Without fields: is the epoch ours?
- * 0, STORE_E_AWAY, _FENCED, _ROLLBACK, _REFUSED. May be repeated.
+ * The leader's fields: alert state and outbox. One script with one write if shard 0's epoch is
+ * ours, claimed under the same options.owner; size 0 deletes a field. Without fields: is the epoch
+ * ours? 0, STORE_E_AWAY, _FENCED, _ROLLBACK, _REFUSED. May be repeated.
  */
 struct store_field {
     char name[80];
@@ -174,7 +175,7 @@ int store_put_values(struct store *store, const char *campaign, const struct sto
                      uint32_t n_fields);
 
 struct store_stats {
-    bool up;        /* the last call was not put off */
+    bool up; /* the last call was not put off */
     uint64_t n_commands, n_errors, n_reconnects, n_rollbacks;
     double seconds; /* spent in commands */
 };

@@ -106,7 +106,8 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
 /* Sweeps a segment, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
 int kpi_dedupe_work(struct kpi_dedupe *dedupe);
 
-/* After kpi_dedupe_advance(). content: its low 10 bits count. ret_place is written if the answer is NEW. */
+/* After kpi_dedupe_advance(). content: its low 10 bits count. ret_place is written if the answer is
+ * NEW. */
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
                                        uint32_t content, kpi_time event_time,
                                        struct kpi_dedupe_place *ret_place);

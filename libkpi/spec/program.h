@@ -2,10 +2,10 @@
  * What the compiler (spec/) hands to the engine (engine/): the plan in the form that events meet.
  *
  * Glossary. An *instance* is a measure as it is stored: its aggregation and filter, in one zone, by
- * one set of dimensions. Measures that say the same share an instance. users(n) is stored as a chain
- * of instances, one per level: S1 (users), S2 (users seen at least twice that day), … each level's
- * instance naming the one below. A *leaf* is a measure (or retained(…)) in a formula; it reports one
- * or three rows.
+ * one set of dimensions. Measures that say the same share an instance. users(n) is stored as a
+ * chain of instances, one per level: S1 (users), S2 (users seen at least twice that day), … each
+ * level's instance naming the one below. A *leaf* is a measure (or retained(…)) in a formula; it
+ * reports one or three rows.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ enum kpi_aggregate {
     KPI_AGGREGATE_COUNT,
     KPI_AGGREGATE_SUM,    /* of a number field; events without the field do not count */
     KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times that day */
-    KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes */
+    KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes
+                           */
 };
 
 #define KPI_NO_INDEX UINT32_MAX
@@ -43,8 +44,9 @@ struct kpi_instance {
 
 /* What an event of a known type may do: feed `instance` if the residual condition holds. */
 struct kpi_action {
-    uint32_t instance;  /* never a level above 1: the engine walks `above` itself */
-    uint32_t condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
+    uint32_t instance; /* never a level above 1: the engine walks `above` itself */
+    uint32_t
+        condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
 };
 
 struct kpi_attribute {
@@ -62,7 +64,8 @@ struct kpi_attribute {
     bool is_string;     /* LAST of a string field: the value slot holds a dictionary id */
 };
 
-/* All actions and attribute updates that an event of one type can cause; [n_types] is any other type. */
+/* All actions and attribute updates that an event of one type can cause; [n_types] is any other
+ * type. */
 struct kpi_dispatch {
     struct kpi_string type;
     uint64_t hash; /* XXH3_64bits of type */
@@ -77,7 +80,8 @@ enum kpi_leaf_kind {
     KPI_LEAF_SUM,     /* 1 row */
     KPI_LEAF_USERS,   /* 1 row: distinct users seen at least `level` times in the scope */
     KPI_LEAF_LATEST,  /* 1 row: users whose latest answer in the scope is yes */
-    KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all */
+    KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
+                       */
 };
 
 enum kpi_basis {
@@ -88,16 +92,16 @@ enum kpi_basis {
 
 /*
  * RETAINED, classic, calendar, first time: a user's cohort is the period (day, week, month) of the
- * user's first `start` event within the campaign's tuple, looked for over all that is kept. The cohorts
- * of a scope are those whose users started inside the scope. A user of cohort p is retained if seen in
- * `return_` in period p + at. A cohort is mature when period p + at has ended at as_of.
+ * user's first `start` event within the campaign's tuple, looked for over all that is kept. The
+ * cohorts of a scope are those whose users started inside the scope. A user of cohort p is retained
+ * if seen in `return_` in period p + at. A cohort is mature when period p + at has ended at as_of.
  */
 struct kpi_leaf {
     enum kpi_leaf_kind kind;
-    uint32_t first_row;            /* within a scope's block of rows */
-    uint32_t level;                /* USERS */
-    enum kpi_basis basis;          /* RETAINED */
-    uint32_t at;                   /* RETAINED */
+    uint32_t first_row;   /* within a scope's block of rows */
+    uint32_t level;       /* USERS */
+    enum kpi_basis basis; /* RETAINED */
+    uint32_t at;          /* RETAINED */
     /* by zone (n_zones of each): the instance with dimensions CAMPAIGN; for USERS that of level 1,
      * from which `above` leads to `level`. KPI_NO_INDEX where no campaign has that zone. */
     const uint32_t *instance;
@@ -109,12 +113,12 @@ struct kpi_program {
     uint32_t n_instances;
     const struct kpi_attribute *attributes;
     uint32_t n_attributes;
-    uint32_t n_slots;                   /* 8-byte slots of an attribute row */
-    const struct kpi_dispatch *types;   /* n_types + 1, the last for any other type */
+    uint32_t n_slots;                 /* 8-byte slots of an attribute row */
+    const struct kpi_dispatch *types; /* n_types + 1, the last for any other type */
     uint32_t n_types;
     const struct kpi_leaf *leaves;
     uint32_t n_leaves;
-    uint32_t n_rows;                    /* per scope */
+    uint32_t n_rows; /* per scope */
     uint8_t week_start;
     kpi_duration keep, future_skew_max, dedupe_window;
     uint64_t dedupe_ids_max, users_max;
@@ -128,11 +132,12 @@ const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,
                                                 const struct kpi_field *type);
 
 /*
- * Does the condition hold? KPI_NO_INDEX always does. A comparison with an absent field or attribute is
- * false, also one with `!=` or `not in` (and `not` makes it true). `slots` is the user's attribute row
- * as it stood before the event, KPI_TIME_NONE where absent, or NULL for a user without row. Attributes
- * count and sum are 0 and not absent where the event has a user, so that `orders == 0` holds for whoever
- * has not ordered yet. Allocates nothing. `dictionary` turns a LAST string attribute's id into its string.
+ * Does the condition hold? KPI_NO_INDEX always does. A comparison with an absent field or attribute
+ * is false, also one with `!=` or `not in` (and `not` makes it true). `slots` is the user's
+ * attribute row as it stood before the event, KPI_TIME_NONE where absent, or NULL for a user
+ * without row. Attributes count and sum are 0 and not absent where the event has a user, so that
+ * `orders == 0` holds for whoever has not ordered yet. Allocates nothing. `dictionary` turns a LAST
+ * string attribute's id into its string.
  */
 typedef struct kpi_string (*kpi_dictionary_fn)(void *userdata, int64_t id);
 bool kpi_condition_holds(const struct kpi_plan *plan, uint32_t condition,

@@ -13,10 +13,10 @@ struct kpi_target {
     uint64_t fingerprint; /* of campaign, KPI, scope and better: the alert's identity, 64-bit */
     uint32_t campaign, kpi;
     struct kpi_scope scope_pattern; /* kind, phase or days; the layout gives the present days */
-    double value;             /* where the KPI should be, in its unit */
-    enum kpi_deviation deviation; /* RELATIVE or POINTS, never DEFAULT */
+    double value;                   /* where the KPI should be, in its unit */
+    enum kpi_deviation deviation;   /* RELATIVE or POINTS, never DEFAULT */
     double deviation_amount;
-    double band;              /* half width of the band in the KPI's unit, > 0 */
+    double band; /* half width of the band in the KPI's unit, > 0 */
     enum kpi_better better;
     kpi_time from, to;
     kpi_duration hold;
@@ -42,14 +42,15 @@ enum kpi_alert_level {
 const char *kpi_alert_status_name(enum kpi_alert_status status); /* "ok", "pending", … */
 const char *kpi_alert_level_name(enum kpi_alert_level level);    /* "none", "general", … */
 
-/* What the caller keeps (and stores) per target. All zero but KPI_TIME_NONE times is a fresh one. */
+/* What the caller keeps (and stores) per target. All zero but KPI_TIME_NONE times is a fresh one.
+ */
 struct kpi_alert {
     enum kpi_alert_status status;
-    enum kpi_alert_level level;   /* while firing: the highest since it fired */
-    kpi_time since;               /* when this status began */
-    kpi_time deviating_since;     /* when the deviation that is pending or firing began */
-    uint64_t sequence;            /* transitions sent for this target so far */
-    uint64_t firing_sequence;     /* the sequence with which the present firing began */
+    enum kpi_alert_level level; /* while firing: the highest since it fired */
+    kpi_time since;             /* when this status began */
+    kpi_time deviating_since;   /* when the deviation that is pending or firing began */
+    uint64_t sequence;          /* transitions sent for this target so far */
+    uint64_t firing_sequence;   /* the sequence with which the present firing began */
 };
 
 /* What is seen of a target's KPI at a moment. */

@@ -2,8 +2,8 @@
  * The vocabulary of libkpi: time, decimals, strings and memory.
  *
  * libkpi reads no clock and asks nobody for memory on its own: times come in as arguments, memory
- * through a `struct kpi_mem` given at construction. (CRoaring, which libkpi builds its finished sets
- * on, is the one exception: version 0.2 of Debian 12 knows only malloc.)
+ * through a `struct kpi_mem` given at construction. (CRoaring, which libkpi builds its finished
+ * sets on, is the one exception: version 0.2 of Debian 12 knows only malloc.)
  *
  * Every function that can fail returns 0 for success, a negative errno for what is fatal (in
  * practice -ENOMEM), or a positive outcome of its own that its header names. `ret_` outputs are
@@ -17,15 +17,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Microseconds since 1970-01-01T00:00:00Z, and differences of such. Exact in a double until 2255. */
+/* Microseconds since 1970-01-01T00:00:00Z, and differences of such. Exact in a double until 2255.
+ */
 typedef int64_t kpi_time;
 typedef int64_t kpi_duration;
 
 #define KPI_MILLISECOND ((kpi_duration)1000)
-#define KPI_SECOND ((kpi_duration)1000000)
-#define KPI_MINUTE (60 * KPI_SECOND)
-#define KPI_HOUR (60 * KPI_MINUTE)
-#define KPI_DAY (24 * KPI_HOUR)
+#define KPI_SECOND      ((kpi_duration)1000000)
+#define KPI_MINUTE      (60 * KPI_SECOND)
+#define KPI_HOUR        (60 * KPI_MINUTE)
+#define KPI_DAY         (24 * KPI_HOUR)
 
 /* "Not known": a time or decimal that is absent. */
 #define KPI_TIME_NONE INT64_MIN
@@ -53,7 +54,8 @@ static inline bool kpi_string_equal(struct kpi_string a, struct kpi_string b)
 /*
  * Where memory comes from. One function, like realloc: old_size 0 allocates, new_size 0 frees (and
  * returns NULL), sizes are always told truly. A result is aligned to 64 bytes when new_size is a
- * multiple of 64, else to 16. NULL for new_size > 0 means failure; the old block then stays as it is.
+ * multiple of 64, else to 16. NULL for new_size > 0 means failure; the old block then stays as it
+ * is.
  */
 struct kpi_mem {
     void *(*resize)(void *userdata, void *pointer, size_t old_size, size_t new_size);

@@ -10,7 +10,7 @@
 #include <kpi/diag.h>
 
 enum kpi_unit {
-    KPI_UNIT_RATIO,    /* 0.65, shown as 65 % */
+    KPI_UNIT_RATIO, /* 0.65, shown as 65 % */
     KPI_UNIT_COUNT,
     KPI_UNIT_MONEY,    /* in the plan's currency */
     KPI_UNIT_DURATION, /* seconds */
@@ -66,21 +66,22 @@ struct kpi_phase_definition {
 };
 
 enum kpi_deviation {
-    KPI_DEVIATION_DEFAULT, /* 10 points for unit ratio, 10 % relative else */
+    KPI_DEVIATION_DEFAULT,  /* 10 points for unit ratio, 10 % relative else */
     KPI_DEVIATION_RELATIVE, /* amount is a ratio: 0.1 */
     KPI_DEVIATION_POINTS,   /* amount in the value's own unit: 0.1 of a ratio is 10 points */
 };
 
 struct kpi_target_definition {
     struct kpi_text kpi;
-    struct kpi_text value; /* an expression of literals and campaign parameters: 65%, 4, 0.5*audience */
+    struct kpi_text
+        value; /* an expression of literals and campaign parameters: 65%, 4, 0.5*audience */
     enum kpi_deviation deviation;
     kpi_decimal deviation_amount;
-    int better;               /* enum kpi_better, or -1: the KPI's own */
-    struct kpi_text scope;    /* "campaign", "day", "rolling:7d", a phase's name; empty: campaign */
-    kpi_time from, to;        /* judged in [from, to); KPI_TIME_NONE: unbounded */
-    kpi_duration hold;        /* `for`: how long it must deviate before it fires */
-    int64_t sample_min;       /* `min_sample`: least denominator that is judged */
+    int better;            /* enum kpi_better, or -1: the KPI's own */
+    struct kpi_text scope; /* "campaign", "day", "rolling:7d", a phase's name; empty: campaign */
+    kpi_time from, to;     /* judged in [from, to); KPI_TIME_NONE: unbounded */
+    kpi_duration hold;     /* `for`: how long it must deviate before it fires */
+    int64_t sample_min;    /* `min_sample`: least denominator that is judged */
 };
 
 struct kpi_campaign_definition {

@@ -7,8 +7,9 @@
 #include <kpi/base.h>
 
 /*
- * A piece of a definition and where it came from. `origin` means nothing to libkpi: it is handed back
- * with a message (the config layer keeps an index of file, line and column there). 0: no origin.
+ * A piece of a definition and where it came from. `origin` means nothing to libkpi: it is handed
+ * back with a message (the config layer keeps an index of file, line and column there). 0: no
+ * origin.
  */
 struct kpi_text {
     const char *data;

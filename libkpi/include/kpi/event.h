@@ -72,16 +72,16 @@ enum {
 };
 
 struct kpi_event {
-    kpi_time time;             /* when it happened, by its own word */
-    kpi_time record_time;      /* the log's timestamp of the record (replay: equals time) */
-    uint64_t user;             /* keyed hash, if KPI_EVENT_HAS_USER */
-    uint64_t id;               /* keyed hash of source and id, or of the origin */
-    uint32_t content;          /* hash of the payload: tells a copy from a conflict */
-    uint32_t flags;            /* KPI_EVENT_HAS_… */
-    struct kpi_field type;     /* always a string */
-    struct kpi_field *fields;  /* kpi_plan_n_fields() of them, in the plan's order */
-    enum kpi_outcome outcome;  /* written by kpi_engine_apply() */
-    enum kpi_refusal refusal;  /* likewise, if outcome is REFUSED */
+    kpi_time time;            /* when it happened, by its own word */
+    kpi_time record_time;     /* the log's timestamp of the record (replay: equals time) */
+    uint64_t user;            /* keyed hash, if KPI_EVENT_HAS_USER */
+    uint64_t id;              /* keyed hash of source and id, or of the origin */
+    uint32_t content;         /* hash of the payload: tells a copy from a conflict */
+    uint32_t flags;           /* KPI_EVENT_HAS_… */
+    struct kpi_field type;    /* always a string */
+    struct kpi_field *fields; /* kpi_plan_n_fields() of them, in the plan's order */
+    enum kpi_outcome outcome; /* written by kpi_engine_apply() */
+    enum kpi_refusal refusal; /* likewise, if outcome is REFUSED */
 };
 
 /* Events per group: groups of 64 with prefetch cost a third of single ones. */
@@ -94,8 +94,8 @@ struct kpi_batch {
 };
 
 /*
- * Makes a batch with room for the fields of this plan. A batch outlives no plan: make a new one when
- * the plan changes. mem must outlive it. Returns 0 or -ENOMEM.
+ * Makes a batch with room for the fields of this plan. A batch outlives no plan: make a new one
+ * when the plan changes. mem must outlive it. Returns 0 or -ENOMEM.
  */
 int kpi_batch_new(struct kpi_batch **ret_batch, const struct kpi_plan *plan,
                   const struct kpi_mem *mem);

@@ -57,7 +57,8 @@ struct kpi_field_spec {
     enum kpi_field_use use;
 };
 
-/* Field 0 is always `campaign`. The envelope (id, source, type, user, time, currency) is not listed. */
+/* Field 0 is always `campaign`. The envelope (id, source, type, user, time, currency) is not
+ * listed. */
 uint32_t kpi_plan_n_fields(const struct kpi_plan *plan);
 const struct kpi_field_spec *kpi_plan_field(const struct kpi_plan *plan, uint32_t field);
 
@@ -67,7 +68,7 @@ struct kpi_kpi_info {
     struct kpi_string formula;            /* canonical text */
     enum kpi_unit unit;
     enum kpi_better better;
-    uint64_t fingerprint;                 /* of the definition with its measures, without zone */
+    uint64_t fingerprint; /* of the definition with its measures, without zone */
 };
 
 uint32_t kpi_plan_n_kpis(const struct kpi_plan *plan);
@@ -93,7 +94,8 @@ const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, u
 /* The zone, its tables owned by the plan. */
 const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone);
 
-/* The day that a time falls on, or INT32_MIN if the zone's table does not reach it. Branch-light. */
+/* The day that a time falls on, or INT32_MIN if the zone's table does not reach it. Branch-light.
+ */
 kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time);
 /* The instant at which a day begins; clamped to the table's ends. */
 kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);

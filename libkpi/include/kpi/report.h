@@ -3,8 +3,8 @@
  *
  * A *layout* lists the rows that every shard reports at a moment: for each campaign and scope, the
  * leaves of all formulas. It is a pure function of plan and time, so shards and the leader make the
- * same one; its fingerprint says whether two are the same. Every row is additive (law 6): the rows of
- * all shards are summed, and only then are formulas evaluated.
+ * same one; its fingerprint says whether two are the same. Every row is additive (law 6): the rows
+ * of all shards are summed, and only then are formulas evaluated.
  */
 #pragma once
 
@@ -21,17 +21,17 @@ enum kpi_scope_kind {
 struct kpi_scope {
     enum kpi_scope_kind kind;
     uint32_t campaign;
-    uint32_t phase;              /* KPI_SCOPE_PHASE: index in the campaign's phases */
-    uint32_t days;               /* KPI_SCOPE_ROLLING: n */
-    kpi_day start_day, end_day;  /* [start_day, end_day) in the campaign's zone */
-    kpi_time start, end;         /* the same as instants */
+    uint32_t phase;             /* KPI_SCOPE_PHASE: index in the campaign's phases */
+    uint32_t days;              /* KPI_SCOPE_ROLLING: n */
+    kpi_day start_day, end_day; /* [start_day, end_day) in the campaign's zone */
+    kpi_time start, end;        /* the same as instants */
 };
 
 struct kpi_layout; /* immutable, reference counted */
 
 /*
- * Scopes of each campaign at as_of, in this order: campaign; phases; rolling ones; the local days from
- * the first day of its first phase or start up to today, its last phase's or own end excluded.
+ * Scopes of each campaign at as_of, in this order: campaign; phases; rolling ones; the local days
+ * from the first day of its first phase or start up to today, its last phase's or own end excluded.
  * Returns 0 or -ENOMEM.
  */
 int kpi_layout_new(struct kpi_layout **ret_layout, struct kpi_plan *plan, kpi_time as_of,
@@ -49,7 +49,8 @@ bool kpi_layout_current(const struct kpi_layout *layout, kpi_time as_of);
 uint32_t kpi_layout_n_scopes(const struct kpi_layout *layout);
 const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32_t scope);
 
-/* Rows per scope, and in all: n_rows = n_scopes * rows_per_scope; row = scope * rows_per_scope + i. */
+/* Rows per scope, and in all: n_rows = n_scopes * rows_per_scope; row = scope * rows_per_scope + i.
+ */
 uint32_t kpi_layout_rows_per_scope(const struct kpi_layout *layout);
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout);
 
@@ -59,7 +60,8 @@ struct kpi_row {
     int64_t n_events; /* events that fed it: 0 in all shards means "no data" */
 };
 
-/* row += other, elementwise. Returns 0, or ERANGE if a sum left 64 bits (that row then reads INT64_MAX). */
+/* row += other, elementwise. Returns 0, or ERANGE if a sum left 64 bits (that row then reads
+ * INT64_MAX). */
 int kpi_rows_add(struct kpi_row *rows, const struct kpi_row *other, uint32_t n_rows);
 
 enum kpi_value_state {
@@ -83,13 +85,15 @@ struct kpi_number {
 
 struct kpi_value {
     enum kpi_value_state state;
-    double value;                 /* if OK: numerator.real / denominator.real */
-    struct kpi_number numerator;  /* the formula's upper side, or all of it if it does not divide */
+    double value;                /* if OK: numerator.real / denominator.real */
+    struct kpi_number numerator; /* the formula's upper side, or all of it if it does not divide */
     struct kpi_number denominator;
-    double complete;   /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    double
+        complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
-/* Evaluates one KPI over one scope from merged rows. Never fails: failures are states. Allocates nothing. */
+/* Evaluates one KPI over one scope from merged rows. Never fails: failures are states. Allocates
+ * nothing. */
 void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
                       uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value);
