@@ -113,11 +113,6 @@ static void on_kafka(evutil_socket_t fd, short what, void *userdata)
     intake_poll(server->intake);
 }
 
-static void on_merge(evutil_socket_t fd, short what, void *userdata)
-{
-    merge_tick(userdata);
-}
-
 static void check(struct server *server, const char *name, bool ok, const char *reason)
 {
     struct api_status *status = &server->status;
@@ -178,6 +173,12 @@ static void refresh_status(struct server *server)
     check_state(server);
     if (server->stopping)
         check(server, "stopping", false, "a signal to stop was received");
+}
+
+static void on_merge(evutil_socket_t fd, short what, void *userdata)
+{
+    merge_tick(userdata);
+    refresh_status(userdata);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *userdata)
@@ -526,6 +527,8 @@ static int start(struct server *server)
         r = EX_CONFIG;
     if (r == 0 && leader_new(&server->leader, server) < 0)
         r = EX_SOFTWARE;
+    if (r == 0)
+        refresh_status(server); /* never ready for want of knowing */
     r = r ? r : start_api(server);
     r = r ? r : start_events(server);
     if (r == 0 && intake_subscribe(server->intake) != 0) {

@@ -7,7 +7,7 @@ enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
-    SEGMENT_SHIFT = 58, /* of an id: what is above is the segment */
+    SEGMENT_SHIFT = 56, /* of an id: what is above is the segment */
     PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
 };
 

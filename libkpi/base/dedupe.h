@@ -10,10 +10,10 @@
  * KPI_DEDUPE_TICKS_MAX ticks. *now* is the tick of the log's time, *floor* the oldest tick that is
  * remembered. When more than ids_max ids are remembered the oldest ticks are forgotten whole.
  *
- * Layout. A line of 64 bytes has 6 entries of 84 bits: 54 bits of the id and 10 of the content
- * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into 64
- * segments by the id's top bits, which need not be stored: 60 bits tell ids apart (with 10 million
- * remembered, one new id in 10^11 is taken for another), and one conflict in 1,024 counts as a
+ * Layout. A line of 64 bytes has 6 entries of 84 bits: 50 bits of the id and 14 of the content
+ * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into 256
+ * segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10 million
+ * remembered, one new id in 3 * 10^10 is taken for another), and one conflict in 16,384 counts as a
  * copy. A line that is full runs over
  * into the next, and is marked as passed by: a search ends at a line that is not. New entries take
  * the places of dead ones. A segment that gets full drops its dead, and grows by an eighth if that
@@ -25,18 +25,18 @@
 #include <kpi/base.h>
 
 enum {
-    KPI_DEDUPE_SEGMENTS = 64, /* few enough that their heads stay in the first cache */
-    KPI_DEDUPE_CONTENT_BITS = 10,
+    KPI_DEDUPE_SEGMENTS = 256, /* few enough that their heads stay in the first cache */
+    KPI_DEDUPE_CONTENT_BITS = 14,
     KPI_DEDUPE_PER_LINE = 6,
     KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
     KPI_DEDUPE_SWEEP = 8,      /* ticks of dead entries after which they are swept */
 };
 
 /* The bits of an id that are kept: those that choose the segment, and those of the key. */
-#define KPI_DEDUPE_ID_MASK (~(UINT64_C(0xf) << 54))
+#define KPI_DEDUPE_ID_MASK (~(UINT64_C(0x3f) << 50))
 
 struct kpi_dedupe_line {
-    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 54 bits << 10 | content; 0 is empty */
+    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 50 bits << 14 | content; 0 is empty */
     uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* arrival tick mod 64 | event hour's bits 12, 13 << 6 */
     uint8_t events[KPI_DEDUPE_PER_LINE];   /* event hour's bits 4 … 11 */
     uint8_t events_low[KPI_DEDUPE_PER_LINE / 2]; /* its bits 0 … 3, two entries a byte */
@@ -106,7 +106,7 @@ int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time);
 /* Sweeps a segment, if a sweep is due. Call it once a batch. Returns 0 or -ENOMEM. */
 int kpi_dedupe_work(struct kpi_dedupe *dedupe);
 
-/* After kpi_dedupe_advance(). content: its low 10 bits count. ret_place is written if the answer is
+/* After kpi_dedupe_advance(). content: its low 14 bits count. ret_place is written if the answer is
  * NEW. */
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
                                        uint32_t content, kpi_time event_time,
@@ -125,7 +125,7 @@ void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id);
 
 /* An entry as it is saved: free of grains and of the table's shape. */
 struct kpi_dedupe_record {
-    uint64_t id;                      /* top 6 and low 54 bits of the id, the others 0 */
+    uint64_t id;                      /* top 8 and low 50 bits of the id, the others 0 */
     int64_t arrival_hour, event_hour; /* hours since 1970 */
     uint16_t content;
 };
