@@ -30,14 +30,15 @@ int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics)
     shard->index = index;
     shard->n_topics = n_topics;
     shard->positions = calloc(n_topics, sizeof(*shard->positions));
+    shard->topic_hashes = calloc(n_topics, sizeof(*shard->topic_hashes));
     shard->assign_at = calloc(n_topics, sizeof(*shard->assign_at));
     shard->verify = calloc(n_topics, sizeof(*shard->verify));
     shard->at_end = calloc(n_topics, sizeof(*shard->at_end));
     shard->newest = calloc(n_topics, sizeof(*shard->newest));
     shard->next = calloc(n_topics, sizeof(*shard->next));
     shard->saved_next = calloc(n_topics, sizeof(*shard->saved_next));
-    if (!shard->positions || !shard->assign_at || !shard->verify || !shard->at_end ||
-        !shard->newest || !shard->next || !shard->saved_next) {
+    if (!shard->positions || !shard->topic_hashes || !shard->assign_at || !shard->verify ||
+        !shard->at_end || !shard->newest || !shard->next || !shard->saved_next) {
         (void)shard_free(shard);
         return error_origin(-ENOMEM);
     }
@@ -75,6 +76,7 @@ struct shard *shard_free(struct shard *shard)
     if (shard->engine || shard->manifest || shard->batch)
         shard_reset(shard);
     free(shard->positions);
+    free(shard->topic_hashes);
     free(shard->assign_at);
     free(shard->verify);
     free(shard->at_end);
@@ -230,7 +232,7 @@ int shard_take(struct shard *shard, struct intake *intake, struct event_decoder 
 
     event = &shard->batch->events[shard->batch->n_events];
     origin = (struct event_origin){
-        .topic_hash = XXH3_64bits(position->topic, strlen(position->topic)),
+        .topic_hash = shard->topic_hashes[topic],
         .partition = message->partition,
         .offset = message->offset,
         .record_time = timestamp > 0 ? timestamp * KPI_MILLISECOND : KPI_TIME_NONE,

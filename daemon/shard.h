@@ -35,6 +35,7 @@ struct shard {
 
     uint32_t n_topics;
     struct store_position *positions;  /* by topic */
+    uint64_t *topic_hashes;            /* by topic: XXH3_64bits of its name */
     int64_t *assign_at;                /* by topic: the offset to fetch from */
     bool *verify;                      /* by topic: the first record must be the last one we know */
     bool *at_end;                      /* by topic: nothing newer was there at the last look */

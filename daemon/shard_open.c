@@ -9,6 +9,9 @@
 #include "util/log.h"
 #include "util/memory.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <kpi/object.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,9 +182,13 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
     struct shard_open_options how = *options;
     int r;
 
-    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        const char *name = intake_topic(options->intake, topic);
+
         (void)snprintf(shard->positions[topic].topic, sizeof(shard->positions[topic].topic), "%s",
-                       intake_topic(options->intake, topic));
+                       name);
+        shard->topic_hashes[topic] = XXH3_64bits(name, strlen(name));
+    }
     if (store)
         r = open_stored(shard, store, &how);
     else

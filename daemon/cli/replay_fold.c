@@ -119,7 +119,7 @@ static int take_line(struct replay_fold *fold, const char *line, size_t size)
 
     if (size > 0 && line[size - 1] == '\r')
         size--;
-    origin.topic_hash = XXH3_64bits(fold->file, strlen(fold->file));
+    origin.topic_hash = fold->file_hash;
     refusal = event_decode(fold->decoder, line, size, &origin, decoded);
     if (refusal != KPI_REFUSAL_NONE) {
         refuse(fold, refusal, place);
@@ -230,6 +230,7 @@ int replay_fold_file(struct replay_fold *fold, const char *path)
     }
     buffer = malloc(BUFFER_BYTES);
     fold->file = path;
+    fold->file_hash = XXH3_64bits(path, strlen(path));
     fold->line = 0;
     r = buffer
             ? read_lines(fold, fd, buffer, S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0)

@@ -25,6 +25,7 @@ struct replay_fold {
     } first_refusal[KPI_REFUSAL_COUNT];
     struct replay_place (*places)[KPI_BATCH_MAX]; /* n_shards: where the events of a batch stood */
     const char *file;
+    uint64_t file_hash; /* XXH3_64bits of its name */
     uint64_t line;
     bool progress; /* stderr is a terminal */
 };
