@@ -14,9 +14,17 @@ struct making {
     bool all;           /* nothing of the cache may be used */
     uint32_t n_returns; /* retained() leaves */
     /* of the campaign being done */
-    uint32_t campaign, tuple, zone;
+    uint32_t campaign;
     struct kpi_cohorts *cohorts; /* by retained() leaf */
     bool *cohorts_made;
+};
+
+/* A leaf and what it counts for a scope. */
+struct leaf_at {
+    const struct kpi_leaf *leaf;
+    uint32_t i_return; /* RETAINED: its place among these */
+    struct kpi_range range;
+    uint32_t zone, tuple; /* of the range's campaign */
 };
 
 static void views_free(struct kpi_report_cache *cache)
@@ -107,45 +115,43 @@ static int64_t clamp_sum(__int128 sum)
 }
 
 /* Counts and sums need no set: COUNT and SUM are done with this, the others need n_events of it. */
-static void add_cells(const struct making *making, const struct kpi_leaf *leaf,
-                      const struct kpi_scope *scope, struct kpi_row *row)
+static void add_cells(const struct making *making, const struct leaf_at *at, struct kpi_row *row)
 {
     const struct kpi_series *series =
-        kpi_series_find(making->engine, leaf->instance[making->zone], making->tuple);
+        kpi_series_find(making->engine, at->leaf->instance[at->zone], at->tuple);
     uint64_t n_events = 0;
     __int128 sum = 0;
 
     *row = (struct kpi_row){0};
     if (!series)
         return;
-    for (uint32_t i = kpi_series_position(series, scope->start_day);
-         i < series->n_cells && series->cells[i]->day < scope->end_day; i++) {
+    for (uint32_t i = kpi_series_position(series, at->range.start_day);
+         i < series->n_cells && series->cells[i]->day < at->range.end_day; i++) {
         n_events += series->cells[i]->n_events;
         if (series->cells[i]->form == KPI_CELL_SCALAR)
             sum += series->cells[i]->sum;
     }
     row->n_events = (int64_t)n_events;
-    row->value = leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
+    row->value = at->leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
 }
 
-static int add_retained(struct making *making, const struct kpi_leaf *leaf, uint32_t i_return,
-                        const struct kpi_scope *scope, struct kpi_row *rows)
+static int add_retained(struct making *making, const struct leaf_at *at, struct kpi_row *rows)
 {
-    struct kpi_cohorts *cohorts = &making->cohorts[i_return];
+    struct kpi_cohorts *cohorts = &making->cohorts[at->i_return];
     int64_t users = 0, mature = 0, retained = 0, n_events = rows[0].n_events;
 
-    if (!making->cohorts_made[i_return]) {
-        int r = kpi_cohorts_make(making->engine, leaf, i_return, making->n_returns, making->zone,
-                                 making->tuple, making->cache->todays[making->zone], cohorts);
+    if (!making->cohorts_made[at->i_return]) {
+        int r = kpi_cohorts_make(making->engine, at->leaf, at->i_return, making->n_returns,
+                                 at->zone, at->tuple, making->cache->todays[at->zone], cohorts);
 
         if (r < 0)
             return r;
-        making->cohorts_made[i_return] = true;
+        making->cohorts_made[at->i_return] = true;
     }
     for (uint32_t i = 0; i < cohorts->n; i++) {
         const struct kpi_cohort *cohort = &cohorts->days[i];
 
-        if (cohort->day < scope->start_day || cohort->day >= scope->end_day)
+        if (cohort->day < at->range.start_day || cohort->day >= at->range.end_day)
             continue;
         users += (int64_t)cohort->users;
         mature += cohort->mature ? (int64_t)cohort->users : 0;
@@ -157,64 +163,85 @@ static int add_retained(struct making *making, const struct kpi_leaf *leaf, uint
     return 0;
 }
 
-static int fill(struct making *making, const struct kpi_leaf *leaf, uint32_t i_return,
-                const struct kpi_scope *scope, struct kpi_row *rows)
+static int fill(struct making *making, const struct leaf_at *at, struct kpi_row *rows)
 {
-    uint32_t instance = leaf->instance[making->zone];
+    uint32_t instance = at->leaf->instance[at->zone];
+    kpi_day start = at->range.start_day, end = at->range.end_day;
     uint64_t count = 0;
     int r = 0;
 
-    add_cells(making, leaf, scope, &rows[0]);
-    switch (leaf->kind) {
+    add_cells(making, at, &rows[0]);
+    switch (at->leaf->kind) {
     case KPI_LEAF_COUNT:
     case KPI_LEAF_SUM:
         return 0;
     case KPI_LEAF_RETAINED:
-        return add_retained(making, leaf, i_return, scope, rows);
+        return add_retained(making, at, rows);
+    case KPI_LEAF_FIRST_TIME:
+        r = kpi_firsts_count(making->engine, instance, at->tuple, making->n_returns, start, end,
+                             &count);
+        break;
     case KPI_LEAF_USERS:
-        r = kpi_unions_count_users(making->engine, instance, making->tuple, leaf->level,
-                                   scope->start_day, scope->end_day, &count);
+        r = kpi_unions_count_users(making->engine, instance, at->tuple, at->leaf->level, start, end,
+                                   &count);
         break;
     case KPI_LEAF_LATEST:
-        r = kpi_unions_count_latest(making->engine, instance, making->tuple, scope->start_day,
-                                    scope->end_day, &count);
+        r = kpi_unions_count_latest(making->engine, instance, at->tuple, start, end, &count);
         break;
     }
     rows[0].value = (int64_t)count;
     return r;
 }
 
-static bool leaf_changed(const struct making *making, const struct kpi_leaf *leaf,
-                         const struct kpi_scope *scope)
+static bool leaf_changed(const struct making *making, const struct leaf_at *at)
 {
-    uint32_t instance = leaf->instance[making->zone];
+    uint32_t instance = at->leaf->instance[at->zone];
     uint32_t return_instance;
     bool by_campaign;
 
     if (making->all)
         return true;
-    if (leaf->kind != KPI_LEAF_RETAINED)
-        return series_changed(making, instance, making->tuple, scope->start_day, scope->end_day);
     /* A first day depends on all days before it, a return on days after. */
-    return_instance = leaf->return_instance[making->zone];
+    if (at->leaf->kind == KPI_LEAF_FIRST_TIME)
+        return series_changed(making, instance, at->tuple, INT32_MIN, at->range.end_day);
+    if (at->leaf->kind != KPI_LEAF_RETAINED)
+        return series_changed(making, instance, at->tuple, at->range.start_day, at->range.end_day);
+    return_instance = at->leaf->return_instance[at->zone];
     by_campaign =
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
-    return series_changed(making, instance, making->tuple, INT32_MIN, INT32_MAX) ||
-           series_changed(making, return_instance,
-                          by_campaign ? making->tuple : KPI_DICTIONARY_NONE, INT32_MIN, INT32_MAX);
+    return series_changed(making, instance, at->tuple, INT32_MIN, INT32_MAX) ||
+           series_changed(making, return_instance, by_campaign ? at->tuple : KPI_DICTIONARY_NONE,
+                          INT32_MIN, INT32_MAX);
 }
 
+/* Cohorts are made once for all scopes of a campaign. */
 static void campaign_turn(struct making *making, uint32_t campaign)
 {
-    const struct kpi_campaign_info *info = kpi_plan_campaign(making->engine->plan, campaign);
-
     if (making->campaign == campaign)
         return;
     making->campaign = campaign;
-    making->zone = info->zone;
-    making->tuple = kpi_engine_find_value(making->engine, info->id);
     for (uint32_t i = 0; i < making->n_returns; i++)
         making->cohorts_made[i] = false;
+}
+
+/* False: nothing can feed the leaf in this scope. */
+static bool leaf_find(const struct making *making, const struct kpi_scope *scope,
+                      struct leaf_at *at)
+{
+    const struct kpi_campaign_info *info;
+
+    if (!kpi_leaf_range(making->engine->plan, scope, at->leaf, &at->range))
+        return false;
+    info = kpi_plan_campaign(making->engine->plan, at->range.campaign);
+    at->zone = info->zone;
+    at->tuple =
+        at->leaf->total ? KPI_DICTIONARY_NONE : kpi_engine_find_value(making->engine, info->id);
+    return true;
+}
+
+static uint32_t leaf_n_rows(const struct kpi_leaf *leaf)
+{
+    return leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
 }
 
 static int fill_scope(struct making *making, uint32_t scope_index)
@@ -227,10 +254,13 @@ static int fill_scope(struct making *making, uint32_t scope_index)
     campaign_turn(making, scope->campaign);
     for (uint32_t i = 0; i < program->n_leaves; i++) {
         const struct kpi_leaf *leaf = &program->leaves[i];
+        struct leaf_at at = {.leaf = leaf, .i_return = i_return};
         int r = 0;
 
-        if (leaf_changed(making, leaf, scope))
-            r = fill(making, leaf, i_return, scope, rows + leaf->first_row);
+        if (!leaf_find(making, scope, &at))
+            memset(rows + leaf->first_row, 0, leaf_n_rows(leaf) * sizeof(*rows));
+        else if (leaf_changed(making, &at))
+            r = fill(making, &at, rows + leaf->first_row);
         if (r < 0)
             return r;
         i_return += leaf->kind == KPI_LEAF_RETAINED;

@@ -205,3 +205,56 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
     period_release(&making);
     return r;
 }
+
+/* Those of the days that are not finished. */
+static int count_hot_firsts(struct kpi_engine *engine, const struct kpi_series *series,
+                            const struct kpi_firsts *firsts, kpi_day start, kpi_day end,
+                            uint64_t *count)
+{
+    const roaring_bitmap_t *before = firsts->all, *view;
+    roaring_bitmap_t *copy = NULL;
+    int r = 0;
+
+    for (uint32_t i = kpi_series_position(series, firsts->through);
+         i < series->n_cells && series->cells[i]->day < end; i++) {
+        r = kpi_cell_view(engine, series->cells[i], &view);
+        if (r < 0)
+            break;
+        if (series->cells[i]->day >= start)
+            *count += roaring_bitmap_andnot_cardinality(view, before);
+        if (i + 1 == series->n_cells || series->cells[i + 1]->day >= end)
+            continue;
+        if (!copy) {
+            copy = roaring_bitmap_copy(before);
+            before = copy;
+        }
+        if (!copy) {
+            r = -ENOMEM;
+            break;
+        }
+        roaring_bitmap_or_inplace(copy, view);
+    }
+    if (copy)
+        roaring_bitmap_free(copy);
+    return r;
+}
+
+int kpi_firsts_count(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                     uint32_t n_returns, kpi_day start, kpi_day end, uint64_t *ret_count)
+{
+    struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+    struct kpi_firsts *firsts;
+    int r;
+
+    *ret_count = 0;
+    if (!series || !series->n_cells)
+        return 0;
+    r = kpi_firsts_get(engine, series, n_returns, &firsts);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < firsts->n_days; i++) {
+        if (firsts->days[i].day >= start && firsts->days[i].day < end)
+            *ret_count += firsts->days[i].count;
+    }
+    return count_hot_firsts(engine, series, firsts, start, end, ret_count);
+}

@@ -1,5 +1,5 @@
 /*
- * retained(): what has become of cohorts. Users are told apart by the day of their first start
+ * retained() and first_time(): cohorts, and what has become of them. Users are told apart by the day of their first start
  * event; everything about a cohort is a sum over such days, so each day is computed once and scopes
  * add.
  */
@@ -28,3 +28,10 @@ void kpi_cohorts_deinit(struct kpi_cohorts *cohorts, const struct kpi_mem *mem);
 int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uint32_t i_return,
                      uint32_t n_returns, uint32_t zone, uint32_t tuple, kpi_day today,
                      struct kpi_cohorts *cohorts);
+
+/*
+ * Users whose first day in the series is in [start, end). n_returns: the plan's retained() leaves.
+ * Returns 0 or -ENOMEM.
+ */
+int kpi_firsts_count(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                     uint32_t n_returns, kpi_day start, kpi_day end, uint64_t *ret_count);

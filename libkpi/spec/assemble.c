@@ -206,11 +206,13 @@ static int leaf_instances(struct assembler *assembler, const struct kpi_leaf_wor
         instances[zone] = returns[zone] = KPI_NO_INDEX;
         if (!zone_used[zone])
             continue;
-        r = measure_instance(assembler, work->measure, zone, KPI_DIMENSIONS_CAMPAIGN,
+        r = measure_instance(assembler, work->measure, zone,
+                             work->total ? KPI_DIMENSIONS_NONE : KPI_DIMENSIONS_CAMPAIGN,
                              &instances[zone]);
         if (r == 0 && work->kind == KPI_LEAF_RETAINED)
             r = measure_instance(assembler, work->return_measure, zone,
-                                 work->match_both ? KPI_DIMENSIONS_CAMPAIGN : KPI_DIMENSIONS_NONE,
+                                 work->match_both && !work->total ? KPI_DIMENSIONS_CAMPAIGN
+                                                                  : KPI_DIMENSIONS_NONE,
                                  &returns[zone]);
     }
     return r;
@@ -257,6 +259,8 @@ static int leaves_assemble(struct assembler *assembler)
             .level = compile->measures[order[i]->measure].level,
             .basis = order[i]->basis,
             .at = order[i]->at,
+            .shift = order[i]->shift,
+            .total = order[i]->total,
             .instance = instances,
             .return_instance = returns,
         };
@@ -281,8 +285,8 @@ static void formulas_renumber(struct assembler *assembler)
         }
         for (uint32_t j = 0; j < formula->n_leaves; ++j)
             formula->leaves[j] = works[formula->leaves[j]].index;
-        if (formula->retained != KPI_NO_INDEX)
-            formula->retained = works[formula->retained].index;
+        if (formula->both_sides != KPI_NO_INDEX)
+            formula->both_sides = works[formula->both_sides].index;
     }
 }
 

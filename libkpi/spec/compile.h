@@ -4,7 +4,7 @@
  *   names.c  lexer.c  parse.c  functions.c   texts to trees
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
- *   formula.c                                KPIs and target values
+ *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   campaigns.c                              campaigns, phases, targets
  *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
  *   compile.c                                kpi_plan_new(): the order of it all
@@ -67,6 +67,8 @@ struct kpi_leaf_work {
     enum kpi_basis basis;
     uint32_t at;
     bool match_both;
+    struct kpi_shift shift;
+    bool total;
     uint32_t index; /* in the program, which orders leaves by fingerprint */
 };
 

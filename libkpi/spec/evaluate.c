@@ -6,9 +6,6 @@
 #include <assert.h>
 #include <math.h>
 
-static_assert(KPI_TERMS_DEPTH_MAX >= 2 * (KPI_EXPRESSION_DEPTH_MAX + 1) + 1,
-              "each level of nesting leaves at most a summand and a factor waiting");
-
 struct kpi_number kpi_number_count(int64_t value)
 {
     return (struct kpi_number){KPI_NUMBER_COUNT, value, (double)value};
@@ -33,7 +30,7 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
     const struct kpi_leaf *leaf = &inputs->leaves[index];
     const struct kpi_row *row = &inputs->rows[leaf->first_row];
 
-    if (row[0].value == INT64_MAX)
+    if (row[0].value == INT64_MAX || (kpi_shift_is_base(&leaf->shift) && row[0].n_events == 0))
         return false;
     if (leaf->kind == KPI_LEAF_RETAINED) {
         if (row[1].value == INT64_MAX || row[1].value == 0)
@@ -62,6 +59,9 @@ static bool push(const struct kpi_term *term, const struct kpi_inputs *inputs,
         if (inputs->budget == KPI_TIME_NONE)
             return false;
         *ret_number = money(inputs->budget);
+        return true;
+    case KPI_TERM_DAYS:
+        *ret_number = kpi_number_count(inputs->days);
         return true;
     default:
         assert(term->kind == KPI_TERM_LEAF);
@@ -118,42 +118,114 @@ static bool negate(const struct kpi_number *a, struct kpi_number *ret_number)
     return add(&zero, a, true, ret_number);
 }
 
+static bool absolute(const struct kpi_number *a, struct kpi_number *ret_number)
+{
+    if (a->real < 0)
+        return negate(a, ret_number);
+    *ret_number = *a;
+    return true;
+}
+
+static bool divide(const struct kpi_number *a, const struct kpi_number *b,
+                   struct kpi_number *ret_number)
+{
+    return b->real != 0 && real(a->real / b->real, ret_number);
+}
+
+static bool combine(enum kpi_term_kind kind, const struct kpi_number *a, const struct kpi_number *b,
+                    struct kpi_number *ret_number)
+{
+    if (a->kind == KPI_NUMBER_NONE || b->kind == KPI_NUMBER_NONE)
+        return false;
+    switch (kind) {
+    case KPI_TERM_MULTIPLY:
+        return multiply(a, b, ret_number);
+    case KPI_TERM_DIVIDE:
+        return divide(a, b, ret_number);
+    default:
+        return add(a, b, kind == KPI_TERM_SUBTRACT, ret_number);
+    }
+}
+
+static bool mean(struct kpi_number *numbers, unsigned n, struct kpi_number *ret_number)
+{
+    struct kpi_number sum = {.kind = KPI_NUMBER_COUNT};
+    unsigned n_defined = 0;
+
+    for (unsigned i = 0; i < n; ++i) {
+        if (numbers[i].kind == KPI_NUMBER_NONE)
+            continue;
+        ++n_defined;
+        if (!add(&sum, &numbers[i], false, &sum))
+            return false;
+    }
+    return n_defined > 0 && real(sum.real / n_defined, ret_number);
+}
+
+/* The middle one, or the mean of the two in the middle. Orders the numbers that are defined. */
+static bool median(struct kpi_number *numbers, unsigned n, struct kpi_number *ret_number)
+{
+    unsigned n_defined = 0;
+
+    for (unsigned i = 0; i < n; ++i) {
+        struct kpi_number number = numbers[i];
+        unsigned at = n_defined;
+
+        if (number.kind == KPI_NUMBER_NONE)
+            continue;
+        for (; at > 0 && numbers[at - 1].real > number.real; --at)
+            numbers[at] = numbers[at - 1];
+        numbers[at] = number;
+        ++n_defined;
+    }
+    if (n_defined == 0)
+        return false;
+    if (n_defined % 2 == 0)
+        return mean(&numbers[n_defined / 2 - 1], 2, ret_number);
+    *ret_number = numbers[n_defined / 2];
+    return true;
+}
+
 bool kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                         const struct kpi_inputs *inputs, struct kpi_number *ret_number)
 {
     struct kpi_number stack[KPI_TERMS_DEPTH_MAX];
-    unsigned top = 0; /* numbers on the stack */
-    bool defined;
+    unsigned top = 0; /* numbers on the stack; one that is undefined is of kind NONE */
 
     for (uint32_t i = 0; i < n_terms; ++i) {
+        struct kpi_number number;
+        bool defined;
+
         switch (terms[i].kind) {
         case KPI_TERM_ADD:
         case KPI_TERM_SUBTRACT:
-            --top;
-            defined = add(&stack[top - 1], &stack[top], terms[i].kind == KPI_TERM_SUBTRACT,
-                          &stack[top - 1]);
-            break;
         case KPI_TERM_MULTIPLY:
-            --top;
-            defined = multiply(&stack[top - 1], &stack[top], &stack[top - 1]);
-            break;
         case KPI_TERM_DIVIDE:
-            --top;
-            defined = stack[top].real != 0 &&
-                      real(stack[top - 1].real / stack[top].real, &stack[top - 1]);
+            top -= 2;
+            defined = combine(terms[i].kind, &stack[top], &stack[top + 1], &number);
             break;
         case KPI_TERM_NEGATE:
-            defined = negate(&stack[top - 1], &stack[top - 1]);
+        case KPI_TERM_ABSOLUTE:
+            --top;
+            defined = stack[top].kind != KPI_NUMBER_NONE &&
+                      (terms[i].kind == KPI_TERM_NEGATE ? negate : absolute)(&stack[top], &number);
+            break;
+        case KPI_TERM_MEAN:
+        case KPI_TERM_MEDIAN:
+            top -= (unsigned)terms[i].value;
+            defined = (terms[i].kind == KPI_TERM_MEAN ? mean : median)(
+                &stack[top], (unsigned)terms[i].value, &number);
             break;
         default:
             assert(top < KPI_TERMS_DEPTH_MAX);
-            defined = push(&terms[i], inputs, &stack[top++]);
+            defined = push(&terms[i], inputs, &number);
             break;
         }
-        if (!defined)
-            return false;
+        stack[top++] = defined ? number : (struct kpi_number){.kind = KPI_NUMBER_NONE};
     }
     assert(top == 1);
+    if (stack[0].kind == KPI_NUMBER_NONE)
+        return false;
     *ret_number = stack[0];
     return true;
 }

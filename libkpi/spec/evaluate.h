@@ -10,13 +10,15 @@
 /* What a formula is evaluated over. */
 struct kpi_inputs {
     kpi_decimal audience, budget;  /* KPI_TIME_NONE: not given */
+    kpi_day days;                  /* of the scope */
     const struct kpi_leaf *leaves; /* of the program; NULL if the formula names none */
     const struct kpi_row *rows;    /* the scope's block */
 };
 
 /*
  * Evaluates postfix terms. False: undefined, i.e. a division by zero, a parameter that is not
- * given, or a number that leaves its range.
+ * given, a base without events, or a number that leaves its range. What is made of something
+ * undefined is undefined, but for means and medians, which pass it over.
  */
 bool kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                         const struct kpi_inputs *inputs, struct kpi_number *ret_number);

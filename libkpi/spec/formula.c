@@ -1,37 +1,16 @@
 /*
  * Formulas: from trees to postfix terms, numerator and denominator apart, and to canonical text.
  */
-#include "spec/compile.h"
+#include "spec/build.h"
 #include "spec/evaluate.h"
-#include "spec/functions.h"
 #include "spec/names.h"
 
 #include <xxhash.h>
 
-/* Which names a formula may use. */
-enum formula_role {
-    FORMULA_KPI,    /* measures, retained() and campaign parameters */
-    FORMULA_TARGET, /* campaign parameters */
-};
-
-struct builder {
-    struct kpi_compile *compile;
-    const struct kpi_text *text;
-    enum formula_role role;
-    struct kpi_vector terms;   /* struct kpi_term: of the numerator, or of all of it */
-    struct kpi_vector divisor; /* of the denominator */
-    bool in_divisor;           /* terms go there now */
-    struct kpi_vector leaves;  /* uint32_t, each once */
-    struct kpi_writer shown;   /* for people: names of measures */
-    struct kpi_writer meant;   /* for the fingerprint: fingerprints of measures */
-};
-
-static void build(struct builder *builder, const struct kpi_node *node);
-
-static void builder_init(struct builder *builder, struct kpi_compile *compile,
-                         const struct kpi_text *text, enum formula_role role)
+static void builder_init(struct kpi_builder *builder, struct kpi_compile *compile,
+                         const struct kpi_text *text, enum kpi_formula_role role)
 {
-    *builder = (struct builder){
+    *builder = (struct kpi_builder){
         .compile = compile,
         .text = text,
         .role = role,
@@ -43,7 +22,7 @@ static void builder_init(struct builder *builder, struct kpi_compile *compile,
     kpi_vector_init(&builder->leaves, compile->mem, sizeof(uint32_t));
 }
 
-static void builder_deinit(struct builder *builder)
+static void builder_deinit(struct kpi_builder *builder)
 {
     builder->compile->temp.failed |= builder->terms.failed || builder->divisor.failed ||
                                      builder->leaves.failed || builder->shown.failed ||
@@ -55,89 +34,57 @@ static void builder_deinit(struct builder *builder)
     kpi_writer_deinit(&builder->meant);
 }
 
-static void both(struct builder *builder, const char *text)
+void kpi_build_text(struct kpi_builder *builder, const char *text)
 {
-    kpi_writer_format(&builder->shown, "%s", text);
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "%s", text);
     kpi_writer_format(&builder->meant, "%s", text);
 }
 
-static struct kpi_term *term_add(struct builder *builder, enum kpi_term_kind kind)
+void kpi_build_fail(struct kpi_builder *builder, const struct kpi_node *node, const char *message)
+{
+    kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), KPI_NO_SUGGESTION, "%s",
+              message);
+}
+
+/* How many numbers more wait after a term; MEAN and MEDIAN are for their makers to count. */
+static int waiting(enum kpi_term_kind kind)
+{
+    switch (kind) {
+    case KPI_TERM_ADD:
+    case KPI_TERM_SUBTRACT:
+    case KPI_TERM_MULTIPLY:
+    case KPI_TERM_DIVIDE:
+        return -1;
+    case KPI_TERM_NEGATE:
+    case KPI_TERM_ABSOLUTE:
+    case KPI_TERM_MEAN:
+    case KPI_TERM_MEDIAN:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind kind)
 {
     struct kpi_term *term =
         kpi_vector_push(builder->in_divisor ? &builder->divisor : &builder->terms);
 
     if (term)
         term->kind = kind;
+    builder->depth += waiting(kind);
+    if (builder->depth > KPI_TERMS_DEPTH_MAX && !builder->too_deep) {
+        kpi_error(builder->compile->diag, kpi_place_text(builder->text), KPI_NO_SUGGESTION,
+                  "this formula is too deep: more than %d numbers wait for another one",
+                  (int64_t)KPI_TERMS_DEPTH_MAX);
+        builder->too_deep = true;
+    }
     return term;
 }
 
-static void fail(struct builder *builder, const struct kpi_node *node, const char *message)
-{
-    kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), KPI_NO_SUGGESTION, "%s",
-              message);
-}
-
-/* Finds an equal leaf or adds one. */
-static uint32_t leaf_intern(struct kpi_compile *compile, const struct kpi_leaf_work *leaf)
-{
-    const struct kpi_leaf_work *leaves = compile->leaves.data;
-    struct kpi_leaf_work *added;
-
-    for (uint32_t i = 0; i < compile->leaves.n; ++i) {
-        if (leaves[i].fingerprint == leaf->fingerprint)
-            return i;
-    }
-    added = kpi_vector_push(&compile->leaves);
-    if (added)
-        *added = *leaf;
-    return compile->leaves.n - 1;
-}
-
-static void leaf_add(struct builder *builder, const struct kpi_leaf_work *leaf)
-{
-    uint32_t index = leaf_intern(builder->compile, leaf), *known = builder->leaves.data, *added;
-    struct kpi_term *term = term_add(builder, KPI_TERM_LEAF);
-
-    if (term)
-        term->leaf = index;
-    for (uint32_t i = 0; i < builder->leaves.n; ++i) {
-        if (known[i] == index)
-            return;
-    }
-    added = kpi_vector_push(&builder->leaves);
-    if (added)
-        *added = index;
-}
-
-static uint32_t measure_index(const struct kpi_compile *compile,
-                              const struct kpi_measure_work *measure)
-{
-    return (uint32_t)(measure - compile->measures);
-}
-
-static void build_measure(struct builder *builder, struct kpi_measure_work *measure)
-{
-    static const enum kpi_leaf_kind kinds[] = {
-        [KPI_AGGREGATE_COUNT] = KPI_LEAF_COUNT,
-        [KPI_AGGREGATE_SUM] = KPI_LEAF_SUM,
-        [KPI_AGGREGATE_LEVEL] = KPI_LEAF_USERS,
-        [KPI_AGGREGATE_LATEST] = KPI_LEAF_LATEST,
-    };
-
-    measure->used = true;
-    kpi_writer_format(&builder->shown, "%S", kpi_text_string(&measure->definition->name));
-    kpi_writer_format(&builder->meant, "%x", measure->fingerprint);
-    if (measure->broken)
-        return;
-    leaf_add(builder, &(struct kpi_leaf_work){
-                          .fingerprint = measure->fingerprint,
-                          .kind = kinds[measure->aggregate],
-                          .measure = measure_index(builder->compile, measure),
-                      });
-}
-
 /* Says that a name is unknown, and what it may have been. */
-static void unknown_name(struct builder *builder, const struct kpi_node *node)
+void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node)
 {
     struct kpi_compile *compile = builder->compile;
     struct kpi_place place = kpi_place_node(builder->text, node);
@@ -146,7 +93,7 @@ static void unknown_name(struct builder *builder, const struct kpi_node *node)
     kpi_suggestion_init(&suggestion, node->string);
     kpi_suggestion_offer(&suggestion, KPI_STRING("audience"));
     kpi_suggestion_offer(&suggestion, KPI_STRING("budget"));
-    if (builder->role == FORMULA_TARGET) {
+    if (builder->role == KPI_FORMULA_TARGET) {
         kpi_error(compile->diag, place, suggestion.best,
                   "a target is made of numbers, audience and budget; \"%S\" is none of them",
                   node->string);
@@ -154,13 +101,8 @@ static void unknown_name(struct builder *builder, const struct kpi_node *node)
     }
     for (uint32_t i = 0; i < compile->n_measures; ++i)
         kpi_suggestion_offer(&suggestion, kpi_text_string(&compile->in->measures[i].name));
-    for (uint32_t i = 0; i < compile->in->n_kpis; ++i) {
-        if (kpi_string_equal(kpi_text_string(&compile->in->kpis[i].name), node->string)) {
-            kpi_error(compile->diag, place, suggestion.best,
-                      "\"%S\" is a KPI; formulas are made of measures", node->string);
-            return;
-        }
-    }
+    for (uint32_t i = 0; i < compile->in->n_kpis; ++i)
+        kpi_suggestion_offer(&suggestion, kpi_text_string(&compile->in->kpis[i].name));
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {
         if (kpi_string_equal(kpi_text_string(&compile->in->attributes[i].name), node->string)) {
             kpi_error(compile->diag, place, suggestion.best,
@@ -168,118 +110,133 @@ static void unknown_name(struct builder *builder, const struct kpi_node *node)
             return;
         }
     }
-    kpi_error(compile->diag, place, suggestion.best, "there is no measure \"%S\"", node->string);
+    kpi_error(compile->diag, place, suggestion.best, "there is no measure or KPI \"%S\"",
+              node->string);
 }
 
-static void build_name(struct builder *builder, const struct kpi_node *node)
+static uint32_t kpi_find(const struct kpi_compile *compile, struct kpi_string name)
 {
-    struct kpi_measure_work *measure = NULL;
-
-    if (kpi_string_equal(node->string, KPI_STRING("audience"))) {
-        both(builder, "audience");
-        (void)term_add(builder, KPI_TERM_AUDIENCE); /* a failure is noted in the vector */
-        return;
+    for (uint32_t i = 0; i < compile->in->n_kpis; ++i) {
+        if (kpi_string_equal(kpi_text_string(&compile->in->kpis[i].name), name))
+            return i;
     }
-    if (kpi_string_equal(node->string, KPI_STRING("budget"))) {
-        both(builder, "budget");
-        (void)term_add(builder, KPI_TERM_BUDGET);
-        return;
-    }
-    if (builder->role == FORMULA_KPI)
-        measure = kpi_measures_find(builder->compile, node->string);
-    if (measure)
-        build_measure(builder, measure);
-    else
-        unknown_name(builder, node);
+    return KPI_NO_INDEX;
 }
 
-/* The measure that an argument of retained() names; it must count users. */
-static struct kpi_measure_work *users_measure(struct builder *builder, const struct kpi_node *node)
+static void nobody_reports(void *userdata, const struct kpi_message *message)
 {
-    struct kpi_measure_work *measure = kpi_measures_find(builder->compile, node->string);
-
-    if (!measure) {
-        unknown_name(builder, node);
-        return NULL;
-    }
-    measure->used = true;
-    if (measure->broken)
-        return NULL;
-    if (measure->aggregate == KPI_AGGREGATE_LEVEL && measure->level == 1)
-        return measure;
-    kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), KPI_NO_SUGGESTION,
-              "retained() takes measures with the aggregate users; \"%S\" is none", node->string);
-    return NULL;
 }
 
-static void build_call(struct builder *builder, const struct kpi_node *node)
+/*
+ * Another KPI stands for its formula. What is wrong in that is reported where it is defined, but
+ * for a circle, which is one wherever one enters it.
+ */
+static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, uint32_t kpi,
+                      bool sides)
 {
-    static const char *const bases[] = {"day", "week", "month"};
     struct kpi_compile *compile = builder->compile;
-    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
-    struct kpi_measure_work *start, *back;
-    struct kpi_leaf_work leaf = {.kind = KPI_LEAF_RETAINED};
-    size_t begin;
+    const struct kpi_text *text = builder->text;
+    struct kpi_diag quiet = {.report = nobody_reports}, *diag = compile->diag;
+    struct kpi_node *formula;
 
-    if (builder->role == FORMULA_TARGET) {
-        fail(builder, node, "no function can stand in a target");
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "%S", node->string);
+    for (unsigned i = 0; i < builder->n_kpis; ++i) {
+        if (builder->kpis[i] != kpi)
+            continue;
+        builder->circle = true;
+        if (builder->n_kpis == 1)
+            kpi_build_fail(builder, node, "the formula of this KPI names itself");
         return;
     }
-    if (!kpi_function_bind(builder->text, node, KPI_ROLE_FORMULA, compile->diag, bound))
+    if (builder->n_kpis == KPI_EXPRESSION_DEPTH_MAX) {
+        kpi_build_fail(builder, node, "KPIs name one another too deeply here");
         return;
-    start = users_measure(builder, bound[0].node);
-    back = users_measure(builder, bound[1].node);
-    if (!start || !back)
-        return;
-    leaf.measure = measure_index(compile, start);
-    leaf.return_measure = measure_index(compile, back);
-    leaf.basis = (enum kpi_basis)bound[2].integer;
-    leaf.at = (uint32_t)bound[3].integer;
-    leaf.match_both = bound[4].node && bound[4].integer == 1;
-    kpi_writer_format(&builder->shown, "retained(start=%S, return=%S, basis=%s, at=%d%s)",
-                      kpi_text_string(&start->definition->name),
-                      kpi_text_string(&back->definition->name), bases[leaf.basis], (int64_t)leaf.at,
-                      leaf.match_both ? ", match=both" : "");
-    begin = builder->meant.length;
-    kpi_writer_format(&builder->meant, "retained(%x, %x, %s, %d, %s, %d)", start->fingerprint,
-                      back->fingerprint, bases[leaf.basis], (int64_t)leaf.at,
-                      leaf.match_both ? "both" : "start",
-                      leaf.basis == KPI_BASIS_WEEK ? (int64_t)compile->in->week_start : (int64_t)0);
-    leaf.fingerprint = builder->meant.failed ? 0
-                                             : XXH3_64bits(builder->meant.data + begin,
-                                                           builder->meant.length - begin);
-    leaf_add(builder, &leaf);
+    }
+    builder->kpis[builder->n_kpis++] = kpi;
+    builder->text = &compile->in->kpis[kpi].formula;
+    builder->hidden++;
+    compile->diag = &quiet;
+    kpi_writer_format(&builder->meant, "(");
+    formula = kpi_parse(&compile->temp, builder->text, compile->diag);
+    if (formula && sides)
+        kpi_build_sides(builder, formula);
+    else if (formula)
+        kpi_build(builder, formula);
+    kpi_writer_format(&builder->meant, ")");
+    compile->diag = diag;
+    builder->hidden--;
+    builder->text = text;
+    builder->n_kpis--;
+    if (builder->circle && builder->n_kpis == 1)
+        kpi_error(diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
+                  "the formula of \"%S\" goes in a circle", node->string);
 }
 
-static void build_number(struct builder *builder, const struct kpi_node *node)
+static void build_name(struct kpi_builder *builder, const struct kpi_node *node, bool sides)
+{
+    static const struct {
+        const char *name;
+        enum kpi_term_kind kind;
+    } parameters[] = {
+        {"audience", KPI_TERM_AUDIENCE}, {"budget", KPI_TERM_BUDGET}, {"days", KPI_TERM_DAYS}};
+    struct kpi_measure_work *measure = NULL;
+    uint32_t kpi = KPI_NO_INDEX;
+
+    if (builder->role == KPI_FORMULA_KPI) {
+        measure = kpi_measures_find(builder->compile, node->string);
+        kpi = kpi_find(builder->compile, node->string);
+    }
+    for (size_t i = 0; i < sizeof(parameters) / sizeof(*parameters); ++i) {
+        const char *name = parameters[i].name;
+
+        if (!kpi_string_equal(node->string, (struct kpi_string){name, strlen(name)}) ||
+            (parameters[i].kind == KPI_TERM_DAYS &&
+             (measure || builder->role == KPI_FORMULA_TARGET)))
+            continue;
+        kpi_build_text(builder, name);
+        (void)kpi_build_term(builder, parameters[i].kind); /* a failure is noted in the vector */
+        return;
+    }
+    if (measure)
+        kpi_build_measure(builder, measure);
+    else if (kpi != KPI_NO_INDEX)
+        build_kpi(builder, node, kpi, sides);
+    else
+        kpi_build_unknown(builder, node);
+}
+
+static void build_number(struct kpi_builder *builder, const struct kpi_node *node)
 {
     bool whole = node->number % KPI_DECIMAL_ONE == 0;
-    struct kpi_term *term = term_add(builder, whole ? KPI_TERM_COUNT : KPI_TERM_REAL);
+    struct kpi_term *term = kpi_build_term(builder, whole ? KPI_TERM_COUNT : KPI_TERM_REAL);
 
     if (term) {
         term->value = node->number / KPI_DECIMAL_ONE;
         term->real = (double)node->number / (double)KPI_DECIMAL_ONE;
     }
-    kpi_writer_decimal_add(&builder->shown, node->number);
+    if (!builder->hidden)
+        kpi_writer_decimal_add(&builder->shown, node->number);
     kpi_writer_decimal_add(&builder->meant, node->number);
 }
 
 /* An operand; a chain inside another one is set in parentheses where they are needed. */
-static void build_operand(struct builder *builder, const struct kpi_node *node, bool parentheses)
+static void build_operand(struct kpi_builder *builder, const struct kpi_node *node,
+                          bool parentheses)
 {
     if (parentheses)
-        both(builder, "(");
-    build(builder, node);
+        kpi_build_text(builder, "(");
+    kpi_build(builder, node);
     if (parentheses)
-        both(builder, ")");
+        kpi_build_text(builder, ")");
 }
 
-static void join_add(struct builder *builder, char join)
+static void join_add(struct kpi_builder *builder, char join)
 {
-    (void)term_add(builder, join == '+'   ? KPI_TERM_ADD
-                            : join == '-' ? KPI_TERM_SUBTRACT
-                            : join == '*' ? KPI_TERM_MULTIPLY
-                                          : KPI_TERM_DIVIDE);
+    (void)kpi_build_term(builder, join == '+'   ? KPI_TERM_ADD
+                                  : join == '-' ? KPI_TERM_SUBTRACT
+                                  : join == '*' ? KPI_TERM_MULTIPLY
+                                                : KPI_TERM_DIVIDE);
 }
 
 static bool is_chain(const struct kpi_node *node)
@@ -288,7 +245,7 @@ static bool is_chain(const struct kpi_node *node)
 }
 
 /* The terms of `divisor`, one of the children or NULL, are set apart. */
-static void build_chain(struct builder *builder, const struct kpi_node *node,
+static void build_chain(struct kpi_builder *builder, const struct kpi_node *node,
                         const struct kpi_node *divisor)
 {
     for (const struct kpi_node *child = node->first; child; child = child->next) {
@@ -296,7 +253,7 @@ static void build_chain(struct builder *builder, const struct kpi_node *node,
         bool first = child == node->first;
 
         if (!first)
-            both(builder, text);
+            kpi_build_text(builder, text);
         builder->in_divisor |= child == divisor;
         build_operand(builder, child,
                       is_chain(child) &&
@@ -308,37 +265,37 @@ static void build_chain(struct builder *builder, const struct kpi_node *node,
     }
 }
 
-static void build(struct builder *builder, const struct kpi_node *node)
+void kpi_build(struct kpi_builder *builder, const struct kpi_node *node)
 {
     switch (node->kind) {
     case KPI_NODE_NUMBER:
         build_number(builder, node);
         break;
     case KPI_NODE_NAME:
-        build_name(builder, node);
+        build_name(builder, node, false);
         break;
     case KPI_NODE_CALL:
-        build_call(builder, node);
+        kpi_build_call(builder, node, false);
         break;
     case KPI_NODE_SUM:
     case KPI_NODE_PRODUCT:
         build_chain(builder, node, NULL);
         break;
     case KPI_NODE_NEGATE:
-        both(builder, "-");
+        kpi_build_text(builder, "-");
         build_operand(builder, node->first, is_chain(node->first));
-        (void)term_add(builder, KPI_TERM_NEGATE);
+        (void)kpi_build_term(builder, KPI_TERM_NEGATE);
         break;
     case KPI_NODE_DURATION:
-        fail(builder, node, "a duration cannot be reckoned with here; write a number");
+        kpi_build_fail(builder, node, "a duration cannot be reckoned with here; write a number");
         break;
     case KPI_NODE_STRING:
     case KPI_NODE_LIST:
     case KPI_NODE_BOOL:
-        fail(builder, node, "a number is expected here");
+        kpi_build_fail(builder, node, "a number is expected here");
         break;
     default:
-        fail(builder, node, "a number is expected here, not a condition");
+        kpi_build_fail(builder, node, "a number is expected here, not a condition");
         break;
     }
 }
@@ -359,20 +316,36 @@ static const struct kpi_node *last_divisor(const struct kpi_node *node)
 
 /*
  * A chain of products and quotients is split at its last division: a / b * c is (a * c) over b. A
- * lone retained() brings both sides itself, in its rows.
+ * KPI or function that the whole formula is brings its own sides.
  */
-static void build_formula(struct builder *builder, const struct kpi_node *node)
+void kpi_build_sides(struct kpi_builder *builder, const struct kpi_node *node)
 {
     const struct kpi_node *divisor = last_divisor(node);
 
     if (divisor)
         build_chain(builder, node, divisor);
+    else if (node->kind == KPI_NODE_NAME)
+        build_name(builder, node, true);
+    else if (node->kind == KPI_NODE_CALL)
+        kpi_build_call(builder, node, true);
     else
-        build(builder, node);
+        kpi_build(builder, node);
 }
 
-static void formula_keep(struct builder *builder, const struct kpi_node *node,
-                         struct kpi_formula *ret_formula)
+/* The leaf that is all of a formula and brings numerator and denominator in its rows. */
+static uint32_t both_sides(const struct kpi_builder *builder)
+{
+    const struct kpi_leaf_work *leaves = builder->compile->leaves.data;
+    const struct kpi_term *terms = builder->terms.data;
+
+    if (builder->terms.n != 1 || builder->divisor.n != 0 || terms[0].kind != KPI_TERM_LEAF ||
+        terms[0].leaf >= builder->compile->leaves.n ||
+        leaves[terms[0].leaf].kind != KPI_LEAF_RETAINED)
+        return KPI_NO_INDEX;
+    return terms[0].leaf;
+}
+
+static void formula_keep(struct kpi_builder *builder, struct kpi_formula *ret_formula)
 {
     struct kpi_pool *pool = &builder->compile->plan->pool;
     uint32_t n = builder->terms.n + builder->divisor.n;
@@ -389,9 +362,7 @@ static void formula_keep(struct builder *builder, const struct kpi_node *node,
         .terms = terms,
         .n_numerator = builder->terms.n,
         .n_denominator = builder->divisor.n,
-        .retained = node->kind == KPI_NODE_CALL && builder->leaves.n == 1
-                        ? *(const uint32_t *)builder->leaves.data
-                        : KPI_NO_INDEX,
+        .both_sides = both_sides(builder),
         .leaves = kpi_pool_copy(pool, builder->leaves.data, builder->leaves.n * sizeof(uint32_t)),
         .n_leaves = builder->leaves.n,
     };
@@ -406,7 +377,7 @@ static void kpi_compile(struct kpi_compile *compile, uint32_t index)
     struct kpi_pool *pool = &compile->plan->pool;
     struct kpi_string name = kpi_pool_string(pool, kpi_text_string(&definition->name));
     struct kpi_node *node = kpi_parse(&compile->temp, &definition->formula, compile->diag);
-    struct builder builder;
+    struct kpi_builder builder;
 
     info->name = info->title_en = info->title_zh = name;
     info->unit = definition->unit;
@@ -417,12 +388,13 @@ static void kpi_compile(struct kpi_compile *compile, uint32_t index)
         info->title_zh = kpi_pool_string(pool, kpi_text_string(&definition->title_zh));
     if (!node)
         return;
-    builder_init(&builder, compile, &definition->formula, FORMULA_KPI);
-    build_formula(&builder, node);
+    builder_init(&builder, compile, &definition->formula, KPI_FORMULA_KPI);
+    builder.kpis[builder.n_kpis++] = index;
+    kpi_build_sides(&builder, node);
     kpi_writer_format(&builder.meant, " unit %s", units[definition->unit]);
     info->formula = kpi_pool_string(pool, kpi_writer_string(&builder.shown));
     info->fingerprint = XXH3_64bits(builder.meant.data, builder.meant.length);
-    formula_keep(&builder, node, &compile->plan->formulas[index]);
+    formula_keep(&builder, &compile->plan->formulas[index]);
     builder_deinit(&builder);
 }
 
@@ -450,13 +422,13 @@ bool kpi_formula_constant(struct kpi_compile *compile, const struct kpi_text *te
     struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
     unsigned n_errors = compile->diag->n_errors;
     struct kpi_number number;
-    struct builder builder;
+    struct kpi_builder builder;
     bool defined = false;
 
     if (!node)
         return false;
-    builder_init(&builder, compile, text, FORMULA_TARGET);
-    build(&builder, node);
+    builder_init(&builder, compile, text, KPI_FORMULA_TARGET);
+    kpi_build(&builder, node);
     if (compile->diag->n_errors == n_errors && !builder.terms.failed)
         defined = kpi_terms_evaluate(builder.terms.data, builder.terms.n, &inputs, &number);
     if (compile->diag->n_errors == n_errors && !builder.terms.failed && !defined)

@@ -1,6 +1,6 @@
 /*
  * The table of functions, and how calls are matched with it. A new function is an entry here and a
- * case where its role is compiled (measures.c or formula.c).
+ * case where its role is compiled (measures.c or calls.c).
  */
 #include "spec/functions.h"
 #include "spec/names.h"
@@ -14,6 +14,18 @@
 /* In the order of enum kpi_basis. */
 static const char *const basis_words[] = {"day", "week", "month", NULL};
 static const char *const match_words[] = {"start", "both", NULL};
+/* In the order of the shifts by a year. */
+static const char *const align_words[] = {"date", "weekday", "lunar", NULL};
+
+#define FORMULA_ARGUMENT                                                                           \
+    {                                                                                              \
+        .name = "x", .kind = KPI_ARGUMENT_FORMULA                                                  \
+    }
+#define PERIODS_ARGUMENT(n_max, is_optional)                                                       \
+    {                                                                                              \
+        .name = "n", .kind = KPI_ARGUMENT_INTEGER, .optional = (is_optional), .min = 1,            \
+        .max = (n_max)                                                                             \
+    }
 
 static const struct kpi_function functions[] = {
     {
@@ -80,6 +92,80 @@ static const struct kpi_function functions[] = {
              {.name = "basis", .kind = KPI_ARGUMENT_WORD, .words = basis_words},
              {.name = "at", .kind = KPI_ARGUMENT_INTEGER, .min = 1, .max = 1000},
              {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words}},
+    },
+    {
+        .id = KPI_FUNCTION_FIRST_TIME,
+        .name = "first_time",
+        .roles = IN_FORMULA,
+        .usage = "first_time(MEASURE): users whose first event of a measure, ever, is in the scope",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
+    },
+    {
+        .id = KPI_FUNCTION_TOTAL,
+        .name = "total",
+        .roles = IN_FORMULA,
+        .usage = "total(x): x over all events, not only those of the campaign",
+        .arguments = {FORMULA_ARGUMENT},
+    },
+    {
+        .id = KPI_FUNCTION_CUMULATIVE,
+        .name = "cumulative",
+        .roles = IN_FORMULA,
+        .usage = "cumulative(x): x from the campaign's start to the end of the scope",
+        .arguments = {FORMULA_ARGUMENT},
+    },
+    {
+        .id = KPI_FUNCTION_PREVIOUS,
+        .name = "previous",
+        .roles = IN_FORMULA,
+        .usage = "previous(x) or previous(x, n): x one or n periods before, of equal length",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, true)},
+    },
+    {
+        .id = KPI_FUNCTION_LAST_YEAR,
+        .name = "last_year",
+        .roles = IN_FORMULA,
+        .usage = "last_year(x, align=date|weekday|lunar): x a year before, by date if not said",
+        .arguments =
+            {FORMULA_ARGUMENT,
+             {.name = "align", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = align_words}},
+    },
+    {
+        .id = KPI_FUNCTION_BEFORE,
+        .name = "before",
+        .roles = IN_FORMULA,
+        .usage = "before(x, n): x over the n days before the campaign",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, false)},
+    },
+    {
+        .id = KPI_FUNCTION_OF_CAMPAIGN,
+        .name = "of_campaign",
+        .roles = IN_FORMULA,
+        .usage = "of_campaign(x, \"id\"): x in the same part of another campaign",
+        .arguments = {FORMULA_ARGUMENT, {.name = "id", .kind = KPI_ARGUMENT_STRING}},
+    },
+    {
+        .id = KPI_FUNCTION_TRAILING_MEAN,
+        .name = "trailing_mean",
+        .roles = IN_FORMULA,
+        .usage =
+            "trailing_mean(x, n): the mean of x over those of the n periods before that have one",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX, false)},
+    },
+    {
+        .id = KPI_FUNCTION_TRAILING_MEDIAN,
+        .name = "trailing_median",
+        .roles = IN_FORMULA,
+        .usage = "trailing_median(x, n): the median of x over those of the n periods before that "
+                 "have one",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX, false)},
+    },
+    {
+        .id = KPI_FUNCTION_GROWTH,
+        .name = "growth",
+        .roles = IN_FORMULA,
+        .usage = "growth(x, base): (x - base) / |base|, undefined if the base is zero or missing",
+        .arguments = {FORMULA_ARGUMENT, {.name = "base", .kind = KPI_ARGUMENT_FORMULA}},
     },
 };
 
@@ -197,7 +283,14 @@ static bool bind_value(const struct binder *binder, const struct kpi_argument *a
     case KPI_ARGUMENT_WORD:
         return bind_word(binder, argument, bound);
     case KPI_ARGUMENT_CONDITION:
+    case KPI_ARGUMENT_FORMULA:
         return true;
+    case KPI_ARGUMENT_STRING:
+        if (node->kind == KPI_NODE_STRING)
+            return true;
+        kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+                  "\"%s\" of %s() stands in quotes", argument->name, binder->function->name);
+        return false;
     case KPI_ARGUMENT_TIME:
         if (node->kind == KPI_NODE_NAME && names(node->string, "time"))
             return true;

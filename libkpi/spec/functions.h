@@ -21,6 +21,16 @@ enum kpi_function_id {
     KPI_FUNCTION_MAX,
     KPI_FUNCTION_LAST,
     KPI_FUNCTION_RETAINED,
+    KPI_FUNCTION_FIRST_TIME,
+    KPI_FUNCTION_TOTAL,
+    KPI_FUNCTION_CUMULATIVE,
+    KPI_FUNCTION_PREVIOUS,
+    KPI_FUNCTION_LAST_YEAR,
+    KPI_FUNCTION_BEFORE,
+    KPI_FUNCTION_OF_CAMPAIGN,
+    KPI_FUNCTION_TRAILING_MEAN,
+    KPI_FUNCTION_TRAILING_MEDIAN,
+    KPI_FUNCTION_GROWTH,
 };
 
 enum kpi_argument_kind {
@@ -29,10 +39,15 @@ enum kpi_argument_kind {
     KPI_ARGUMENT_INTEGER,   /* min … max */
     KPI_ARGUMENT_WORD,      /* one of words */
     KPI_ARGUMENT_MEASURE,   /* the name of a measure */
+    KPI_ARGUMENT_STRING,
     KPI_ARGUMENT_CONDITION, /* any expression; its user checks it */
+    KPI_ARGUMENT_FORMULA,   /* likewise */
 };
 
 #define KPI_ARGUMENTS_MAX 5
+
+/* n of trailing_mean() and trailing_median(): each period is a row of every scope. */
+#define KPI_TRAILING_MAX 60
 
 struct kpi_argument {
     const char *name;

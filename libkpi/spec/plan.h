@@ -69,12 +69,17 @@ enum kpi_term_kind {
     KPI_TERM_REAL,  /* real */
     KPI_TERM_AUDIENCE,
     KPI_TERM_BUDGET,
+    KPI_TERM_DAYS, /* of the scope */
     KPI_TERM_LEAF,
     KPI_TERM_ADD,
     KPI_TERM_SUBTRACT,
     KPI_TERM_MULTIPLY,
     KPI_TERM_DIVIDE,
     KPI_TERM_NEGATE,
+    KPI_TERM_ABSOLUTE,
+    /* of the upper `value` numbers, without those that are undefined */
+    KPI_TERM_MEAN,
+    KPI_TERM_MEDIAN,
 };
 
 struct kpi_term {
@@ -84,14 +89,14 @@ struct kpi_term {
     double real;
 };
 
-/* Operands of a formula that wait at a time: one or two for each level of nesting. */
-#define KPI_TERMS_DEPTH_MAX 80
+/* Operands of a formula that wait at a time; a formula that needs more is refused. */
+#define KPI_TERMS_DEPTH_MAX 160
 
 struct kpi_formula {
     struct kpi_term *terms;              /* the numerator's, then the denominator's */
     uint32_t n_numerator, n_denominator; /* terms; 0: no denominator */
-    uint32_t
-        retained; /* the leaf, if the formula is nothing but one retained(); else KPI_NO_INDEX */
+    /* the leaf, if the formula is nothing but one that brings both sides; else KPI_NO_INDEX */
+    uint32_t both_sides;
     uint32_t *leaves; /* each once */
     uint32_t n_leaves;
 };

@@ -76,13 +76,40 @@ struct kpi_dispatch {
 };
 
 enum kpi_leaf_kind {
-    KPI_LEAF_COUNT,   /* 1 row */
-    KPI_LEAF_SUM,     /* 1 row */
-    KPI_LEAF_USERS,   /* 1 row: distinct users seen at least `level` times in the scope */
-    KPI_LEAF_LATEST,  /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_COUNT,      /* 1 row */
+    KPI_LEAF_SUM,        /* 1 row */
+    KPI_LEAF_USERS,      /* 1 row: distinct users seen at least `level` times in the scope */
+    KPI_LEAF_LATEST,     /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
     KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
                        */
 };
+
+/*
+ * Which stretch of time a leaf is about, given a scope: see kpi_leaf_range(). All but NONE and
+ * CUMULATIVE make a *base*, something to compare with: without an event it is missing, and what is
+ * made of it undefined.
+ */
+enum kpi_shift_kind {
+    KPI_SHIFT_NONE,         /* the scope itself */
+    KPI_SHIFT_CUMULATIVE,   /* from the campaign's start to the scope's end */
+    KPI_SHIFT_PREVIOUS,     /* n periods of the scope's kind or length before */
+    KPI_SHIFT_BEFORE,       /* the n days before the campaign */
+    KPI_SHIFT_CAMPAIGN,     /* the same part of campaign n */
+    KPI_SHIFT_YEAR_DATE,    /* the same dates a year before; 29 February: 28 February */
+    KPI_SHIFT_YEAR_WEEKDAY, /* 52 weeks before */
+    KPI_SHIFT_YEAR_LUNAR,   /* as far from the lunar new year of the year before */
+};
+
+struct kpi_shift {
+    enum kpi_shift_kind kind;
+    uint32_t n;
+};
+
+static inline bool kpi_shift_is_base(const struct kpi_shift *shift)
+{
+    return shift->kind > KPI_SHIFT_CUMULATIVE;
+}
 
 enum kpi_basis {
     KPI_BASIS_DAY,
@@ -102,7 +129,9 @@ struct kpi_leaf {
     uint32_t level;       /* USERS */
     enum kpi_basis basis; /* RETAINED */
     uint32_t at;          /* RETAINED */
-    /* by zone (n_zones of each): the instance with dimensions CAMPAIGN; for USERS that of level 1,
+    struct kpi_shift shift;
+    bool total; /* of all events, whatever their campaign: `instance` has dimensions NONE */
+    /* by zone (n_zones of each): the instance; for USERS that of level 1,
      * from which `above` leads to `level`. KPI_NO_INDEX where no campaign has that zone. */
     const uint32_t *instance;
     const uint32_t *return_instance; /* RETAINED: dimensions NONE, or CAMPAIGN if match=both */
@@ -143,6 +172,19 @@ typedef struct kpi_string (*kpi_dictionary_fn)(void *userdata, int64_t id);
 bool kpi_condition_holds(const struct kpi_plan *plan, uint32_t condition,
                          const struct kpi_event *event, const int64_t *slots,
                          kpi_dictionary_fn dictionary, void *userdata);
+
+/* Whose events of which days, [start_day, end_day) in that campaign's zone, feed a leaf. */
+struct kpi_range {
+    uint32_t campaign;
+    kpi_day start_day, end_day;
+};
+
+/*
+ * What a leaf counts for a scope. False: there is no such time (a campaign has no phase of that
+ * name, a year is not in the table of lunar new years), so nothing feeds it.
+ */
+bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
+                    const struct kpi_leaf *leaf, struct kpi_range *ret_range);
 
 /* First day of the period that `day` lies in, and of the one n periods later. */
 kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);

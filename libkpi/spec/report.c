@@ -64,6 +64,8 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
         const struct kpi_leaf *leaf = &inputs->leaves[formula->leaves[i]];
         const struct kpi_row *row = &inputs->rows[leaf->first_row];
 
+        if (kpi_shift_is_base(&leaf->shift))
+            continue; /* what is missing there makes a value undefined, and no more */
         state.any = true;
         if (leaf->kind != KPI_LEAF_RETAINED) {
             state.fed |= row[0].n_events > 0;
@@ -85,8 +87,8 @@ static bool sides_evaluate(const struct kpi_formula *formula, const struct kpi_i
 {
     bool good, both = formula->n_denominator > 0;
 
-    if (formula->retained != KPI_NO_INDEX) {
-        const struct kpi_row *row = &inputs->rows[inputs->leaves[formula->retained].first_row];
+    if (formula->both_sides != KPI_NO_INDEX) {
+        const struct kpi_row *row = &inputs->rows[inputs->leaves[formula->both_sides].first_row];
 
         value->numerator = kpi_number_count(row[0].value);
         value->denominator = kpi_number_count(row[1].value);
@@ -134,6 +136,7 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     const struct kpi_inputs inputs = {
         .audience = campaign->audience,
         .budget = campaign->budget,
+        .days = where->end_day - where->start_day,
         .leaves = plan->program.leaves,
         .rows = rows + (size_t)scope * plan->program.n_rows,
     };

@@ -1,6 +1,7 @@
 /*
  * Calendars: instants to local days and back, and the periods that cohorts are made of.
  */
+#include "spec/calendar.h"
 #include "spec/program.h"
 
 kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time)
@@ -40,8 +41,7 @@ kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day)
 #define DAYS_OF_ERA   146097 /* 400 years */
 #define DAYS_TO_EPOCH 719468 /* from 0000-03-01 to 1970-01-01 */
 
-/* Months since 0000-01, and the day of the month from 0. */
-static int64_t month_of(kpi_day day, uint32_t *ret_day_of_month)
+int64_t kpi_month_of(kpi_day day, uint32_t *ret_day_of_month)
 {
     int64_t days = (int64_t)day + DAYS_TO_EPOCH;
     int64_t era = (days >= 0 ? days : days - (DAYS_OF_ERA - 1)) / DAYS_OF_ERA;
@@ -55,8 +55,7 @@ static int64_t month_of(kpi_day day, uint32_t *ret_day_of_month)
     return (era * 400 + year_of_era) * 12 + month + 2;
 }
 
-/* The first day of a month, counted as month_of() does. */
-static kpi_day month_start(int64_t months)
+kpi_day kpi_month_start(int64_t months)
 {
     int64_t from_march = months - 2;
     int64_t year = (from_march >= 0 ? from_march : from_march - 11) / 12;
@@ -81,7 +80,7 @@ kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day)
             weekday += 7;
         return day - (weekday - week_start + 7) % 7;
     case KPI_BASIS_MONTH:
-        (void)month_of(day, &day_of_month); /* only the day is wanted */
+        (void)kpi_month_of(day, &day_of_month); /* only the day is wanted */
         return day - (kpi_day)day_of_month;
     default:
         return day;
@@ -96,7 +95,7 @@ kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, uint32_t n)
     case KPI_BASIS_WEEK:
         return period_start + (kpi_day)(7 * n);
     case KPI_BASIS_MONTH:
-        return month_start(month_of(period_start, &day_of_month) + n);
+        return kpi_month_start(kpi_month_of(period_start, &day_of_month) + n);
     default:
         return period_start + (kpi_day)n;
     }

@@ -90,6 +90,12 @@ static void what_must_compile(void **state)
         {FORMULA, "revenue / budget - 1"},
         {FORMULA, "retained(start=buyers, return=buyers, basis=day, at=1)"},
         {FORMULA, "100 * retained(buyers, buyers, at=3, basis=month, match=both) / 2"},
+        {FORMULA, "growth(revenue, previous(revenue))"},
+        {FORMULA, "growth(x=base, base=last_year(base, align=lunar)) - 1"},
+        {FORMULA, "total(revenue) / before(total(revenue), n=28) * 28 / days"},
+        {FORMULA, "trailing_mean(buyers / revenue, 7) + trailing_median(base, n=60)"},
+        {FORMULA, "cumulative(first_time(buyers)) / of_campaign(base, \"a\")"},
+        {FORMULA, "base"},
         {VALUE, "65%"},
         {VALUE, "-3.5"},
         {VALUE, "50% of 40000"},
@@ -259,11 +265,11 @@ static void what_is_unknown(void **state)
         {ATTRIBUTE, "min(score)", 4, 5, "takes the word time", "time"},
         {ATTRIBUTE, "last(time)", 5, 4, "belongs to every event", NULL},
         {ATTRIBUTE, "users", 0, 5, "cannot stand in an attribute", NULL},
-        {FORMULA, "buyer / 2", 0, 5, "there is no measure \"buyer\"", "buyers"},
+        {FORMULA, "buyer / 2", 0, 5, "there is no measure or KPI \"buyer\"", "buyers"},
         {FORMULA, "byuers", 0, 6, "there is no measure", "buyers"},
         {FORMULA, "2 * audeince", 4, 8, "there is no measure", "audience"},
         {FORMULA, "zzzzzzzz", 0, 8, "there is no measure", NULL},
-        {FORMULA, "base * 2", 0, 4, "is a KPI", NULL},
+        {FORMULA, "bose * 2", 0, 4, "there is no measure or KPI", "base"},
         {FORMULA, "orders", 0, 6, "is an attribute", NULL},
         {FORMULA, "sum(amount)", 0, 11, "cannot stand in a formula", NULL},
         {FORMULA, "retained(buyers, buyers, day)", 0, 29, "\"at\" is missing", NULL},
@@ -273,6 +279,19 @@ static void what_is_unknown(void **state)
         {FORMULA, "retained(buyers, revenue, day, 1)", 17, 7, "aggregate users", NULL},
         {FORMULA, "retained(buyer, buyers, day, 1)", 9, 5, "there is no measure", "buyers"},
         {FORMULA, "retained(1, buyers, day, 1)", 9, 1, "the name of a measure", NULL},
+        {FORMULA, "k + 1", 0, 1, "the formula of this KPI names itself", NULL},
+        {FORMULA, "1 + previous(k)", 13, 1, "the formula of this KPI names itself", NULL},
+        {FORMULA, "previous(previous(buyers))", 9, 16, "cannot stand inside another one", NULL},
+        {FORMULA, "previous(total(trailing_mean(buyers, 2)))", 15, 24,
+         "cannot stand inside another one", NULL},
+        {FORMULA, "previous(buyers, 0)", 17, 1, "a whole number from 1 to 400", NULL},
+        {FORMULA, "trailing_mean(buyers, 61)", 22, 2, "a whole number from 1 to 60", NULL},
+        {FORMULA, "last_year(buyers, align=moon)", 24, 4, "is one of date, weekday, lunar", NULL},
+        {FORMULA, "of_campaign(buyers, \"b\")", 20, 3, "there is no campaign \"b\"", NULL},
+        {FORMULA, "of_campaign(buyers, a)", 20, 1, "stands in quotes", NULL},
+        {FORMULA, "first_time(revenue)", 11, 7, "first_time() takes measures", NULL},
+        {FORMULA, "growth(buyers)", 0, 14, "the argument \"base\" is missing", NULL},
+        {FORMULA, "previous(type == \"a\")", 9, 11, "not a condition", NULL},
         {VALUE, "buyers", 0, 6, "numbers, audience and budget", NULL},
         {VALUE, "budgte", 0, 6, "numbers, audience and budget", "budget"},
         {VALUE, "count()", 0, 7, "no function can stand in a target", NULL},
@@ -507,6 +526,23 @@ static void all_errors_are_reported_at_once(void **state)
     assert_int_equal(f.mem.bytes, 0);
 }
 
+/* Each KPI of a circle says so, and one that only leads into it. */
+static void circles_of_formulas(void **state)
+{
+    struct kpi_plan *plan = NULL;
+
+    fixture_measure(&f, "m", "count", "");
+    fixture_kpi(&f, "a", "m + b", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "b", "previous(c)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "c", "2 * a", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "d", "growth(m, a)", KPI_UNIT_COUNT);
+    assert_int_equal(fixture_compile(&f, &plan), KPI_PLAN_E_INVALID);
+    assert_int_equal(f.recorder.diag.n_errors, 4);
+    for (unsigned i = 0; i < 4; ++i)
+        assert_non_null(strstr(f.recorder.messages[i].text, "goes in a circle"));
+    assert_int_equal(f.mem.bytes, 0);
+}
+
 static void warnings_do_not_stop(void **state)
 {
     struct kpi_plan *plan;
@@ -542,6 +578,7 @@ int main(void)
         cmocka_unit_test_setup(active_types_may_not_be_empty_if_asked_for, setup),
         cmocka_unit_test_setup(limits_are_kept, setup),
         cmocka_unit_test_setup(all_errors_are_reported_at_once, setup),
+        cmocka_unit_test_setup(circles_of_formulas, setup),
         cmocka_unit_test_setup(warnings_do_not_stop, setup),
     };
 

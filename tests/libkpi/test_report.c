@@ -208,6 +208,76 @@ static void sides_of_formulas(void **state)
     }
 }
 
+/* What is compared with: growth() has its sides, and is undefined over nothing or zero. */
+static void growth_over_a_base(void **state)
+{
+    struct kpi_value value;
+
+    fixture_kpi(&f, "was", "previous(purchases)", KPI_UNIT_MONEY);
+    fixture_kpi(&f, "gain", "growth(purchases, previous(purchases))", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "half", "growth(purchases, was) / 2", KPI_UNIT_RATIO);
+    make();
+    put("purchases", 150 * KPI_DECIMAL_ONE);
+    assert_int_equal(value_of("gain").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("half").state, KPI_VALUE_UNDEFINED);
+    *row_of("was") = (struct kpi_row){0, 3};
+    assert_int_equal(value_of("gain").state, KPI_VALUE_UNDEFINED);
+    put("was", -100 * KPI_DECIMAL_ONE);
+    value = value_of("gain");
+    assert_int_equal(value.state, KPI_VALUE_OK);
+    assert_true(value.value == 2.5);
+    assert_int_equal(value.numerator.value, 250 * KPI_DECIMAL_ONE);
+    assert_int_equal(value.denominator.value, 100 * KPI_DECIMAL_ONE);
+    assert_true(value_of("half").value == 1.25);
+    put("purchases", 0); /* nothing now: no data, whatever there was */
+    assert_int_equal(value_of("gain").state, KPI_VALUE_NO_DATA);
+}
+
+static void trailing_periods_without_events_are_passed_over(void **state)
+{
+    fixture_kpi(&f, "was1", "previous(buyers)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "was2", "previous(buyers, 2)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "was4", "previous(buyers, 4)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "mean", "trailing_mean(buyers, 4)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "median", "trailing_median(buyers, 4)", KPI_UNIT_COUNT);
+    make();
+    assert_int_equal(value_of("mean").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("median").state, KPI_VALUE_UNDEFINED);
+    put("was1", 10);
+    put("was2", 4);
+    assert_true(value_of("mean").value == 7);
+    assert_true(value_of("median").value == 7);
+    put("was4", 1);
+    assert_true(value_of("mean").value == 5);
+    assert_true(value_of("median").value == 4);
+}
+
+/* A KPI in a formula stands for its own, with its sides if it is all of it. */
+static void formulas_of_kpis(void **state)
+{
+    struct kpi_value value;
+
+    fixture_kpi(&f, "again", "participation_rate", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "apart", "1 - again", KPI_UNIT_RATIO);
+    make();
+    put("participants", 3);
+    put("reached", 4);
+    value = value_of("again");
+    assert_true(value.value == 0.75);
+    assert_int_equal(value.numerator.value, 3);
+    assert_int_equal(value.denominator.value, 4);
+    assert_true(value_of("apart").value == 0.25);
+}
+
+static void days_of_the_scope(void **state)
+{
+    fixture_kpi(&f, "daily", "buyers / days", KPI_UNIT_COUNT);
+    make(); /* November */
+    put("buyers", 60);
+    assert_true(value_of("daily").value == 2);
+    assert_int_equal(value_of("daily").denominator.value, 30);
+}
+
 static void sums_are_exact_where_doubles_are_not(void **state)
 {
     struct kpi_value value;
@@ -466,6 +536,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(hand_worked_kpis, setup, teardown),
         cmocka_unit_test(sides_of_formulas),
+        cmocka_unit_test_setup_teardown(growth_over_a_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(trailing_periods_without_events_are_passed_over, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(formulas_of_kpis, setup, teardown),
+        cmocka_unit_test_setup_teardown(days_of_the_scope, setup, teardown),
         cmocka_unit_test_setup_teardown(sums_are_exact_where_doubles_are_not, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_seen_is_no_data, setup, teardown),
         cmocka_unit_test_setup_teardown(events_without_users_are_data, setup, teardown),

@@ -53,6 +53,14 @@ static inline void world_fixture(struct fixture *f)
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k7", "retained(start=reached, return=buyers, basis=day, at=2, match=both)",
                 KPI_UNIT_RATIO);
+    fixture_kpi(f, "k8", "growth(total(buyers), previous(total(buyers)))", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k9", "first_time(participants) / cumulative(participants)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k10", "buyers / trailing_mean(buyers, 3) - of_campaign(k2, \"a\")",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k11", "before(total(purchases), 3) + total(first_time(buyers)) * days",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k12", "previous(k5, 2) + cumulative(k4) + last_year(events, align=weekday)",
+                KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -359,10 +367,13 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
 }
 
 static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
-                                  const struct kpi_scope *scope, uint32_t zone, kpi_day today,
+                                  const struct kpi_range *range, kpi_time as_of,
                                   struct kpi_row *rows)
 {
-    struct kpi_string id = kpi_plan_campaign(naive->plan, scope->campaign)->id;
+    const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
+    uint32_t zone = info->zone;
+    kpi_day today = kpi_zone_day(kpi_plan_zone(naive->plan, zone), as_of);
+    struct kpi_string id = info->id;
     uint8_t week_start = naive->program->week_start;
     kpi_day first[WORLD_USERS], from[WORLD_USERS], to[WORLD_USERS], day;
     bool returned[WORLD_USERS] = {false};
@@ -376,14 +387,17 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
             first[e->user] = day;
     }
     for (uint32_t u = 0; u < WORLD_USERS; u++) {
-        if (first[u] < scope->start_day || first[u] >= scope->end_day)
+        if (first[u] < range->start_day || first[u] >= range->end_day)
             first[u] = INT32_MAX;
         if (first[u] == INT32_MAX)
             continue;
         day = kpi_period_start(leaf->basis, week_start, first[u]);
         from[u] = kpi_period_next(leaf->basis, day, leaf->at);
         to[u] = kpi_period_next(leaf->basis, day, leaf->at + 1);
+        rows[0].value += leaf->kind == KPI_LEAF_FIRST_TIME;
     }
+    if (leaf->kind == KPI_LEAF_FIRST_TIME)
+        return;
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
@@ -403,22 +417,27 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
 static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
-    const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, scope->campaign);
-    uint32_t instance = leaf->instance[info->zone],
-             n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
+    uint32_t n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1, instance;
+    const struct kpi_campaign_info *info;
+    struct kpi_range range;
     uint32_t times[WORLD_USERS] = {0};
     kpi_time latest[WORLD_USERS];
     bool yes[WORLD_USERS] = {false};
     int64_t n_events = 0, sum = 0, users = 0;
     kpi_day day;
 
+    memset(rows, 0, n_rows * sizeof(*rows));
+    if (!kpi_leaf_range(naive->plan, scope, leaf, &range))
+        return;
+    info = kpi_plan_campaign(naive->plan, range.campaign);
+    instance = leaf->instance[info->zone];
     for (unsigned u = 0; u < WORLD_USERS; u++)
         latest[u] = INT64_MIN;
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        if (!naive_feeds(naive, e, instance, info->id, &day) || day < scope->start_day ||
-            day >= scope->end_day)
+        if (!naive_feeds(naive, e, instance, info->id, &day) || day < range.start_day ||
+            day >= range.end_day)
             continue;
         n_events++;
         if (leaf->kind == KPI_LEAF_SUM)
@@ -436,9 +455,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         rows[i] = (struct kpi_row){0, n_events};
     for (uint32_t u = 0; u < WORLD_USERS; u++)
         users += leaf->kind == KPI_LEAF_LATEST ? yes[u] : times[u] >= leaf->level;
-    if (leaf->kind == KPI_LEAF_RETAINED)
-        naive_retained(naive, leaf, scope, info->zone,
-                       kpi_zone_day(kpi_plan_zone(naive->plan, info->zone), as_of), rows);
+    if (leaf->kind == KPI_LEAF_RETAINED || leaf->kind == KPI_LEAF_FIRST_TIME)
+        naive_retained(naive, leaf, &range, as_of, rows);
     else
         rows[0].value = leaf->kind == KPI_LEAF_COUNT ? n_events
                         : leaf->kind == KPI_LEAF_SUM ? sum

@@ -1,0 +1,417 @@
+/*
+ * The functions of formulas, and the leaves that measures become.
+ *
+ * A function that says *when* (previous(), cumulative() …) or *whose* (total()) leaves no term: it
+ * changes what the leaves inside of it are about.
+ */
+#include "spec/build.h"
+#include "spec/names.h"
+
+#include <xxhash.h>
+
+static const char *const basis_names[] = {"day", "week", "month"};
+
+/* --- leaves --- */
+
+static uint32_t measure_index(const struct kpi_compile *compile,
+                              const struct kpi_measure_work *measure)
+{
+    return (uint32_t)(measure - compile->measures);
+}
+
+/* Finds an equal leaf or adds one. */
+static uint32_t leaf_intern(struct kpi_compile *compile, const struct kpi_leaf_work *leaf)
+{
+    const struct kpi_leaf_work *leaves = compile->leaves.data;
+    struct kpi_leaf_work *added;
+
+    for (uint32_t i = 0; i < compile->leaves.n; ++i) {
+        if (leaves[i].fingerprint == leaf->fingerprint)
+            return i;
+    }
+    added = kpi_vector_push(&compile->leaves);
+    if (added)
+        *added = *leaf;
+    return compile->leaves.n - 1;
+}
+
+/* Writes what leaves are about here; nothing if it is the scope itself. */
+static void context_add(const struct kpi_builder *builder, struct kpi_writer *writer)
+{
+    static const char *const names[] = {
+        [KPI_SHIFT_NONE] = "",
+        [KPI_SHIFT_CUMULATIVE] = " cumulative",
+        [KPI_SHIFT_PREVIOUS] = " previous",
+        [KPI_SHIFT_BEFORE] = " before",
+        [KPI_SHIFT_CAMPAIGN] = " of campaign",
+        [KPI_SHIFT_YEAR_DATE] = " a year before",
+        [KPI_SHIFT_YEAR_WEEKDAY] = " 52 weeks before",
+        [KPI_SHIFT_YEAR_LUNAR] = " a lunar year before",
+    };
+    const struct kpi_shift *shift = &builder->shift;
+
+    kpi_writer_format(writer, "%s", names[shift->kind]);
+    if (shift->kind == KPI_SHIFT_CAMPAIGN)
+        kpi_writer_quoted_add(writer,
+                              kpi_text_string(&builder->compile->in->campaigns[shift->n].id));
+    else if (shift->n > 0)
+        kpi_writer_format(writer, " %d", (int64_t)shift->n);
+    kpi_writer_format(writer, "%s", builder->total ? " total" : "");
+}
+
+/* The leaf's own fingerprint is of what it counts; here comes what it is about. */
+static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
+{
+    struct kpi_compile *compile = builder->compile;
+    uint32_t index, *known, *added;
+    struct kpi_term *term = kpi_build_term(builder, KPI_TERM_LEAF);
+
+    leaf.shift = builder->shift;
+    leaf.total = builder->total;
+    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total) {
+        struct kpi_writer context = {.mem = compile->mem};
+
+        context_add(builder, &context);
+        leaf.fingerprint = XXH3_64bits_withSeed(context.data, context.length, leaf.fingerprint);
+        compile->temp.failed |= context.failed;
+        kpi_writer_deinit(&context);
+    }
+    index = leaf_intern(compile, &leaf);
+    if (term)
+        term->leaf = index;
+    known = builder->leaves.data;
+    for (uint32_t i = 0; i < builder->leaves.n; ++i) {
+        if (known[i] == index)
+            return;
+    }
+    added = kpi_vector_push(&builder->leaves);
+    if (added)
+        *added = index;
+}
+
+/* Texts of a leaf: `shown` for people; `meant` stands in the formula's meaning with its context. */
+static void meant_add(struct kpi_builder *builder, uint64_t fingerprint)
+{
+    kpi_writer_format(&builder->meant, "%x", fingerprint);
+    context_add(builder, &builder->meant);
+}
+
+void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *measure)
+{
+    static const enum kpi_leaf_kind kinds[] = {
+        [KPI_AGGREGATE_COUNT] = KPI_LEAF_COUNT,
+        [KPI_AGGREGATE_SUM] = KPI_LEAF_SUM,
+        [KPI_AGGREGATE_LEVEL] = KPI_LEAF_USERS,
+        [KPI_AGGREGATE_LATEST] = KPI_LEAF_LATEST,
+    };
+
+    measure->used = true;
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "%S", kpi_text_string(&measure->definition->name));
+    meant_add(builder, measure->fingerprint);
+    if (measure->broken)
+        return;
+    leaf_add(builder, (struct kpi_leaf_work){
+                          .fingerprint = measure->fingerprint,
+                          .kind = kinds[measure->aggregate],
+                          .measure = measure_index(builder->compile, measure),
+                      });
+}
+
+/* The measure that an argument names; it must count users. */
+static struct kpi_measure_work *users_measure(struct kpi_builder *builder,
+                                              const struct kpi_function *function,
+                                              const struct kpi_node *node)
+{
+    struct kpi_measure_work *measure = kpi_measures_find(builder->compile, node->string);
+
+    if (!measure) {
+        kpi_build_unknown(builder, node);
+        return NULL;
+    }
+    measure->used = true;
+    if (measure->broken)
+        return NULL;
+    if (measure->aggregate == KPI_AGGREGATE_LEVEL && measure->level == 1)
+        return measure;
+    kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), KPI_NO_SUGGESTION,
+              "%s() takes measures with the aggregate users; \"%S\" is none", function->name,
+              node->string);
+    return NULL;
+}
+
+static void build_retained(struct kpi_builder *builder, const struct kpi_function *function,
+                           const struct kpi_bound *bound)
+{
+    struct kpi_compile *compile = builder->compile;
+    struct kpi_measure_work *start = users_measure(builder, function, bound[0].node);
+    struct kpi_measure_work *back = users_measure(builder, function, bound[1].node);
+    struct kpi_leaf_work leaf = {.kind = KPI_LEAF_RETAINED};
+    size_t begin;
+
+    if (!start || !back)
+        return;
+    leaf.measure = measure_index(compile, start);
+    leaf.return_measure = measure_index(compile, back);
+    leaf.basis = (enum kpi_basis)bound[2].integer;
+    leaf.at = (uint32_t)bound[3].integer;
+    leaf.match_both = bound[4].node && bound[4].integer == 1;
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "retained(start=%S, return=%S, basis=%s, at=%d%s)",
+                          kpi_text_string(&start->definition->name),
+                          kpi_text_string(&back->definition->name), basis_names[leaf.basis],
+                          (int64_t)leaf.at, leaf.match_both ? ", match=both" : "");
+    begin = builder->meant.length;
+    kpi_writer_format(&builder->meant, "retained(%x, %x, %s, %d, %s, %d)", start->fingerprint,
+                      back->fingerprint, basis_names[leaf.basis], (int64_t)leaf.at,
+                      leaf.match_both ? "both" : "start",
+                      leaf.basis == KPI_BASIS_WEEK ? (int64_t)compile->in->week_start : (int64_t)0);
+    leaf.fingerprint = builder->meant.failed ? 0
+                                             : XXH3_64bits(builder->meant.data + begin,
+                                                           builder->meant.length - begin);
+    context_add(builder, &builder->meant);
+    leaf_add(builder, leaf);
+}
+
+static void build_first_time(struct kpi_builder *builder, const struct kpi_function *function,
+                             const struct kpi_bound *bound)
+{
+    struct kpi_measure_work *measure = users_measure(builder, function, bound[0].node);
+
+    if (!measure)
+        return;
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "first_time(%S)",
+                          kpi_text_string(&measure->definition->name));
+    kpi_writer_format(&builder->meant, "first_time ");
+    meant_add(builder, measure->fingerprint);
+    leaf_add(builder,
+             (struct kpi_leaf_work){
+                 .fingerprint = XXH3_64bits_withSeed("first_time", 10, measure->fingerprint),
+                 .kind = KPI_LEAF_FIRST_TIME,
+                 .measure = measure_index(builder->compile, measure),
+             });
+}
+
+/* --- when and whose --- */
+
+/* The campaign of an id; false if an error was reported. */
+static bool campaign_find(struct kpi_builder *builder, const struct kpi_node *node,
+                          uint32_t *ret_campaign)
+{
+    const struct kpi_definitions *in = builder->compile->in;
+    struct kpi_suggestion suggestion;
+
+    kpi_suggestion_init(&suggestion, node->string);
+    for (uint32_t i = 0; i < in->n_campaigns; ++i) {
+        if (kpi_string_equal(kpi_text_string(&in->campaigns[i].id), node->string)) {
+            *ret_campaign = i;
+            return true;
+        }
+        kpi_suggestion_offer(&suggestion, kpi_text_string(&in->campaigns[i].id));
+    }
+    kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), suggestion.best,
+              "there is no campaign \"%S\"", node->string);
+    return false;
+}
+
+/* What a function makes of its first argument's time; false if an error was reported. */
+static bool shift_of(struct kpi_builder *builder, const struct kpi_function *function,
+                     const struct kpi_bound *bound, struct kpi_shift *ret_shift)
+{
+    struct kpi_shift shift = {KPI_SHIFT_NONE, 0};
+
+    switch (function->id) {
+    case KPI_FUNCTION_CUMULATIVE:
+        shift.kind = KPI_SHIFT_CUMULATIVE;
+        break;
+    case KPI_FUNCTION_LAST_YEAR:
+        shift.kind = KPI_SHIFT_YEAR_DATE + (unsigned)(bound[1].node ? bound[1].integer : 0);
+        break;
+    case KPI_FUNCTION_BEFORE:
+        shift = (struct kpi_shift){KPI_SHIFT_BEFORE, (uint32_t)bound[1].integer};
+        break;
+    case KPI_FUNCTION_OF_CAMPAIGN:
+        shift.kind = KPI_SHIFT_CAMPAIGN;
+        if (!campaign_find(builder, bound[1].node, &shift.n))
+            return false;
+        break;
+    default:
+        shift =
+            (struct kpi_shift){KPI_SHIFT_PREVIOUS, bound[1].node ? (uint32_t)bound[1].integer : 1};
+        break;
+    }
+    *ret_shift = shift;
+    return true;
+}
+
+/* Writes what follows the first argument in the text for people. */
+static void rest_show(struct kpi_builder *builder, const struct kpi_function *function,
+                      const struct kpi_bound *bound)
+{
+    struct kpi_writer *shown = &builder->shown;
+
+    if (builder->hidden)
+        return;
+    if (bound[1].node && function->arguments[1].kind == KPI_ARGUMENT_INTEGER)
+        kpi_writer_format(shown, ", %d", bound[1].integer);
+    else if (bound[1].node && function->arguments[1].kind == KPI_ARGUMENT_WORD)
+        kpi_writer_format(shown, ", align=%s", function->arguments[1].words[bound[1].integer]);
+    else if (bound[1].node && function->arguments[1].kind == KPI_ARGUMENT_STRING) {
+        kpi_writer_format(shown, ", ");
+        kpi_writer_quoted_add(shown, bound[1].node->string);
+    }
+    kpi_writer_format(shown, ")");
+}
+
+static void name_show(struct kpi_builder *builder, const struct kpi_function *function)
+{
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, "%s(", function->name);
+}
+
+static void build_inside(struct kpi_builder *builder, const struct kpi_node *node, bool sides)
+{
+    if (sides)
+        kpi_build_sides(builder, node);
+    else
+        kpi_build(builder, node);
+}
+
+static void nobody_reports(void *userdata, const struct kpi_message *message)
+{
+}
+
+/* Builds once more what was built, shown and complained about already. */
+static void build_again(struct kpi_builder *builder, const struct kpi_node *node)
+{
+    struct kpi_diag quiet = {.report = nobody_reports}, *diag = builder->compile->diag;
+
+    builder->compile->diag = &quiet;
+    builder->hidden++;
+    kpi_build(builder, node);
+    builder->hidden--;
+    builder->compile->diag = diag;
+}
+
+static bool already_shifted(struct kpi_builder *builder, const struct kpi_node *node)
+{
+    if (builder->shift.kind == KPI_SHIFT_NONE)
+        return false;
+    kpi_build_fail(builder, node, "a function that says when cannot stand inside another one");
+    return true;
+}
+
+static void build_shifted(struct kpi_builder *builder, const struct kpi_node *node,
+                          const struct kpi_function *function, const struct kpi_bound *bound,
+                          bool sides)
+{
+    if (already_shifted(builder, node) || !shift_of(builder, function, bound, &builder->shift))
+        return;
+    name_show(builder, function);
+    kpi_writer_format(&builder->meant, "(");
+    build_inside(builder, bound[0].node, sides);
+    kpi_writer_format(&builder->meant, ")");
+    rest_show(builder, function, bound);
+    builder->shift = (struct kpi_shift){KPI_SHIFT_NONE, 0};
+}
+
+static void build_total(struct kpi_builder *builder, const struct kpi_function *function,
+                        const struct kpi_bound *bound, bool sides)
+{
+    bool total = builder->total;
+
+    name_show(builder, function);
+    builder->total = true;
+    kpi_writer_format(&builder->meant, "(");
+    build_inside(builder, bound[0].node, sides);
+    kpi_writer_format(&builder->meant, ")");
+    builder->total = total;
+    rest_show(builder, function, bound);
+}
+
+/* x as it was 1, 2 … n periods before, and what is made of these. */
+static void build_trailing(struct kpi_builder *builder, const struct kpi_node *node,
+                           const struct kpi_function *function, const struct kpi_bound *bound)
+{
+    bool mean = function->id == KPI_FUNCTION_TRAILING_MEAN;
+    uint32_t n = (uint32_t)bound[1].integer;
+    struct kpi_term *term;
+
+    if (already_shifted(builder, node))
+        return;
+    name_show(builder, function);
+    kpi_writer_format(&builder->meant, "%s(", function->name);
+    for (uint32_t i = 1; i <= n; ++i) {
+        builder->shift = (struct kpi_shift){KPI_SHIFT_PREVIOUS, i};
+        if (i == 1)
+            kpi_build(builder, bound[0].node);
+        else
+            build_again(builder, bound[0].node);
+    }
+    builder->shift = (struct kpi_shift){KPI_SHIFT_NONE, 0};
+    kpi_writer_format(&builder->meant, ")");
+    rest_show(builder, function, bound);
+    term = kpi_build_term(builder, mean ? KPI_TERM_MEAN : KPI_TERM_MEDIAN);
+    if (term)
+        term->value = n;
+    builder->depth -= (int)n - 1;
+}
+
+/* (x - base) / |base|: as a whole formula with its sides, else divided. */
+static void build_growth(struct kpi_builder *builder, const struct kpi_function *function,
+                         const struct kpi_bound *bound, bool sides)
+{
+    name_show(builder, function);
+    kpi_writer_format(&builder->meant, "growth(");
+    kpi_build(builder, bound[0].node);
+    if (!builder->hidden)
+        kpi_writer_format(&builder->shown, ", ");
+    kpi_writer_format(&builder->meant, ", ");
+    kpi_build(builder, bound[1].node);
+    kpi_build_text(builder, ")");
+    (void)kpi_build_term(builder, KPI_TERM_SUBTRACT); /* a failure is noted in the vector */
+    builder->in_divisor |= sides;
+    build_again(builder, bound[1].node);
+    (void)kpi_build_term(builder, KPI_TERM_ABSOLUTE);
+    if (sides)
+        builder->in_divisor = false;
+    if (!sides)
+        (void)kpi_build_term(builder, KPI_TERM_DIVIDE);
+}
+
+void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bool sides)
+{
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    const struct kpi_function *function;
+
+    if (builder->role == KPI_FORMULA_TARGET) {
+        kpi_build_fail(builder, node, "no function can stand in a target");
+        return;
+    }
+    function =
+        kpi_function_bind(builder->text, node, KPI_ROLE_FORMULA, builder->compile->diag, bound);
+    if (!function)
+        return;
+    switch (function->id) {
+    case KPI_FUNCTION_RETAINED:
+        build_retained(builder, function, bound);
+        break;
+    case KPI_FUNCTION_FIRST_TIME:
+        build_first_time(builder, function, bound);
+        break;
+    case KPI_FUNCTION_TOTAL:
+        build_total(builder, function, bound, sides);
+        break;
+    case KPI_FUNCTION_TRAILING_MEAN:
+    case KPI_FUNCTION_TRAILING_MEDIAN:
+        build_trailing(builder, node, function, bound);
+        break;
+    case KPI_FUNCTION_GROWTH:
+        build_growth(builder, function, bound, sides);
+        break;
+    default:
+        build_shifted(builder, node, function, bound, sides);
+        break;
+    }
+}
