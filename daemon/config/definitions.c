@@ -4,6 +4,7 @@
  * known and one mistake gives one message.
  */
 #include "config/load.h"
+#include "config/scalar.h"
 
 #include <errno.h>
 #include <kpi/plan.h>
@@ -111,17 +112,11 @@ static bool read_expression(struct load *load, const struct doc_node *node, cons
     return true;
 }
 
-/* {agg: …, where: …} */
+/* agg and where, by whose absence the stand-in and nothing remain. */
 static void read_aggregate(struct load *load, const struct doc_node *node, const char *kind,
-                           const char *stand_in, struct kpi_text *aggregate, struct kpi_text *where)
+                           const struct doc_node *agg, const struct doc_node *condition,
+                           struct kpi_text *aggregate, struct kpi_text *where)
 {
-    struct doc_node *agg, *condition;
-    const struct load_field fields[] = {{"agg", &agg}, {"where", &condition}};
-
-    *aggregate = (struct kpi_text){stand_in, (uint32_t)strlen(stand_in), 0};
-    *where = load_kpi_text(NULL);
-    if (!load_fields(load, node, kind, fields, sizeof(fields) / sizeof(fields[0])))
-        return;
     if (!agg)
         report_error(&load->report, doc_node_place(node->key), "%s %s: agg is missing", kind,
                      QUOTE(doc_string(node->key)));
@@ -132,15 +127,41 @@ static void read_aggregate(struct load *load, const struct doc_node *node, const
 static void read_attribute(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_attribute_definition *attribute = item;
+    struct doc_node *agg, *condition, *reset, *within;
+    const struct load_field fields[] = {
+        {"agg", &agg}, {"where", &condition}, {"reset", &reset}, {"within", &within}};
+    struct kpi_string text;
+    unsigned choice;
 
-    read_aggregate(load, node, "attribute", "count", &attribute->aggregate, &attribute->where);
+    attribute->aggregate = (struct kpi_text){"count", 5, 0};
+    attribute->where = load_kpi_text(NULL);
+    if (!load_fields(load, node, "attribute", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    read_aggregate(load, node, "attribute", agg, condition, &attribute->aggregate,
+                   &attribute->where);
+    /* in the order of enum kpi_reset, behind KPI_RESET_NEVER */
+    if (reset && load_choice(load, reset, "reset", "day|week|month|year", &choice))
+        attribute->reset = (enum kpi_reset)(choice + 1);
+    if (within && load_text(load, within, "within", &text)) {
+        const char *error = scalar_duration(text, &attribute->within);
+
+        if (!error && attribute->within == 0)
+            error = "is no time: leave it out for ever";
+        if (error)
+            load_wrong(load, within, "within", error);
+    }
 }
 
 static void read_measure(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_measure_definition *measure = item;
+    struct doc_node *agg, *condition;
+    const struct load_field fields[] = {{"agg", &agg}, {"where", &condition}};
 
-    read_aggregate(load, node, "measure", "users", &measure->aggregate, &measure->where);
+    measure->aggregate = (struct kpi_text){"users", 5, 0};
+    measure->where = load_kpi_text(NULL);
+    if (load_fields(load, node, "measure", fields, sizeof(fields) / sizeof(fields[0])))
+        read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
 }
 
 /* {en: …, zh: …}, or one text for both */

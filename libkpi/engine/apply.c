@@ -69,9 +69,7 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 
 static bool updates(const struct kpi_attribute *attribute, const struct kpi_event *event)
 {
-    if (attribute->kind == KPI_ATTRIBUTE_SUM)
-        return field_is_number(&event->fields[attribute->field]);
-    if (attribute->kind != KPI_ATTRIBUTE_LAST)
+    if (!kpi_attribute_has_field(attribute->kind))
         return true;
     if (attribute->is_string)
         return event->fields[attribute->field].kind == KPI_FIELD_STRING;

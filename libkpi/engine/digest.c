@@ -114,14 +114,15 @@ static sum128 sum_cells(const struct kpi_engine *engine)
 static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
                              uint64_t user, const int64_t *slots)
 {
-    uint64_t key[4] = {user, attribute->fingerprint, (uint64_t)slots[0], 0};
-    struct kpi_string string;
+    uint64_t key[2 + KPI_ATTRIBUTE_SLOTS_MAX] = {user, attribute->fingerprint};
+    uint32_t last = attribute->n_slots - 1;
 
-    if (attribute->kind == KPI_ATTRIBUTE_LAST && attribute->is_string) {
-        string = kpi_dictionary_string(&engine->strings, (uint32_t)slots[1]);
-        key[3] = XXH3_64bits(string.data, string.length);
-    } else if (attribute->kind == KPI_ATTRIBUTE_LAST) {
-        key[3] = (uint64_t)slots[1];
+    for (uint32_t i = 0; i <= last; i++)
+        key[2 + i] = (uint64_t)slots[i];
+    if (attribute->is_string) {
+        struct kpi_string string = kpi_dictionary_string(&engine->strings, (uint32_t)slots[last]);
+
+        key[2 + last] = XXH3_64bits(string.data, string.length);
     }
     return hash(key, sizeof(key), SEED_ATTRIBUTE);
 }

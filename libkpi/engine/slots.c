@@ -1,5 +1,6 @@
 /* Attributes: a row of numbers for each user, and how an event changes it. */
 #include "engine/state.h"
+#include "spec/calendar.h"
 
 #include <xxhash.h>
 
@@ -87,6 +88,7 @@ bool kpi_attributes_same(const struct kpi_attributes *a, const struct kpi_attrib
 
     for (uint32_t i = 0; same && i < a->n_attributes; i++)
         same = a->attributes[i].fingerprint == b->attributes[i].fingerprint &&
+               a->attributes[i].n_slots == b->attributes[i].n_slots &&
                a->attributes[i].slot == b->attributes[i].slot;
     return same;
 }
@@ -96,12 +98,10 @@ static void row_convert(const struct kpi_attributes *from, const int64_t *old,
 {
     for (uint32_t i = 0; i < to->n_attributes; i++)
         for (uint32_t k = 0; k < from->n_attributes; k++)
-            if (from->attributes[k].fingerprint == to->attributes[i].fingerprint) {
-                bool two = to->attributes[i].kind == KPI_ATTRIBUTE_LAST;
-
+            if (from->attributes[k].fingerprint == to->attributes[i].fingerprint &&
+                from->attributes[k].n_slots == to->attributes[i].n_slots)
                 memcpy(row + to->attributes[i].slot, old + from->attributes[k].slot,
-                       (two ? 2 : 1) * sizeof(int64_t));
-            }
+                       to->attributes[i].n_slots * sizeof(int64_t));
 }
 
 int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attributes *from,
@@ -129,7 +129,6 @@ struct kpi_string kpi_engine_string(void *userdata, int64_t id)
     return kpi_dictionary_string(&engine->strings, (uint32_t)id);
 }
 
-/* At equal times the greater value wins, so that the order of arrival does not matter. */
 static bool string_greater(struct kpi_string a, struct kpi_string b)
 {
     size_t length = a.length < b.length ? a.length : b.length;
@@ -138,16 +137,29 @@ static bool string_greater(struct kpi_string a, struct kpi_string b)
     return order ? order > 0 : a.length > b.length;
 }
 
-static int update_last(struct kpi_engine *engine, const struct kpi_attribute *attribute,
-                       const struct kpi_event *event, int64_t *slots)
+/* Is a value of FIRST or LAST greater than another one? */
+static bool value_greater(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                          int64_t a, int64_t b)
+{
+    if (!attribute->is_string)
+        return a > b;
+    return string_greater(kpi_engine_string(engine, a), kpi_engine_string(engine, b));
+}
+
+/*
+ * FIRST and LAST: slots are time and value. At equal times the less and the greater value wins, so
+ * that the order of arrival does not matter.
+ */
+static int update_end(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                      const struct kpi_event *event, int64_t *slots, bool fresh)
 {
     const struct kpi_field *field = &event->fields[attribute->field];
+    bool first = attribute->kind == KPI_ATTRIBUTE_FIRST;
     int64_t value = field->number;
-    bool greater;
 
-    if (slots[0] > event->time)
+    if (!fresh && (first ? event->time > slots[0] : event->time < slots[0]))
         return 0;
-    if (field->kind == KPI_FIELD_STRING) {
+    if (attribute->is_string) {
         struct kpi_string string = {field->string, field->length};
         uint32_t id;
         int r = kpi_dictionary_intern(&engine->strings, string, field->hash,
@@ -156,12 +168,10 @@ static int update_last(struct kpi_engine *engine, const struct kpi_attribute *at
         if (r < 0)
             return r;
         value = id;
-        greater = string_greater(kpi_dictionary_string(&engine->strings, id),
-                                 kpi_engine_string(engine, slots[1]));
-    } else {
-        greater = value > slots[1];
     }
-    if (slots[0] < event->time || greater) {
+    if (fresh || event->time != slots[0] ||
+        (first ? value_greater(engine, attribute, slots[1], value)
+               : value_greater(engine, attribute, value, slots[1]))) {
         slots[0] = event->time;
         slots[1] = value;
     }
@@ -177,28 +187,98 @@ static void update_sum(int64_t *slot, int64_t amount)
         *slot = amount > 0 ? INT64_MAX : INT64_MIN + 1;
 }
 
+/* MIN and MAX of a field; with `within` the time of the value stands before it. */
+static void update_extreme(const struct kpi_attribute *attribute, const struct kpi_event *event,
+                           int64_t *value, bool fresh)
+{
+    int64_t number = event->fields[attribute->field].number;
+    bool better = attribute->kind == KPI_ATTRIBUTE_MIN ? number < *value : number > *value;
+    /* Of equal values the later one lives longer. */
+    bool later = attribute->within && number == *value && event->time > value[-1];
+
+    if (!fresh && !better && !later)
+        return;
+    *value = number;
+    if (attribute->within)
+        value[-1] = event->time;
+}
+
+/* The period of the plan's default zone that a time lies in: [start, end). */
+static void period_of(const struct kpi_engine *engine, enum kpi_reset reset, kpi_time time,
+                      int64_t ret_period[2])
+{
+    const struct kpi_zone *zone = engine->zones[0].zone;
+    kpi_day start = kpi_zone_day_clamped(zone, time), end;
+    uint8_t week_start = engine->program->week_start;
+    uint32_t day_of_month;
+    int64_t year;
+
+    switch (reset) {
+    case KPI_RESET_WEEK:
+        start = kpi_period_start(KPI_BASIS_WEEK, week_start, start);
+        end = start + 7;
+        break;
+    case KPI_RESET_MONTH:
+        start = kpi_period_start(KPI_BASIS_MONTH, week_start, start);
+        end = kpi_period_next(KPI_BASIS_MONTH, start, 1);
+        break;
+    case KPI_RESET_YEAR:
+        year = kpi_month_of(start, &day_of_month) / 12;
+        start = kpi_month_start(year * 12);
+        end = kpi_month_start((year + 1) * 12);
+        break;
+    default:
+        end = start + 1;
+        break;
+    }
+    ret_period[0] = kpi_zone_day_start(zone, start);
+    ret_period[1] = kpi_zone_day_start(zone, end);
+}
+
+/* Begins the event's period if it is a later one; false if it is an earlier one, which is over. */
+static bool period_turn(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                        kpi_time time, int64_t *slots)
+{
+    if (slots[0] != KPI_TIME_NONE && time < slots[1])
+        return time >= slots[0];
+    period_of(engine, attribute->reset, time, slots);
+    for (uint32_t i = 2; i < attribute->n_slots; i++)
+        slots[i] = KPI_TIME_NONE;
+    return true;
+}
+
 int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *attribute,
                          const struct kpi_event *event, int64_t *row)
 {
-    int64_t *slots = row + attribute->slot;
+    int64_t *value = row + kpi_attribute_value_slot(attribute);
+    bool fresh;
 
+    if (attribute->reset && !period_turn(engine, attribute, event->time, row + attribute->slot))
+        return 0;
+    fresh = *value == KPI_TIME_NONE ||
+            (attribute->within && !kpi_attribute_live(attribute, row, event->time));
     switch (attribute->kind) {
     case KPI_ATTRIBUTE_COUNT:
-        update_sum(slots, 1);
+        update_sum(value, 1);
         break;
     case KPI_ATTRIBUTE_SUM:
-        update_sum(slots, event->fields[attribute->field].number);
+        update_sum(value, event->fields[attribute->field].number);
         break;
     case KPI_ATTRIBUTE_MIN_TIME:
-        if (slots[0] == KPI_TIME_NONE || event->time < slots[0])
-            slots[0] = event->time;
+        if (fresh || event->time < *value)
+            *value = event->time;
         break;
     case KPI_ATTRIBUTE_MAX_TIME:
-        if (event->time > slots[0])
-            slots[0] = event->time;
+        if (fresh || event->time > *value)
+            *value = event->time;
         break;
+    case KPI_ATTRIBUTE_FIRST:
     case KPI_ATTRIBUTE_LAST:
-        return update_last(engine, attribute, event, slots);
+        return update_end(engine, attribute, event, value - 1, fresh);
+    case KPI_ATTRIBUTE_MIN:
+    case KPI_ATTRIBUTE_MAX:
+        update_extreme(attribute, event, value, fresh);
+        break;
     }
     return 0;
 }

@@ -93,16 +93,16 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
     layout->attributes = loading->attributes;
     for (uint32_t i = 0; i < layout->n_attributes; i++) {
         struct kpi_attribute *attribute = &loading->attributes[i];
-        uint8_t two, is_string;
+        uint8_t more, is_string;
 
         attribute->fingerprint = kpi_reader_u64(reader);
         attribute->slot = kpi_reader_u32(reader);
-        two = kpi_reader_u8(reader);
+        more = kpi_reader_u8(reader); /* slots than one */
         is_string = kpi_reader_u8(reader);
-        if (two > 1 || is_string > two || attribute->slot >= layout->n_slots ||
-            layout->n_slots - attribute->slot < 1u + two)
+        if (more >= KPI_ATTRIBUTE_SLOTS_MAX || is_string > 1 || is_string > more ||
+            attribute->slot >= layout->n_slots || layout->n_slots - attribute->slot < 1u + more)
             return KPI_ENGINE_E_CORRUPT;
-        attribute->kind = two ? KPI_ATTRIBUTE_LAST : KPI_ATTRIBUTE_COUNT;
+        attribute->n_slots = 1u + more;
         attribute->is_string = is_string;
     }
     return 0;
@@ -240,10 +240,10 @@ static bool row_fits(const struct kpi_loading *loading, const int64_t *row)
 {
     for (uint32_t i = 0; i < loading->layout.n_attributes; i++) {
         const struct kpi_attribute *attribute = &loading->attributes[i];
+        int64_t value = row[kpi_attribute_value_slot(attribute)];
 
         if (attribute->is_string && row[attribute->slot] != KPI_TIME_NONE &&
-            (row[attribute->slot + 1] < KPI_DICTIONARY_OTHER ||
-             row[attribute->slot + 1] >= loading->n_strings))
+            (value < KPI_DICTIONARY_OTHER || value >= loading->n_strings))
             return false;
     }
     return true;

@@ -50,6 +50,16 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_pool_deinit(&assembler->scratch);
 }
 
+/* See struct kpi_attribute. */
+static uint32_t attribute_slots(const struct kpi_attribute_work *work)
+{
+    bool has_time = work->kind == KPI_ATTRIBUTE_FIRST || work->kind == KPI_ATTRIBUTE_LAST ||
+                    ((work->kind == KPI_ATTRIBUTE_MIN || work->kind == KPI_ATTRIBUTE_MAX) &&
+                     work->definition->within);
+
+    return 1 + has_time + (work->definition->reset ? 2 : 0);
+}
+
 /* Definitions that mean the same share an attribute, and so its slots. */
 static int attributes_assemble(struct assembler *assembler)
 {
@@ -66,6 +76,7 @@ static int attributes_assemble(struct assembler *assembler)
                 break;
         }
         work->program = j;
+        work->n_slots = attribute_slots(work);
         if (j < assembler->attributes.n) {
             work->slot = attribute[j].slot;
             continue;
@@ -81,10 +92,13 @@ static int attributes_assemble(struct assembler *assembler)
             .kind = work->kind,
             .field = work->field,
             .slot = n_slots,
-            .is_string = work->kind == KPI_ATTRIBUTE_LAST &&
+            .n_slots = work->n_slots,
+            .is_string = (work->kind == KPI_ATTRIBUTE_FIRST || work->kind == KPI_ATTRIBUTE_LAST) &&
                          compile->fields[work->field].use == KPI_USE_STRING,
+            .reset = work->definition->reset,
+            .within = work->definition->within,
         };
-        n_slots += work->kind == KPI_ATTRIBUTE_LAST ? 2 : 1;
+        n_slots += work->n_slots;
     }
     assembler->plan->program.n_slots = n_slots;
     return 0;

@@ -2,6 +2,7 @@
  * Types of conditions: trees to canonical form, or complaints.
  */
 #include "spec/decimal.h"
+#include "spec/functions.h"
 #include "spec/kinds.h"
 
 struct checker {
@@ -176,6 +177,42 @@ static struct kpi_cond *check_arithmetic(struct checker *checker, const struct k
     return all_literal ? literal(checker, number) : cond;
 }
 
+/* age(attribute): time - when its value is from. */
+static struct kpi_cond *check_age(struct checker *checker, const struct kpi_node *node)
+{
+    struct kpi_compile *compile = checker->compile;
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    struct kpi_reference reference;
+    struct kpi_cond *cond, *now, *then;
+    enum kpi_attribute_kind kind;
+
+    if (!kpi_function_bind(checker->text, node, KPI_ROLE_CONDITION, compile->diag, bound))
+        return NULL;
+    reference = kpi_reference_resolve(compile, checker->text, bound[0].node);
+    if (reference.sort == KPI_REFERENCE_BROKEN && reference.index != KPI_NO_INDEX)
+        return NULL;
+    kind = reference.sort == KPI_REFERENCE_ATTRIBUTE ? compile->attributes[reference.index].kind
+                                                     : KPI_ATTRIBUTE_COUNT;
+    if (kind == KPI_ATTRIBUTE_COUNT || kind == KPI_ATTRIBUTE_SUM || kind == KPI_ATTRIBUTE_MIN ||
+        kind == KPI_ATTRIBUTE_MAX) {
+        fail(checker, bound[0].node,
+             "age() takes an attribute with the aggregate first(), last(), min(time) or max(time)");
+        return NULL;
+    }
+    cond = cond_new(checker, KPI_COND_SUM);
+    now = cond_new(checker, KPI_COND_TIME);
+    then = cond_new(checker,
+                    kpi_attribute_has_field(kind) ? KPI_COND_ATTRIBUTE_TIME : KPI_COND_ATTRIBUTE);
+    if (!cond || !now || !then)
+        return NULL;
+    then->index = reference.index;
+    now->join = '+';
+    then->join = '-';
+    kpi_cond_child_add(cond, now);
+    kpi_cond_child_add(cond, then);
+    return cond;
+}
+
 static struct kpi_cond *check_operand(struct checker *checker, const struct kpi_node *node,
                                       enum kpi_kind *ret_kind)
 {
@@ -205,8 +242,8 @@ static struct kpi_cond *check_operand(struct checker *checker, const struct kpi_
     case KPI_NODE_PRODUCT:
         return check_arithmetic(checker, node, ret_kind);
     case KPI_NODE_CALL:
-        fail(checker, node, "no function can stand in a condition");
-        return NULL;
+        *ret_kind = KPI_KIND_DURATION;
+        return check_age(checker, node);
     case KPI_NODE_LIST:
         fail(checker, node, "a list stands only behind \"in\"");
         return NULL;

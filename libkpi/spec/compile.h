@@ -37,11 +37,11 @@ struct kpi_attribute_work {
     const struct kpi_attribute_definition *definition;
     bool broken;
     enum kpi_attribute_kind kind;
-    uint32_t field; /* SUM, LAST */
+    uint32_t field; /* of those that have one */
     struct kpi_node *where_tree;
     struct kpi_cond *where; /* NULL: every event */
     uint32_t program;       /* index in the program: definitions that mean the same share one */
-    uint32_t slot;
+    uint32_t slot, n_slots;
 };
 
 struct kpi_measure_work {

@@ -272,6 +272,9 @@ static void seal_one(struct kpi_writer *writer, const struct kpi_cond *cond,
     case KPI_COND_ATTRIBUTE:
         kpi_writer_format(writer, "attribute %x", names->attributes[cond->index]);
         break;
+    case KPI_COND_ATTRIBUTE_TIME:
+        kpi_writer_format(writer, "time of attribute %x", names->attributes[cond->index]);
+        break;
     case KPI_COND_TEXT:
         kpi_writer_quoted_add(writer, cond->string);
         break;

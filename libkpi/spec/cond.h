@@ -27,8 +27,9 @@ enum kpi_cond_kind {
     KPI_COND_NEGATE,
     KPI_COND_TYPE,
     KPI_COND_TIME,
-    KPI_COND_FIELD,     /* index is a field */
-    KPI_COND_ATTRIBUTE, /* index is an attribute definition */
+    KPI_COND_FIELD,          /* index is a field */
+    KPI_COND_ATTRIBUTE,      /* index is an attribute definition */
+    KPI_COND_ATTRIBUTE_TIME, /* the time of its value */
 };
 
 struct kpi_cond {

@@ -23,14 +23,24 @@ struct run {
     void *userdata;
 };
 
+/* Has the user a value in this slot, and is it not outlived? */
+static bool slot_live(const struct run *run, uint32_t slot, uint32_t attribute)
+{
+    if (!run->slots || run->slots[slot] == KPI_TIME_NONE)
+        return false;
+    return attribute == KPI_NO_INDEX ||
+           kpi_attribute_live(&run->plan->program.attributes[attribute], run->slots,
+                              run->event->time);
+}
+
 /* A string and its hash; false if it is absent. */
 static bool text_get(const struct run *run, enum kpi_source source, uint32_t index,
-                     struct kpi_listed *ret_text)
+                     uint32_t attribute, struct kpi_listed *ret_text)
 {
     const struct kpi_field *field = &run->event->type;
 
     if (source == KPI_SOURCE_SLOT) {
-        if (!run->slots || run->slots[index] == KPI_TIME_NONE)
+        if (!slot_live(run, index, attribute))
             return false;
         ret_text->string = run->dictionary(run->userdata, run->slots[index]);
         ret_text->hash = XXH3_64bits(ret_text->string.data, ret_text->string.length);
@@ -93,11 +103,11 @@ static bool compare(enum kpi_compare how, int64_t a, int64_t b)
  * The value of a count or sum attribute. Of a user without events it is 0 and not absent: "orders
  * == 0" holds for whoever has not bought yet. Without a user there is nothing to count.
  */
-static bool total_get(const struct run *run, uint32_t slot, int64_t *ret_number)
+static bool total_get(const struct run *run, const struct kpi_step *step, int64_t *ret_number)
 {
     if (!(run->event->flags & KPI_EVENT_HAS_USER))
         return false;
-    *ret_number = run->slots && run->slots[slot] != KPI_TIME_NONE ? run->slots[slot] : 0;
+    *ret_number = slot_live(run, step->index, step->attribute) ? run->slots[step->index] : 0;
     return true;
 }
 
@@ -118,13 +128,13 @@ static bool load(const struct run *run, const struct kpi_step *step, int64_t *re
         *ret_number = field->number;
         return field->kind == KPI_FIELD_NUMBER;
     case KPI_STEP_TALLY:
-        return total_get(run, step->index, ret_number) &&
+        return total_get(run, step, ret_number) &&
                !__builtin_mul_overflow(*ret_number, KPI_DECIMAL_ONE, ret_number);
     case KPI_STEP_TOTAL:
-        return total_get(run, step->index, ret_number);
+        return total_get(run, step, ret_number);
     default:
         assert(step->kind == KPI_STEP_SLOT);
-        if (!run->slots || run->slots[step->index] == KPI_TIME_NONE)
+        if (!slot_live(run, step->index, step->attribute))
             return false;
         *ret_number = run->slots[step->index];
         return true;
@@ -155,16 +165,17 @@ static bool test_text(const struct run *run, const struct kpi_step *step)
 
     if (step->kind == KPI_STEP_BOOL) {
         if (step->source == KPI_SOURCE_SLOT)
-            return run->slots && run->slots[step->index] != KPI_TIME_NONE &&
+            return slot_live(run, step->index, step->attribute) &&
                    (run->slots[step->index] != 0) != step->negated;
         field = &run->event->fields[step->index];
         return field->kind == KPI_FIELD_BOOL && (field->number != 0) != step->negated;
     }
-    if (!text_get(run, (enum kpi_source)step->source, step->index, &text))
+    if (!text_get(run, (enum kpi_source)step->source, step->index, step->attribute, &text))
         return false;
     if (step->kind == KPI_STEP_STRINGS)
         return is_listed(run->plan->strings + step->list, step->n_list, &text) != step->negated;
-    return text_get(run, (enum kpi_source)step->other, step->other_index, &other) &&
+    return text_get(run, (enum kpi_source)step->other, step->other_index, step->other_attribute,
+                    &other) &&
            kpi_string_equal(text.string, other.string) != step->negated;
 }
 

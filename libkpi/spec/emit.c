@@ -50,6 +50,7 @@ static struct kpi_step *step_add(struct emitter *emitter, enum kpi_step_kind kin
     step->kind = (uint8_t)kind;
     step->on_true = on_true;
     step->on_false = on_false;
+    step->attribute = step->other_attribute = KPI_NO_INDEX;
     *ret_at = (uint16_t)at;
     return step;
 }
@@ -105,10 +106,15 @@ static enum kpi_step_kind attribute_step(enum kpi_attribute_kind kind)
     }
 }
 
-/* The slot that holds an attribute's value: last() keeps its time before it. */
-static uint32_t value_slot(const struct kpi_attribute_work *attribute)
+/* Where a condition finds an attribute's value, and whether that may be outlived. */
+static void slot_set(const struct emitter *emitter, const struct kpi_cond *cond,
+                     uint32_t *ret_index, uint32_t *ret_attribute)
 {
-    return attribute->slot + (attribute->kind == KPI_ATTRIBUTE_LAST);
+    const struct kpi_attribute_work *work = &emitter->conditions->compile->attributes[cond->index];
+
+    *ret_index = work->slot + work->n_slots - 1 - (cond->kind == KPI_COND_ATTRIBUTE_TIME);
+    *ret_attribute =
+        work->definition->reset || work->definition->within ? work->program : KPI_NO_INDEX;
 }
 
 /* Steps that push a number and go on to next, or to absent. Returns where they begin. */
@@ -137,7 +143,12 @@ static uint16_t emit_number(struct emitter *emitter, const struct kpi_cond *cond
         attribute = &emitter->conditions->compile->attributes[cond->index];
         step = step_add(emitter, attribute_step(attribute->kind), next, absent, &at);
         if (step)
-            step->index = value_slot(attribute);
+            slot_set(emitter, cond, &step->index, &step->attribute);
+        return at;
+    case KPI_COND_ATTRIBUTE_TIME:
+        step = step_add(emitter, KPI_STEP_SLOT, next, absent, &at);
+        if (step)
+            slot_set(emitter, cond, &step->index, &step->attribute);
         return at;
     case KPI_COND_NEGATE:
         (void)step_add(emitter, KPI_STEP_NEGATE, next, absent, &at);
@@ -149,7 +160,7 @@ static uint16_t emit_number(struct emitter *emitter, const struct kpi_cond *cond
 }
 
 static void source_set(const struct emitter *emitter, const struct kpi_cond *cond,
-                       uint8_t *ret_source, uint32_t *ret_index)
+                       uint8_t *ret_source, uint32_t *ret_index, uint32_t *ret_attribute)
 {
     switch (cond->kind) {
     case KPI_COND_TYPE:
@@ -162,7 +173,7 @@ static void source_set(const struct emitter *emitter, const struct kpi_cond *con
     default:
         assert(cond->kind == KPI_COND_ATTRIBUTE);
         *ret_source = KPI_SOURCE_SLOT;
-        *ret_index = value_slot(&emitter->conditions->compile->attributes[cond->index]);
+        slot_set(emitter, cond, ret_index, ret_attribute);
         break;
     }
 }
@@ -236,9 +247,10 @@ static uint16_t emit_textual(struct emitter *emitter, const struct kpi_cond *con
     if (!step)
         return 0;
     step->negated = cond->negated;
-    source_set(emitter, cond->first, &step->source, &step->index);
+    source_set(emitter, cond->first, &step->source, &step->index, &step->attribute);
     if (kind == KPI_STEP_SAME)
-        source_set(emitter, cond->first->next, &step->other, &step->other_index);
+        source_set(emitter, cond->first->next, &step->other, &step->other_index,
+                   &step->other_attribute);
     if (kind == KPI_STEP_STRINGS)
         list_set(emitter, cond, step);
     return at;

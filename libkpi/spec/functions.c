@@ -10,6 +10,7 @@
 #define IN_MEASURE   (1u << KPI_ROLE_MEASURE)
 #define IN_ATTRIBUTE (1u << KPI_ROLE_ATTRIBUTE)
 #define IN_FORMULA   (1u << KPI_ROLE_FORMULA)
+#define IN_CONDITION (1u << KPI_ROLE_CONDITION)
 
 /* In the order of enum kpi_basis. */
 static const char *const basis_words[] = {"day", "week", "month", NULL};
@@ -63,15 +64,22 @@ static const struct kpi_function functions[] = {
         .id = KPI_FUNCTION_MIN,
         .name = "min",
         .roles = IN_ATTRIBUTE,
-        .usage = "min(time): when it first happened",
-        .arguments = {{.name = "time", .kind = KPI_ARGUMENT_TIME}},
+        .usage = "min(time) or min(field): when it first happened, or the least value",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
         .id = KPI_FUNCTION_MAX,
         .name = "max",
         .roles = IN_ATTRIBUTE,
-        .usage = "max(time): when it last happened",
-        .arguments = {{.name = "time", .kind = KPI_ARGUMENT_TIME}},
+        .usage = "max(time) or max(field): when it last happened, or the greatest value",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
+        .id = KPI_FUNCTION_FIRST,
+        .name = "first",
+        .roles = IN_ATTRIBUTE,
+        .usage = "first(field): the field's value in the earliest event",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
         .id = KPI_FUNCTION_LAST,
@@ -79,6 +87,13 @@ static const struct kpi_function functions[] = {
         .roles = IN_ATTRIBUTE,
         .usage = "last(field): the field's value in the latest event",
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
+        .id = KPI_FUNCTION_AGE,
+        .name = "age",
+        .roles = IN_CONDITION,
+        .usage = "age(attribute): how long before this event the attribute's value came about",
+        .arguments = {{.name = "attribute", .kind = KPI_ARGUMENT_ATTRIBUTE}},
     },
     {
         .id = KPI_FUNCTION_RETAINED,
@@ -194,7 +209,7 @@ static struct kpi_string word_string(const char *word)
 static const struct kpi_function *find(const struct kpi_text *text, const struct kpi_node *node,
                                        enum kpi_role role, struct kpi_diag *diag)
 {
-    static const char *const places[] = {"a measure", "an attribute", "a formula"};
+    static const char *const places[] = {"a measure", "an attribute", "a formula", "a condition"};
     const struct kpi_function *function, *elsewhere = NULL;
     struct kpi_suggestion suggestion;
 
@@ -291,19 +306,15 @@ static bool bind_value(const struct binder *binder, const struct kpi_argument *a
         kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
                   "\"%s\" of %s() stands in quotes", argument->name, binder->function->name);
         return false;
-    case KPI_ARGUMENT_TIME:
-        if (node->kind == KPI_NODE_NAME && names(node->string, "time"))
-            return true;
-        kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_STRING("time"),
-                  "%s() takes the word time", binder->function->name);
-        return false;
     default:
         if (node->kind == KPI_NODE_NAME)
             return true;
-        expected = argument->kind == KPI_ARGUMENT_FIELD ? "field" : "measure";
+        expected = argument->kind == KPI_ARGUMENT_FIELD       ? "field"
+                   : argument->kind == KPI_ARGUMENT_ATTRIBUTE ? "attribute"
+                                                              : "measure";
         kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
-                  "\"%s\" of %s() is the name of a %s", argument->name, binder->function->name,
-                  expected);
+                  "\"%s\" of %s() is the name of %s %s", argument->name, binder->function->name,
+                  expected[0] == 'a' ? "an" : "a", expected);
         return false;
     }
 }

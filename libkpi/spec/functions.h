@@ -10,6 +10,7 @@ enum kpi_role {
     KPI_ROLE_MEASURE,   /* the aggregate of a measure */
     KPI_ROLE_ATTRIBUTE, /* the aggregate of an attribute */
     KPI_ROLE_FORMULA,
+    KPI_ROLE_CONDITION,
 };
 
 enum kpi_function_id {
@@ -19,7 +20,9 @@ enum kpi_function_id {
     KPI_FUNCTION_LATEST_USERS,
     KPI_FUNCTION_MIN,
     KPI_FUNCTION_MAX,
+    KPI_FUNCTION_FIRST,
     KPI_FUNCTION_LAST,
+    KPI_FUNCTION_AGE,
     KPI_FUNCTION_RETAINED,
     KPI_FUNCTION_FIRST_TIME,
     KPI_FUNCTION_TOTAL,
@@ -35,7 +38,7 @@ enum kpi_function_id {
 
 enum kpi_argument_kind {
     KPI_ARGUMENT_FIELD,     /* the name of an event field */
-    KPI_ARGUMENT_TIME,      /* the word time */
+    KPI_ARGUMENT_ATTRIBUTE, /* the name of an attribute */
     KPI_ARGUMENT_INTEGER,   /* min … max */
     KPI_ARGUMENT_WORD,      /* one of words */
     KPI_ARGUMENT_MEASURE,   /* the name of a measure */

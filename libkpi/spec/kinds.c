@@ -61,6 +61,16 @@ static void warn_if_near(struct kpi_compile *compile, const struct kpi_text *tex
                     "\"%S\" is taken for a field of events", node->string);
 }
 
+/* A name of the envelope, or a path into one: they hold no objects. */
+static bool is_reserved(struct kpi_string name)
+{
+    const char *point = memchr(name.data, '.', name.length);
+
+    if (point)
+        name.length = (size_t)(point - name.data);
+    return kpi_name_is_reserved(name);
+}
+
 /* The field of this name, added if it is new; KPI_NO_INDEX if it cannot be one. */
 static uint32_t field_of(struct kpi_compile *compile, const struct kpi_text *text,
                          const struct kpi_node *name)
@@ -71,7 +81,7 @@ static uint32_t field_of(struct kpi_compile *compile, const struct kpi_text *tex
         if (kpi_string_equal(compile->fields[field].name, name->string))
             return field;
     }
-    if (kpi_name_is_reserved(name->string) || field == KPI_FIELDS_MAX)
+    if (is_reserved(name->string) || field == KPI_FIELDS_MAX)
         return KPI_NO_INDEX;
     compile->fields[field] = (struct kpi_field_entry){.name = name->string};
     if (kpi_string_equal(name->string, KPI_STRING("amount"))) {
@@ -91,7 +101,7 @@ uint32_t kpi_check_field(struct kpi_compile *compile, const struct kpi_text *tex
 
     if (field != KPI_NO_INDEX)
         return field;
-    if (kpi_name_is_reserved(name->string))
+    if (is_reserved(name->string))
         kpi_error(compile->diag, kpi_place_node(text, name), KPI_NO_SUGGESTION,
                   "\"%S\" belongs to every event and cannot be used as a field", name->string);
     else
@@ -181,7 +191,8 @@ static uint32_t field_behind(const struct kpi_compile *compile, struct kpi_refer
     if (reference.sort == KPI_REFERENCE_FIELD)
         return reference.index;
     if (reference.sort == KPI_REFERENCE_ATTRIBUTE &&
-        compile->attributes[reference.index].kind == KPI_ATTRIBUTE_LAST)
+        (compile->attributes[reference.index].kind == KPI_ATTRIBUTE_LAST ||
+         compile->attributes[reference.index].kind == KPI_ATTRIBUTE_FIRST))
         return compile->attributes[reference.index].field;
     return KPI_NO_INDEX;
 }
@@ -221,6 +232,8 @@ static enum kpi_kind infer_operand(struct inferrer *inferrer, const struct kpi_n
     case KPI_NODE_NUMBER:
         return KPI_KIND_NUMBER;
     case KPI_NODE_DURATION:
+        return KPI_KIND_DURATION;
+    case KPI_NODE_CALL: /* age(), the only one */
         return KPI_KIND_DURATION;
     case KPI_NODE_STRING:
         return KPI_KIND_STRING;

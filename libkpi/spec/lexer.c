@@ -206,7 +206,9 @@ static void read_name(struct kpi_lexer *lexer, struct kpi_token *token)
     };
     uint32_t start = lexer->position, length;
 
-    while (kpi_name_goes_on((unsigned char)peek(lexer, 0)) && !full_width(lexer, &length))
+    /* A point stands inside the path of a nested field: props.sku. */
+    while ((kpi_name_goes_on((unsigned char)peek(lexer, 0)) && !full_width(lexer, &length)) ||
+           (peek(lexer, 0) == '.' && kpi_name_begins((unsigned char)peek(lexer, 1))))
         ++lexer->position;
     token->kind = KPI_TOKEN_NAME;
     token->length = lexer->position - start;
@@ -216,8 +218,10 @@ static void read_name(struct kpi_lexer *lexer, struct kpi_token *token)
             memcmp(words[i].word, token->string.data, token->length) == 0)
             token->kind = words[i].kind;
     }
-    if (token->length > KPI_NAME_BYTES_MAX)
-        fail(lexer, token, token->length, "a name has at most 64 bytes");
+    if (token->length >
+        (memchr(token->string.data, '.', token->length) ? KPI_PATH_BYTES_MAX : KPI_NAME_BYTES_MAX))
+        fail(lexer, token, token->length,
+             "a name has at most 64 bytes, a path of a field at most 256");
 }
 
 static void read_sign(struct kpi_lexer *lexer, struct kpi_token *token)

@@ -17,9 +17,9 @@ static struct kpi_owner measure_owner(const struct kpi_measure_work *measure)
     return (struct kpi_owner){"measure", kpi_text_string(&measure->definition->name)};
 }
 
-/* The field that is the argument of a sum, or KPI_NO_INDEX with an error reported. */
-static uint32_t sum_field(struct kpi_compile *compile, const struct kpi_text *text,
-                          const struct kpi_node *node, struct kpi_owner owner)
+/* The number field that is the argument of an aggregate, or KPI_NO_INDEX with an error reported. */
+static uint32_t number_field(struct kpi_compile *compile, const struct kpi_text *text,
+                             const struct kpi_node *node, struct kpi_owner owner)
 {
     uint32_t field = kpi_check_field(compile, text, node);
 
@@ -28,37 +28,60 @@ static uint32_t sum_field(struct kpi_compile *compile, const struct kpi_text *te
     return field;
 }
 
+static enum kpi_attribute_kind kind_of_function(enum kpi_function_id function, bool is_time)
+{
+    switch (function) {
+    case KPI_FUNCTION_SUM:
+        return KPI_ATTRIBUTE_SUM;
+    case KPI_FUNCTION_MIN:
+        return is_time ? KPI_ATTRIBUTE_MIN_TIME : KPI_ATTRIBUTE_MIN;
+    case KPI_FUNCTION_MAX:
+        return is_time ? KPI_ATTRIBUTE_MAX_TIME : KPI_ATTRIBUTE_MAX;
+    case KPI_FUNCTION_FIRST:
+        return is_time ? KPI_ATTRIBUTE_MIN_TIME : KPI_ATTRIBUTE_FIRST;
+    default:
+        return is_time ? KPI_ATTRIBUTE_MAX_TIME : KPI_ATTRIBUTE_LAST;
+    }
+}
+
 static bool attribute_aggregate(struct kpi_compile *compile, struct kpi_attribute_work *attribute)
 {
     const struct kpi_text *text = &attribute->definition->aggregate;
     struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
     struct kpi_bound bound[KPI_ARGUMENTS_MAX];
     const struct kpi_function *function;
+    bool is_time;
 
     if (!node)
         return false;
     function = kpi_function_bind(text, node, KPI_ROLE_ATTRIBUTE, compile->diag, bound);
     if (!function)
         return false;
-    switch (function->id) {
-    case KPI_FUNCTION_COUNT:
+    if (function->id == KPI_FUNCTION_COUNT) {
         attribute->kind = KPI_ATTRIBUTE_COUNT;
         return true;
-    case KPI_FUNCTION_MIN:
-        attribute->kind = KPI_ATTRIBUTE_MIN_TIME;
-        return true;
-    case KPI_FUNCTION_MAX:
-        attribute->kind = KPI_ATTRIBUTE_MAX_TIME;
-        return true;
-    case KPI_FUNCTION_SUM:
-        attribute->kind = KPI_ATTRIBUTE_SUM;
-        attribute->field = sum_field(compile, text, bound[0].node, attribute_owner(attribute));
-        return attribute->field != KPI_NO_INDEX;
-    default:
-        attribute->kind = KPI_ATTRIBUTE_LAST;
-        attribute->field = kpi_check_field(compile, text, bound[0].node);
-        return attribute->field != KPI_NO_INDEX;
     }
+    is_time = kpi_string_equal(bound[0].node->string, KPI_STRING("time"));
+    attribute->kind = kind_of_function(function->id, is_time);
+    if (attribute->kind == KPI_ATTRIBUTE_MIN_TIME || attribute->kind == KPI_ATTRIBUTE_MAX_TIME)
+        return true;
+    attribute->field =
+        attribute->kind == KPI_ATTRIBUTE_FIRST || attribute->kind == KPI_ATTRIBUTE_LAST
+            ? kpi_check_field(compile, text, bound[0].node)
+            : number_field(compile, text, bound[0].node, attribute_owner(attribute));
+    return attribute->field != KPI_NO_INDEX;
+}
+
+/* A sum has no time of its own that it could be too old by. */
+static bool attribute_within(struct kpi_compile *compile,
+                             const struct kpi_attribute_work *attribute)
+{
+    if (!attribute->definition->within ||
+        (attribute->kind != KPI_ATTRIBUTE_COUNT && attribute->kind != KPI_ATTRIBUTE_SUM))
+        return true;
+    kpi_error(compile->diag, kpi_place_text(&attribute->definition->aggregate), KPI_NO_SUGGESTION,
+              "count and sum() have no \"within\"; \"reset\" starts them anew");
+    return false;
 }
 
 static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_work *measure)
@@ -87,7 +110,7 @@ static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_wo
         return true;
     default:
         measure->aggregate = KPI_AGGREGATE_SUM;
-        measure->field = sum_field(compile, text, bound[0].node, measure_owner(measure));
+        measure->field = number_field(compile, text, bound[0].node, measure_owner(measure));
         return measure->field != KPI_NO_INDEX;
     }
 }
@@ -119,7 +142,8 @@ static void attributes_read(struct kpi_compile *compile)
                       kpi_text_string(name));
             attribute->broken = true;
         }
-        attribute->broken |= !attribute_aggregate(compile, attribute);
+        attribute->broken |=
+            !attribute_aggregate(compile, attribute) || !attribute_within(compile, attribute);
         attribute->broken |=
             !where_parse(compile, &attribute->definition->where, &attribute->where_tree);
     }
@@ -217,14 +241,22 @@ static uint64_t text_hash(struct kpi_pool *pool, struct kpi_writer *writer)
 static uint64_t attribute_hash(struct kpi_compile *compile, struct kpi_pool *pool,
                                struct kpi_attribute_work *attribute)
 {
-    static const char *const kinds[] = {"count", "sum", "min", "max", "last"};
+    static const char *const kinds[] = {"count", "sum",   "min", "max",
+                                        "last",  "first", "min", "max"};
+    static const char *const resets[] = {"never", "day", "week", "month", "year"};
+    const struct kpi_attribute_definition *definition = attribute->definition;
     const struct kpi_cond_names names = kpi_compile_names(compile);
     struct kpi_writer writer = {.mem = compile->mem};
-    bool has_field = attribute->kind == KPI_ATTRIBUTE_SUM || attribute->kind == KPI_ATTRIBUTE_LAST;
+    bool has_field = kpi_attribute_has_field(attribute->kind);
 
     kpi_writer_format(&writer, "attribute %s(%S) where %S", kinds[attribute->kind],
                       has_field ? compile->field_names[attribute->field] : KPI_STRING(""),
                       sealed_text(pool, attribute->where, &names));
+    if (definition->reset)
+        kpi_writer_format(&writer, " reset %s %S %d", resets[definition->reset],
+                          compile->in->zones[0].name, (int64_t)compile->in->week_start);
+    if (definition->within)
+        kpi_writer_format(&writer, " within %d", definition->within);
     return text_hash(pool, &writer);
 }
 

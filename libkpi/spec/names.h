@@ -6,6 +6,8 @@
 #include <kpi/base.h>
 
 #define KPI_NAME_BYTES_MAX 64
+/* Of the path of a nested field: names with points between them. */
+#define KPI_PATH_BYTES_MAX 256
 
 /*
  * May these bytes begin, or go on with, a name? Letters, digits, underscore, and any letter beyond

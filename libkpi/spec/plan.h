@@ -16,7 +16,7 @@ enum kpi_step_kind {
     KPI_STEP_FIELD,
     KPI_STEP_TALLY, /* attribute count: whole number; of a user never seen: 0 */
     KPI_STEP_TOTAL, /* attribute sum; likewise */
-    KPI_STEP_SLOT,  /* attribute min(time), max(time), last(number) */
+    KPI_STEP_SLOT,  /* any other attribute that is a number or time */
     /* pop two, push one; on_false if it leaves 64 bits or divides by zero */
     KPI_STEP_ADD,
     KPI_STEP_SUBTRACT,
@@ -34,7 +34,7 @@ enum kpi_step_kind {
 enum kpi_source {
     KPI_SOURCE_TYPE,
     KPI_SOURCE_FIELD, /* index is a field */
-    KPI_SOURCE_SLOT,  /* index is the value slot of a last() attribute */
+    KPI_SOURCE_SLOT,  /* index is the value slot of an attribute */
 };
 
 #define KPI_STEP_TRUE  UINT16_MAX
@@ -48,6 +48,8 @@ struct kpi_step {
     uint16_t on_true; /* or simply the next one */
     uint16_t on_false;
     uint32_t index, other_index; /* field or slot, of source and other */
+    /* The attributes behind slots if their values may be outlived, else KPI_NO_INDEX. */
+    uint32_t attribute, other_attribute;
     uint32_t list, n_list;
     int64_t number;
 };

@@ -49,6 +49,10 @@ struct kpi_action {
         condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
 };
 
+enum {
+    KPI_ATTRIBUTE_SLOTS_MAX = 4, /* of one attribute */
+};
+
 struct kpi_attribute {
     uint64_t fingerprint;
     enum kpi_attribute_kind {
@@ -56,13 +60,55 @@ struct kpi_attribute {
         KPI_ATTRIBUTE_SUM,
         KPI_ATTRIBUTE_MIN_TIME,
         KPI_ATTRIBUTE_MAX_TIME,
-        KPI_ATTRIBUTE_LAST, /* value of a field, of the event with the highest time seen so far */
+        KPI_ATTRIBUTE_LAST,  /* value of a field, of the event with the highest time seen so far */
+        KPI_ATTRIBUTE_FIRST, /* with the lowest */
+        KPI_ATTRIBUTE_MIN,   /* least value of a number field */
+        KPI_ATTRIBUTE_MAX,
     } kind;
-    uint32_t field;     /* SUM, LAST */
+    uint32_t field;     /* all but COUNT and the times */
     uint32_t condition; /* or KPI_NO_INDEX */
-    uint32_t slot;      /* first 8-byte slot in the row; LAST takes two (time, value), else one */
-    bool is_string;     /* LAST of a string field: the value slot holds a dictionary id */
+    /*
+     * 8-byte slots in the row: [start, end) of the period if it is reset; the time of the value for
+     * FIRST and LAST, and MIN and MAX if `within` is set; the value. The first one is KPI_TIME_NONE
+     * while there is no value.
+     */
+    uint32_t slot, n_slots;
+    bool is_string; /* FIRST or LAST of a string field: the value slot holds a dictionary id */
+    enum kpi_reset reset;
+    kpi_duration within; /* 0: for ever */
 };
+
+static inline uint32_t kpi_attribute_value_slot(const struct kpi_attribute *attribute)
+{
+    return attribute->slot + attribute->n_slots - 1;
+}
+
+/* Does it take a field, and so only events that have it? */
+static inline bool kpi_attribute_has_field(enum kpi_attribute_kind kind)
+{
+    return kind != KPI_ATTRIBUTE_COUNT && kind != KPI_ATTRIBUTE_MIN_TIME &&
+           kind != KPI_ATTRIBUTE_MAX_TIME;
+}
+
+/* Where the time of its value stands. Not of COUNT, SUM, and MIN and MAX without `within`. */
+static inline uint32_t kpi_attribute_time_slot(const struct kpi_attribute *attribute)
+{
+    return kpi_attribute_value_slot(attribute) - (kpi_attribute_has_field(attribute->kind) ? 1 : 0);
+}
+
+/* Has the row a value that still counts at this time? */
+static inline bool kpi_attribute_live(const struct kpi_attribute *attribute, const int64_t *row,
+                                      kpi_time time)
+{
+    const int64_t *slots = row + attribute->slot;
+
+    if (slots[0] == KPI_TIME_NONE)
+        return false;
+    if (attribute->reset && (time < slots[0] || time >= slots[1]))
+        return false;
+    return !attribute->within ||
+           time - row[kpi_attribute_time_slot(attribute)] <= attribute->within;
+}
 
 /* All actions and attribute updates that an event of one type can cause; [n_types] is any other
  * type. */

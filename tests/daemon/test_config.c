@@ -182,8 +182,11 @@ static const struct bad bad_definitions[] = {
     {"kpis:\n  k: {formula: retained(start=buyers, return=active, basis=day, at=1), unit: ratio}\n",
      "2:16", "YAML cuts this at the comma"},
     {"kpis:\n  k: {formula: buyers, title: {cn: x}}\n", "2:32", "unknown key \"cn\" in title"},
-    {"attributes:\n  a: {agg: count, reset: month}\n", "2:19",
-     "unknown key \"reset\" in attribute"},
+    {"attributes:\n  a: {agg: count, rest: month}\n", "2:19", "unknown key \"rest\" in attribute"},
+    {"attributes:\n  a: {agg: count, reset: moon}\n", "2:26", "reset: \"moon\""},
+    {"attributes:\n  a: {agg: max(time), within: 7}\n", "2:31", "is not a duration"},
+    {"attributes:\n  a: {agg: max(time), within: 0s}\n", "2:31", "is no time"},
+    {"attributes:\n  a: {agg: count, within: 7d}\n", "2:12", "have no \"within\""},
     {"campaigns: {id: x}\n", "1:12", "campaigns: a list is expected"},
     {"campaigns:\n  - {start: 2026-11-01, end: 2026-12-01}\n", "2:5", "campaign: id is missing"},
     {"campaigns:\n  - id: c\n    end: 2026-12-01\n", "2:5", "campaign: start is missing"},
@@ -437,7 +440,7 @@ static void whole_example_loads(void **state)
     output[0] = 0;
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 13);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 15);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);

@@ -37,13 +37,18 @@ static inline void world_fixture(struct fixture *f)
     fixture_attribute(f, "touch", "last(campaign)", "type == \"exposure\"");
     fixture_attribute(f, "score_was", "last(score)", "type == \"survey\"");
     fixture_attribute(f, "first_seen", "min(time)", "");
+    fixture_attribute(f, "came_by", "first(campaign)", "type == \"exposure\"");
+    fixture_attribute(f, "least", "min(amount)", "type == \"purchase\"");
+    fixture_attribute(f, "most", "max(amount)", "type == \"purchase\"");
     fixture_measure(f, "events", "count", "");
     fixture_measure(f, "fans", "users(4)", "");
     fixture_measure(f, "returning", "users", "type == \"purchase\" and orders >= 1");
     fixture_measure(f, "rich", "count", "type == \"purchase\" and spent > 100 or amount < 3");
-    fixture_measure(f, "touched", "users", "type == \"purchase\" and touch == \"b\"");
+    fixture_measure(f, "touched", "users",
+                    "type == \"purchase\" and touch == \"b\" and came_by != \"a\"");
+    fixture_measure(f, "middling", "count", "amount > least and amount < most");
     fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
-    fixture_kpi(f, "k1", "events / fans", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k1", "events / fans + middling", KPI_UNIT_RATIO);
     fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
     fixture_kpi(f, "k3", "rich / touched", KPI_UNIT_RATIO);
     fixture_kpi(f, "k4", "second_thoughts / responses", KPI_UNIT_RATIO);
@@ -248,8 +253,7 @@ static inline void naive_update(struct naive *naive, const struct kpi_attribute 
     const struct kpi_field *field = &w->fields[attribute->field];
     int64_t value = field->number;
 
-    if ((attribute->kind == KPI_ATTRIBUTE_SUM || attribute->kind == KPI_ATTRIBUTE_LAST) &&
-        field->kind == KPI_FIELD_ABSENT)
+    if (kpi_attribute_has_field(attribute->kind) && field->kind == KPI_FIELD_ABSENT)
         return;
     if (attribute->kind == KPI_ATTRIBUTE_COUNT)
         slots[0] = (slots[0] == KPI_TIME_NONE ? 0 : slots[0]) + 1;
@@ -259,7 +263,13 @@ static inline void naive_update(struct naive *naive, const struct kpi_attribute 
         slots[0] = slots[0] == KPI_TIME_NONE || w->event.time < slots[0] ? w->event.time : slots[0];
     else if (attribute->kind == KPI_ATTRIBUTE_MAX_TIME)
         slots[0] = w->event.time > slots[0] ? w->event.time : slots[0];
-    else if (w->event.time > slots[0]) {
+    else if (attribute->kind == KPI_ATTRIBUTE_MIN)
+        slots[0] = slots[0] == KPI_TIME_NONE || value < slots[0] ? value : slots[0];
+    else if (attribute->kind == KPI_ATTRIBUTE_MAX)
+        slots[0] = value > slots[0] ? value : slots[0];
+    else if (slots[0] == KPI_TIME_NONE ||
+             (attribute->kind == KPI_ATTRIBUTE_FIRST ? w->event.time < slots[0]
+                                                     : w->event.time > slots[0])) {
         slots[0] = w->event.time;
         slots[1] = value;
         if (attribute->is_string) {
@@ -313,8 +323,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
 
         matches_update[i] =
             naive_holds(naive, attribute->condition, e) &&
-            ((attribute->kind != KPI_ATTRIBUTE_SUM && attribute->kind != KPI_ATTRIBUTE_LAST) ||
-             w->fields[attribute->field].kind);
+            (!kpi_attribute_has_field(attribute->kind) || w->fields[attribute->field].kind);
         needs_user |= matches_update[i];
     }
     if (needs_user && !(w->event.flags & KPI_EVENT_HAS_USER))

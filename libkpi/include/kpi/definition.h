@@ -36,11 +36,22 @@ struct kpi_zone {
     const kpi_time *day_starts;
 };
 
+/* When an attribute starts anew: with each period of the plan's default zone. */
+enum kpi_reset {
+    KPI_RESET_NEVER,
+    KPI_RESET_DAY,
+    KPI_RESET_WEEK, /* begins on week_start */
+    KPI_RESET_MONTH,
+    KPI_RESET_YEAR,
+};
+
 /* `orders: {agg: count, where: type == "purchase"}` */
 struct kpi_attribute_definition {
     struct kpi_text name;
-    struct kpi_text aggregate; /* count | sum(field) | min(time) | max(time) | last(field) */
+    struct kpi_text aggregate; /* count | sum(field) | min, max, first or last of a field or time */
     struct kpi_text where;     /* a condition, or empty */
+    enum kpi_reset reset;
+    kpi_duration within; /* older than this it is absent; 0: never. Not of count and sum */
 };
 
 /* `buyers: {agg: users, where: type == "purchase"}` */

@@ -53,7 +53,7 @@ enum kpi_field_use {
 };
 
 struct kpi_field_spec {
-    struct kpi_string name; /* top-level JSON key */
+    struct kpi_string name; /* JSON key; of a nested field its path: props.sku */
     enum kpi_field_use use;
 };
 
