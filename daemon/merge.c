@@ -250,7 +250,7 @@ static void merge(struct server *server)
     for (uint32_t i = 0; rows && i < server->n_shards; i++) {
         /* An overflow marks its row; the KPI then reads undefined. */
         if (reports_present(server, server->summaries[i]))
-            (void)kpi_rows_add(rows, server->summaries[i]->rows, n_rows);
+            (void)kpi_rows_add(server->layout, rows, server->summaries[i]->rows);
     }
     if (rows)
         view = make_view(server, rows, clock_now_us());

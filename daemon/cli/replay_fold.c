@@ -276,7 +276,7 @@ struct view *replay_view(const struct replay_fold *fold, kpi_time at)
             rows = NULL;
             break;
         }
-        (void)kpi_rows_add(sum, rows, n_rows); /* an overflow marks its row */
+        (void)kpi_rows_add(layout, sum, rows); /* an overflow marks its row */
     }
     if (sum && rows)
         view = view_of_rows(layout, sum, at);

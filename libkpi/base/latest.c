@@ -4,6 +4,7 @@
 void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem)
 {
     kpi_mem_free(mem, latest->entries, latest->n_entries * sizeof(*latest->entries));
+    kpi_mem_free(mem, latest->numbers, latest->n_entries * sizeof(*latest->numbers));
     *latest = (struct kpi_latest){0};
 }
 
@@ -20,35 +21,51 @@ static struct kpi_latest_entry *slot_of(const struct kpi_latest *latest, uint32_
     return &latest->entries[i];
 }
 
-static int grow(struct kpi_latest *latest, const struct kpi_mem *mem)
+static int grow(struct kpi_latest *latest, const struct kpi_mem *mem, bool numbers)
 {
     struct kpi_latest grown = {.n_entries = latest->n_entries + latest->n_entries / 2 + 8,
                                .n = latest->n,
                                .n_yes = latest->n_yes};
 
     grown.entries = kpi_mem_alloc(mem, grown.n_entries * sizeof(*grown.entries));
-    if (!grown.entries)
+    if (numbers)
+        grown.numbers = kpi_mem_alloc(mem, grown.n_entries * sizeof(*grown.numbers));
+    if (!grown.entries || (numbers && !grown.numbers)) {
+        kpi_latest_deinit(&grown, mem);
         return -ENOMEM;
+    }
     memset(grown.entries, 0xff, grown.n_entries * sizeof(*grown.entries));
-    for (uint32_t i = 0; i < latest->n_entries; i++)
-        if (latest->entries[i].id != KPI_LATEST_EMPTY)
-            *slot_of(&grown, latest->entries[i].id) = latest->entries[i];
+    for (uint32_t i = 0; i < latest->n_entries; i++) {
+        struct kpi_latest_entry *entry;
+
+        if (latest->entries[i].id == KPI_LATEST_EMPTY)
+            continue;
+        entry = slot_of(&grown, latest->entries[i].id);
+        *entry = latest->entries[i];
+        if (numbers)
+            grown.numbers[entry - grown.entries] = latest->numbers[i];
+    }
     kpi_latest_deinit(latest, mem);
     *latest = grown;
     return 0;
+}
+
+/* Makes room for one user more if need be. */
+static int reserve(struct kpi_latest *latest, const struct kpi_mem *mem, bool numbers)
+{
+    if ((uint64_t)(latest->n + 1) * 4 <= (uint64_t)latest->n_entries * 3)
+        return 0;
+    return grow(latest, mem, numbers);
 }
 
 int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
                    uint64_t stamp, bool *ret_changed)
 {
     struct kpi_latest_entry *entry;
-    int r;
+    int r = reserve(latest, mem, false);
 
-    if ((uint64_t)(latest->n + 1) * 4 > (uint64_t)latest->n_entries * 3) {
-        r = grow(latest, mem);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     entry = slot_of(latest, id);
     *ret_changed = false;
     if (entry->id == id) {
@@ -60,6 +77,30 @@ int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_
     }
     *entry = (struct kpi_latest_entry){id, (uint32_t)stamp, (uint32_t)(stamp >> 32)};
     latest->n_yes += stamp & 1;
+    *ret_changed = true;
+    return 0;
+}
+
+int kpi_latest_put_number(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
+                          uint64_t stamp, int64_t number, bool *ret_changed)
+{
+    struct kpi_latest_entry *entry;
+    int64_t *at;
+    int r = reserve(latest, mem, true);
+
+    if (r < 0)
+        return r;
+    entry = slot_of(latest, id);
+    at = &latest->numbers[entry - latest->entries];
+    *ret_changed = false;
+    if (entry->id == id) {
+        if (stamp < kpi_latest_stamp(entry) || (stamp == kpi_latest_stamp(entry) && number <= *at))
+            return 0;
+    } else {
+        latest->n++;
+    }
+    *entry = (struct kpi_latest_entry){id, (uint32_t)stamp, (uint32_t)(stamp >> 32)};
+    *at = number;
     *ret_changed = true;
     return 0;
 }

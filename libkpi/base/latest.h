@@ -1,6 +1,7 @@
 /*
- * The latest answer of each user on one day: id -> (time within the day, yes or no). The highest
- * time wins, at a tie yes wins, so that the order of arrival does not matter.
+ * The latest answer of each user on one day: id -> (time within the day, yes or no), or a number
+ * instead of yes or no. The highest time wins, at a tie yes or the greater number, so that the
+ * order of arrival does not matter.
  */
 #pragma once
 
@@ -19,8 +20,9 @@ struct kpi_latest_entry {
 struct kpi_latest {
     struct kpi_latest_entry *entries; /* open addressing, n_entries slots of any number */
     uint32_t n_entries;
-    uint32_t n;     /* users */
-    uint32_t n_yes; /* of them with yes */
+    int64_t *numbers; /* of the same slots; NULL while there are none */
+    uint32_t n;       /* users */
+    uint32_t n_yes;   /* of them with yes */
 };
 
 void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem);
@@ -33,6 +35,10 @@ static inline uint64_t kpi_latest_stamp(const struct kpi_latest_entry *entry)
 /* Takes an answer in; *ret_changed tells whether it is now the user's. Returns 0 or -ENOMEM. */
 int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
                    uint64_t stamp, bool *ret_changed);
+
+/* The same for an answer that is a number; a table has either kind. The stamp's lowest bit is 0. */
+int kpi_latest_put_number(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
+                          uint64_t stamp, int64_t number, bool *ret_changed);
 
 /* The user's entry, or NULL. */
 const struct kpi_latest_entry *kpi_latest_find(const struct kpi_latest *latest, uint32_t id);

@@ -36,7 +36,7 @@ static bool feeds(const struct kpi_instance *instance, const struct kpi_event *e
     if (instance->dimensions == KPI_DIMENSIONS_CAMPAIGN &&
         event->fields[0].kind != KPI_FIELD_STRING)
         return false;
-    return instance->aggregate != KPI_AGGREGATE_SUM ||
+    return !kpi_aggregate_has_field(instance->aggregate) ||
            field_is_number(&event->fields[instance->field]);
 }
 
@@ -60,7 +60,8 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
         applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                                instance->aggregate == KPI_AGGREGATE_LATEST;
+                                instance->aggregate == KPI_AGGREGATE_LATEST ||
+                                instance->aggregate == KPI_AGGREGATE_SCORES;
         applying->needs_tuple |= instance->dimensions == KPI_DIMENSIONS_CAMPAIGN;
         applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
@@ -161,6 +162,28 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     return kpi_unions_late(engine, match->instance, tuple, match->day, applying->user, false);
 }
 
+static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
+                       const struct applying *applying)
+{
+    uint32_t field = engine->program->instances[match->instance].field;
+    uint64_t time = (uint64_t)(applying->event->time - match->day_start);
+    struct kpi_series *series;
+    struct kpi_cell *cell;
+    bool changed;
+    int r;
+
+    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    if (r < 0)
+        return r;
+    cell->n_events++;
+    cell->pack->dirty = true;
+    cell->version = series->version = engine->version;
+    r = kpi_latest_put_number(&cell->latest, &engine->mem, applying->user, time << 1,
+                              applying->event->fields[field].number, &changed);
+    cell->dirty |= r == 0 && changed;
+    return r;
+}
+
 static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
                        const struct kpi_event *event)
 {
@@ -173,8 +196,14 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     if (r < 0)
         return r;
     cell->n_events++;
-    if (instance->aggregate == KPI_AGGREGATE_SUM)
+    if (instance->aggregate == KPI_AGGREGATE_SUM) {
         cell->sum += event->fields[instance->field].number;
+    } else if (instance->aggregate == KPI_AGGREGATE_GAUGE) {
+        __int128 gauge = kpi_gauge_pack(event->time, event->fields[instance->field].number);
+
+        if (gauge > cell->sum)
+            cell->sum = gauge;
+    }
     cell->pack->dirty = true;
     cell->version = series->version = engine->version;
     return 0;
@@ -194,6 +223,8 @@ static int feed(struct kpi_engine *engine, const struct applying *applying, uint
             r = feed_levels(engine, match, cell_tuple, applying->user);
         else if (instance->aggregate == KPI_AGGREGATE_LATEST)
             r = feed_latest(engine, match, cell_tuple, applying);
+        else if (instance->aggregate == KPI_AGGREGATE_SCORES)
+            r = feed_scores(engine, match, cell_tuple, applying);
         else
             r = feed_scalar(engine, match, cell_tuple, applying->event);
         if (r < 0)

@@ -155,6 +155,8 @@ static enum kpi_cell_form form_of(const struct kpi_engine *engine, uint32_t inst
                                                                      : KPI_CELL_HOT;
     case KPI_AGGREGATE_LATEST:
         return KPI_CELL_LATEST;
+    case KPI_AGGREGATE_SCORES:
+        return KPI_CELL_SCORES;
     default:
         return KPI_CELL_SCALAR;
     }
@@ -300,7 +302,7 @@ static void cell_free(struct kpi_engine *engine, struct kpi_cell *cell)
     pack_remove(cell);
     if (cell->form == KPI_CELL_HOT) {
         kpi_set_deinit(&cell->hot, &engine->mem);
-    } else if (cell->form == KPI_CELL_LATEST) {
+    } else if (cell->form == KPI_CELL_LATEST || cell->form == KPI_CELL_SCORES) {
         kpi_latest_deinit(&cell->latest, &engine->mem);
     } else if (cell->form == KPI_CELL_FROZEN) {
         engine->bytes_roaring -= cell->frozen.bytes;

@@ -55,13 +55,15 @@ static void add_answers(struct summing *summing, const struct kpi_latest *latest
 {
     for (uint32_t i = 0; i < latest->n_entries; i++) {
         const struct kpi_latest_entry *entry = &latest->entries[i];
-        uint64_t pair[2];
+        uint64_t answer[3] = {0};
 
         if (entry->id == KPI_LATEST_EMPTY)
             continue;
-        pair[0] = kpi_users_hash(&summing->engine->users, entry->id);
-        pair[1] = kpi_latest_stamp(entry);
-        summing->sum += hash(pair, sizeof(pair), SEED_ANSWER);
+        answer[0] = kpi_users_hash(&summing->engine->users, entry->id);
+        answer[1] = kpi_latest_stamp(entry);
+        if (latest->numbers)
+            answer[2] = (uint64_t)latest->numbers[i];
+        summing->sum += hash(answer, sizeof(answer), SEED_ANSWER);
     }
 }
 
@@ -79,6 +81,7 @@ static sum128 cell_content(const struct kpi_engine *engine, const struct kpi_cel
         (void)roaring_iterate(cell->frozen.bitmap, add_member, &summing);
         break;
     case KPI_CELL_LATEST:
+    case KPI_CELL_SCORES:
         add_answers(&summing, &cell->latest);
         break;
     }

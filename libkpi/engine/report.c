@@ -4,6 +4,7 @@
  */
 #include "engine/report.h"
 #include "engine/retained.h"
+#include "engine/scores.h"
 #include "engine/unions.h"
 
 /* One report under way. */
@@ -163,6 +164,26 @@ static int add_retained(struct making *making, const struct leaf_at *at, struct 
     return 0;
 }
 
+static int add_scores(const struct making *making, const struct leaf_at *at, struct kpi_row *rows)
+{
+    __int128 sum;
+    uint64_t n_users;
+    int r = kpi_scores_add(making->engine, at->leaf->instance[at->zone], at->tuple,
+                           at->range.start_day, at->range.end_day, &sum, &n_users);
+
+    rows[1] = (struct kpi_row){(int64_t)n_users, rows[0].n_events};
+    rows[0].value = clamp_sum(sum);
+    return r;
+}
+
+/* A gauge that nobody has moved in the scope still stands where it stood before. */
+static void add_gauge(const struct making *making, const struct leaf_at *at, struct kpi_row *row)
+{
+    *row = (struct kpi_row){0};
+    (void)kpi_gauge_find(making->engine, at->leaf->instance[at->zone], at->tuple, at->range.end_day,
+                         &row->n_events, &row->value); /* none: 0 */
+}
+
 static int fill(struct making *making, const struct leaf_at *at, struct kpi_row *rows)
 {
     uint32_t instance = at->leaf->instance[at->zone];
@@ -174,6 +195,12 @@ static int fill(struct making *making, const struct leaf_at *at, struct kpi_row 
     switch (at->leaf->kind) {
     case KPI_LEAF_COUNT:
     case KPI_LEAF_SUM:
+    case KPI_LEAF_MEAN:
+        return 0;
+    case KPI_LEAF_SCORES:
+        return add_scores(making, at, rows);
+    case KPI_LEAF_GAUGE:
+        add_gauge(making, at, rows);
         return 0;
     case KPI_LEAF_RETAINED:
         return add_retained(making, at, rows);
@@ -201,8 +228,8 @@ static bool leaf_changed(const struct making *making, const struct leaf_at *at)
 
     if (making->all)
         return true;
-    /* A first day depends on all days before it, a return on days after. */
-    if (at->leaf->kind == KPI_LEAF_FIRST_TIME)
+    /* A first day depends on all days before it, as a gauge does, a return on days after. */
+    if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
         return series_changed(making, instance, at->tuple, INT32_MIN, at->range.end_day);
     if (at->leaf->kind != KPI_LEAF_RETAINED)
         return series_changed(making, instance, at->tuple, at->range.start_day, at->range.end_day);
@@ -239,11 +266,6 @@ static bool leaf_find(const struct making *making, const struct kpi_scope *scope
     return true;
 }
 
-static uint32_t leaf_n_rows(const struct kpi_leaf *leaf)
-{
-    return leaf->kind == KPI_LEAF_RETAINED ? 3 : 1;
-}
-
 static int fill_scope(struct making *making, uint32_t scope_index)
 {
     const struct kpi_program *program = making->engine->program;
@@ -258,7 +280,7 @@ static int fill_scope(struct making *making, uint32_t scope_index)
         int r = 0;
 
         if (!leaf_find(making, scope, &at))
-            memset(rows + leaf->first_row, 0, leaf_n_rows(leaf) * sizeof(*rows));
+            memset(rows + leaf->first_row, 0, kpi_leaf_n_rows(leaf->kind) * sizeof(*rows));
         else if (leaf_changed(making, &at))
             r = fill(making, &at, rows + leaf->first_row);
         if (r < 0)

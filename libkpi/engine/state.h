@@ -26,10 +26,11 @@ struct kpi_stash;
 #define KPI_FREEZE_AFTER KPI_HOUR
 
 enum kpi_cell_form {
-    KPI_CELL_SCALAR, /* COUNT, SUM */
+    KPI_CELL_SCALAR, /* COUNT, SUM, GAUGE */
     KPI_CELL_HOT,    /* LEVEL of a day that is not finished */
     KPI_CELL_FROZEN, /* LEVEL of a finished day */
     KPI_CELL_LATEST,
+    KPI_CELL_SCORES,
 };
 
 struct kpi_cell {
@@ -43,20 +44,37 @@ struct kpi_cell {
     struct kpi_cell *pack_next, *pack_previous;
     roaring_bitmap_t *view; /* of a hot set, while a report is made; owned by the report */
     struct kpi_cell *view_next;
-    bool dirty; /* form FROZEN or LATEST: the content is not saved */
+    bool dirty; /* form FROZEN, LATEST or SCORES: the content is not saved */
     bool paged; /* form HOT: saved in groups of pages, not whole */
     bool saved; /* an object named by the serial exists (not the pages) */
     union {
-        __int128 sum; /* SCALAR */
+        __int128 sum; /* SCALAR; of GAUGE see kpi_gauge_pack() */
         struct kpi_set hot;
         struct {
             roaring_bitmap_t *bitmap;
             uint64_t count;
             size_t bytes;
         } frozen;
-        struct kpi_latest latest;
+        struct kpi_latest latest; /* LATEST, SCORES */
     };
 };
+
+/* A gauge's time and value as one number: the greater one is the later one, at a tie the greater.
+ */
+static inline __int128 kpi_gauge_pack(kpi_time time, int64_t value)
+{
+    return (__int128)time << 64 | ((uint64_t)value ^ UINT64_C(1) << 63);
+}
+
+static inline kpi_time kpi_gauge_time(__int128 gauge)
+{
+    return (kpi_time)(gauge >> 64);
+}
+
+static inline int64_t kpi_gauge_value(__int128 gauge)
+{
+    return (int64_t)((uint64_t)gauge ^ UINT64_C(1) << 63);
+}
 
 struct kpi_pack {
     kpi_day day;

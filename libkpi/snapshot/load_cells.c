@@ -95,6 +95,8 @@ static bool form_fits(const struct kpi_instance *instance, uint8_t form)
         return form == KPI_CELL_HOT || form == KPI_CELL_FROZEN;
     case KPI_AGGREGATE_LATEST:
         return form == KPI_CELL_LATEST;
+    case KPI_AGGREGATE_SCORES:
+        return form == KPI_CELL_SCORES;
     default:
         return form == KPI_CELL_SCALAR;
     }
@@ -135,7 +137,7 @@ static bool record_read(struct kpi_reader *reader, struct record *record)
         if (paged > 1)
             return false;
     }
-    return !reader->failed && record->form <= KPI_CELL_LATEST;
+    return !reader->failed && record->form <= KPI_CELL_SCORES;
 }
 
 /* The cell of a record whose instance the plan has. */
@@ -298,10 +300,13 @@ static int load_answers(struct kpi_loading *loading, struct kpi_loading_cell *se
 
     while (kpi_reader_left(reader)) {
         struct kpi_latest_entry entry;
-        bool changed;
+        bool scores = set->form == KPI_CELL_SCORES, changed;
+        int64_t number = 0;
         int r;
 
         kpi_reader_get(reader, &entry, sizeof(entry));
+        if (scores)
+            number = (int64_t)kpi_reader_u64(reader);
         if (reader->failed || entry.id >= engine->users.n ||
             kpi_latest_stamp(&entry) >= KPI_LATEST_STAMP_MAX)
             return KPI_ENGINE_E_CORRUPT;
@@ -310,8 +315,12 @@ static int load_answers(struct kpi_loading *loading, struct kpi_loading_cell *se
             continue;
         if (kpi_latest_find(&set->cell->latest, entry.id))
             return KPI_ENGINE_E_CORRUPT;
-        r = kpi_latest_put(&set->cell->latest, &engine->mem, entry.id, kpi_latest_stamp(&entry),
-                           &changed);
+        if (scores)
+            r = kpi_latest_put_number(&set->cell->latest, &engine->mem, entry.id,
+                                      kpi_latest_stamp(&entry), number, &changed);
+        else
+            r = kpi_latest_put(&set->cell->latest, &engine->mem, entry.id, kpi_latest_stamp(&entry),
+                               &changed);
         if (r < 0)
             return r;
     }
@@ -326,10 +335,10 @@ int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name
 
     if (!set || set->form == KPI_CELL_SCALAR)
         return KPI_ENGINE_E_CORRUPT;
-    tag = set->form == KPI_CELL_FROZEN   ? 'c'
-          : set->form == KPI_CELL_LATEST ? 'l'
-          : set->paged                   ? 'p'
-                                         : 'h';
+    tag = set->form == KPI_CELL_FROZEN                                   ? 'c'
+          : set->form == KPI_CELL_LATEST || set->form == KPI_CELL_SCORES ? 'l'
+          : set->paged                                                   ? 'p'
+                                                                         : 'h';
     if (name->tag != tag)
         return KPI_ENGINE_E_CORRUPT;
     set->n_objects++;

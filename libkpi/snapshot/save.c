@@ -129,8 +129,10 @@ static int forget_groups(struct kpi_save *save, const struct kpi_cell *cell)
 
 int kpi_save_forget_cell(struct kpi_engine *engine, const struct kpi_cell *cell)
 {
-    static const char tags[] = {
-        [KPI_CELL_HOT] = 'h', [KPI_CELL_FROZEN] = 'c', [KPI_CELL_LATEST] = 'l'};
+    static const char tags[] = {[KPI_CELL_HOT] = 'h',
+                                [KPI_CELL_FROZEN] = 'c',
+                                [KPI_CELL_LATEST] = 'l',
+                                [KPI_CELL_SCORES] = 'l'};
     struct kpi_name name = {0};
 
     if (cell->form == KPI_CELL_HOT && cell->paged)

@@ -97,9 +97,12 @@ static int save_latest(struct kpi_saving *saving, struct kpi_cell *cell)
         return 0;
     kpi_saving_begin(saving, 'l', cell->serial, 0);
     for (uint32_t i = 0; i < cell->latest.n_entries; i++)
-        if (cell->latest.entries[i].id != KPI_LATEST_EMPTY)
+        if (cell->latest.entries[i].id != KPI_LATEST_EMPTY) {
             kpi_buffer_add(&saving->buffer, &cell->latest.entries[i],
                            sizeof(cell->latest.entries[i]));
+            if (cell->form == KPI_CELL_SCORES)
+                kpi_buffer_u64(&saving->buffer, (uint64_t)cell->latest.numbers[i]);
+        }
     cell->dirty = false;
     cell->saved = true;
     return kpi_saving_end(saving);
@@ -113,6 +116,7 @@ static int save_content(struct kpi_saving *saving, struct kpi_cell *cell)
     case KPI_CELL_FROZEN:
         return save_frozen(saving, cell);
     case KPI_CELL_LATEST:
+    case KPI_CELL_SCORES:
         return save_latest(saving, cell);
     default:
         return 0;
@@ -129,7 +133,7 @@ static void add_cell(struct kpi_buffer *buffer, const struct kpi_engine *engine,
     kpi_buffer_u64(buffer, cell->n_events);
     if (cell->form == KPI_CELL_SCALAR)
         kpi_buffer_add(buffer, &cell->sum, sizeof(cell->sum));
-    else if (cell->form == KPI_CELL_LATEST)
+    else if (cell->form == KPI_CELL_LATEST || cell->form == KPI_CELL_SCORES)
         kpi_buffer_u64(buffer, cell->latest.n);
     else
         kpi_buffer_u64(buffer, kpi_cell_count(cell));

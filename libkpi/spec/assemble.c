@@ -122,14 +122,14 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
                                      const struct kpi_measure_work *measure,
                                      const struct kpi_instance *instance)
 {
-    static const char *const aggregates[] = {"count", "sum", "level", "latest"};
+    static const char *const aggregates[] = {"count", "sum", "level", "latest", "scores", "gauge"};
     struct kpi_compile *compile = assembler->compile;
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
 
     kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s grain day",
                       aggregates[instance->aggregate], (int64_t)instance->level,
-                      instance->aggregate == KPI_AGGREGATE_SUM
+                      kpi_aggregate_has_field(instance->aggregate)
                           ? compile->field_names[measure->field]
                           : KPI_STRING(""),
                       measure->answer ? measure->answer->text : KPI_STRING(""),
@@ -184,7 +184,7 @@ static int measure_instance(struct assembler *assembler, uint32_t measure_index,
         .level = levels ? 1 : 0,
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
-        .field = measure->aggregate == KPI_AGGREGATE_SUM ? measure->field : 0,
+        .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
     };
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
@@ -256,7 +256,6 @@ static int leaves_assemble(struct assembler *assembler)
         order[i] = &works[i];
     qsort(order, n, sizeof(*order), leaf_order);
     for (uint32_t i = 0; i < n; ++i) {
-        bool retained = order[i]->kind == KPI_LEAF_RETAINED;
         uint32_t *instances = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*instances));
         uint32_t *returns = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*returns));
 
@@ -278,7 +277,7 @@ static int leaves_assemble(struct assembler *assembler)
             .instance = instances,
             .return_instance = returns,
         };
-        plan->program.n_rows += retained ? 3 : 1;
+        plan->program.n_rows += kpi_leaf_n_rows(order[i]->kind);
     }
     plan->program.leaves = leaves;
     plan->program.n_leaves = n;
@@ -341,7 +340,7 @@ static int types_assemble(struct assembler *assembler)
 
     for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
-    for (uint32_t i = 0; i < compile->n_measures && r == 0; ++i) {
+    for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
         r = types_collect(assembler, compile->measures[i].where);
         if (r == 0)
             r = types_collect(assembler, compile->measures[i].answer);

@@ -99,21 +99,20 @@ static void meant_add(struct kpi_builder *builder, uint64_t fingerprint)
 void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *measure)
 {
     static const enum kpi_leaf_kind kinds[] = {
-        [KPI_AGGREGATE_COUNT] = KPI_LEAF_COUNT,
-        [KPI_AGGREGATE_SUM] = KPI_LEAF_SUM,
-        [KPI_AGGREGATE_LEVEL] = KPI_LEAF_USERS,
-        [KPI_AGGREGATE_LATEST] = KPI_LEAF_LATEST,
+        [KPI_AGGREGATE_COUNT] = KPI_LEAF_COUNT,   [KPI_AGGREGATE_SUM] = KPI_LEAF_SUM,
+        [KPI_AGGREGATE_LEVEL] = KPI_LEAF_USERS,   [KPI_AGGREGATE_LATEST] = KPI_LEAF_LATEST,
+        [KPI_AGGREGATE_SCORES] = KPI_LEAF_SCORES, [KPI_AGGREGATE_GAUGE] = KPI_LEAF_GAUGE,
     };
 
     measure->used = true;
-    if (!builder->hidden)
+    if (!builder->hidden && measure->definition)
         kpi_writer_format(&builder->shown, "%S", kpi_text_string(&measure->definition->name));
     meant_add(builder, measure->fingerprint);
     if (measure->broken)
         return;
     leaf_add(builder, (struct kpi_leaf_work){
                           .fingerprint = measure->fingerprint,
-                          .kind = kinds[measure->aggregate],
+                          .kind = measure->is_mean ? KPI_LEAF_MEAN : kinds[measure->aggregate],
                           .measure = measure_index(builder->compile, measure),
                       });
 }
@@ -171,6 +170,25 @@ static void build_retained(struct kpi_builder *builder, const struct kpi_functio
                                                            builder->meant.length - begin);
     context_add(builder, &builder->meant);
     leaf_add(builder, leaf);
+}
+
+/* Gauges know no campaign. */
+static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bound)
+{
+    struct kpi_measure_work *gauge =
+        kpi_measures_gauge(builder->compile, builder->text, bound[0].node);
+    bool total = builder->total;
+
+    if (!gauge)
+        return;
+    if (!builder->hidden) {
+        kpi_writer_format(&builder->shown, "gauge(");
+        kpi_writer_quoted_add(&builder->shown, gauge->gauge);
+        kpi_writer_format(&builder->shown, ")");
+    }
+    builder->total = true;
+    kpi_build_measure(builder, gauge);
+    builder->total = total;
 }
 
 static void build_first_time(struct kpi_builder *builder, const struct kpi_function *function,
@@ -396,6 +414,9 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
     switch (function->id) {
     case KPI_FUNCTION_RETAINED:
         build_retained(builder, function, bound);
+        break;
+    case KPI_FUNCTION_GAUGE:
+        build_gauge(builder, bound);
         break;
     case KPI_FUNCTION_FIRST_TIME:
         build_first_time(builder, function, bound);

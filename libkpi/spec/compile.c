@@ -99,7 +99,8 @@ static int prepare(struct kpi_compile *compile)
     compile->n_measures = in->n_measures;
     compile->attributes = kpi_pool_alloc(temp, in->n_attributes * sizeof(*compile->attributes));
     compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
-    compile->measures = kpi_pool_alloc(temp, in->n_measures * sizeof(*compile->measures));
+    compile->measures =
+        kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;

@@ -49,8 +49,10 @@ struct kpi_measure_work {
     bool broken;
     bool used; /* by a formula */
     enum kpi_aggregate aggregate;
-    uint32_t level; /* LEVEL */
-    uint32_t field; /* SUM */
+    bool is_mean;            /* SUM: over the number of events */
+    uint32_t level;          /* LEVEL */
+    uint32_t field;          /* SUM, SCORES, GAUGE */
+    struct kpi_string gauge; /* GAUGE: its name; there is no definition */
     struct kpi_node *where_tree;
     struct kpi_cond *where;
     const struct kpi_node *answer_tree; /* LATEST */
@@ -85,8 +87,8 @@ struct kpi_compile {
     struct kpi_attribute_work *attributes;
     uint64_t *attribute_fingerprints; /* by definition */
     uint32_t n_attributes;
-    struct kpi_measure_work *measures;
-    uint32_t n_measures;
+    struct kpi_measure_work *measures; /* those defined, then the gauges that formulas name */
+    uint32_t n_measures, n_gauges;
     struct kpi_vector leaves; /* struct kpi_leaf_work */
 };
 
@@ -123,6 +125,10 @@ struct kpi_cond *kpi_check_condition(struct kpi_compile *compile, const struct k
 
 /* Compiles attributes and measures up to their fingerprints. */
 void kpi_measures_compile(struct kpi_compile *compile);
+/* The gauge that a string in a formula names; NULL if an error was reported, or without memory. */
+struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
+                                            const struct kpi_text *text,
+                                            const struct kpi_node *node);
 /* The measure of this name, or NULL. */
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
 

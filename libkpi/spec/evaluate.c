@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <math.h>
 
-struct kpi_number kpi_number_count(int64_t value)
+static struct kpi_number count(int64_t value)
 {
     return (struct kpi_number){KPI_NUMBER_COUNT, value, (double)value};
 }
@@ -24,20 +24,36 @@ static bool real(double value, struct kpi_number *ret_number)
     return true;
 }
 
+bool kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t index,
+                    struct kpi_number *ret_numerator, struct kpi_number *ret_denominator)
+{
+    const struct kpi_leaf *leaf = &inputs->leaves[index];
+    const struct kpi_row *row = &inputs->rows[leaf->first_row];
+    int64_t below = leaf->kind == KPI_LEAF_MEAN ? row[0].n_events : row[1].value;
+
+    if (row[0].value == INT64_MAX || below == INT64_MAX)
+        return false;
+    *ret_numerator = leaf->kind == KPI_LEAF_RETAINED ? count(row[0].value) : money(row[0].value);
+    *ret_denominator = count(below);
+    return true;
+}
+
 static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
                         struct kpi_number *ret_number)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
     const struct kpi_row *row = &inputs->rows[leaf->first_row];
+    struct kpi_number numerator, denominator;
 
     if (row[0].value == INT64_MAX || (kpi_shift_is_base(&leaf->shift) && row[0].n_events == 0))
         return false;
-    if (leaf->kind == KPI_LEAF_RETAINED) {
-        if (row[1].value == INT64_MAX || row[1].value == 0)
-            return false;
-        return real((double)row[0].value / (double)row[1].value, ret_number);
-    }
-    *ret_number = leaf->kind == KPI_LEAF_SUM ? money(row[0].value) : kpi_number_count(row[0].value);
+    if (kpi_leaf_has_sides(leaf->kind))
+        return kpi_leaf_sides(inputs, index, &numerator, &denominator) && denominator.value != 0 &&
+               real(numerator.real / denominator.real, ret_number);
+    if (leaf->kind == KPI_LEAF_GAUGE && row[0].n_events == 0)
+        return false;
+    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE ? money(row[0].value)
+                                                                             : count(row[0].value);
     return true;
 }
 
@@ -46,14 +62,14 @@ static bool push(const struct kpi_term *term, const struct kpi_inputs *inputs,
 {
     switch (term->kind) {
     case KPI_TERM_COUNT:
-        *ret_number = kpi_number_count(term->value);
+        *ret_number = count(term->value);
         return true;
     case KPI_TERM_REAL:
         return real(term->real, ret_number);
     case KPI_TERM_AUDIENCE:
         if (inputs->audience == KPI_TIME_NONE)
             return false;
-        *ret_number = kpi_number_count(inputs->audience / KPI_DECIMAL_ONE);
+        *ret_number = count(inputs->audience / KPI_DECIMAL_ONE);
         return true;
     case KPI_TERM_BUDGET:
         if (inputs->budget == KPI_TIME_NONE)
@@ -61,7 +77,7 @@ static bool push(const struct kpi_term *term, const struct kpi_inputs *inputs,
         *ret_number = money(inputs->budget);
         return true;
     case KPI_TERM_DAYS:
-        *ret_number = kpi_number_count(inputs->days);
+        *ret_number = count(inputs->days);
         return true;
     default:
         assert(term->kind == KPI_TERM_LEAF);
@@ -91,7 +107,7 @@ static bool add(const struct kpi_number *a, const struct kpi_number *b, bool sub
         return false;
     if (subtract ? __builtin_sub_overflow(x, y, &sum) : __builtin_add_overflow(x, y, &sum))
         return false;
-    *ret_number = counts ? kpi_number_count(sum) : money(sum);
+    *ret_number = counts ? count(sum) : money(sum);
     return true;
 }
 
@@ -105,9 +121,8 @@ static bool multiply(const struct kpi_number *a, const struct kpi_number *b,
         return real(a->real * b->real, ret_number);
     if (__builtin_mul_overflow(a->value, b->value, &product))
         return false;
-    *ret_number = a->kind == KPI_NUMBER_MONEY || b->kind == KPI_NUMBER_MONEY
-                      ? money(product)
-                      : kpi_number_count(product);
+    *ret_number = a->kind == KPI_NUMBER_MONEY || b->kind == KPI_NUMBER_MONEY ? money(product)
+                                                                             : count(product);
     return true;
 }
 

@@ -23,5 +23,12 @@ struct kpi_inputs {
 bool kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                         const struct kpi_inputs *inputs, struct kpi_number *ret_number);
 
-/* A count as a number. */
-struct kpi_number kpi_number_count(int64_t value);
+/* Does a leaf of this kind bring a numerator and a denominator, and not one number? */
+static inline bool kpi_leaf_has_sides(enum kpi_leaf_kind kind)
+{
+    return kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_MEAN || kind == KPI_LEAF_SCORES;
+}
+
+/* Both sides of such a leaf. False: undefined. */
+bool kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t leaf,
+                    struct kpi_number *ret_numerator, struct kpi_number *ret_denominator);

@@ -340,7 +340,7 @@ static uint32_t both_sides(const struct kpi_builder *builder)
 
     if (builder->terms.n != 1 || builder->divisor.n != 0 || terms[0].kind != KPI_TERM_LEAF ||
         terms[0].leaf >= builder->compile->leaves.n ||
-        leaves[terms[0].leaf].kind != KPI_LEAF_RETAINED)
+        !kpi_leaf_has_sides(leaves[terms[0].leaf].kind))
         return KPI_NO_INDEX;
     return terms[0].leaf;
 }

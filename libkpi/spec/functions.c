@@ -43,6 +43,13 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
+        .id = KPI_FUNCTION_MEAN,
+        .name = "mean",
+        .roles = IN_MEASURE,
+        .usage = "mean(field): the mean of a number field over the events that have it",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
         .id = KPI_FUNCTION_USERS,
         .name = "users",
         .roles = IN_MEASURE,
@@ -59,6 +66,13 @@ static const struct kpi_function functions[] = {
         .roles = IN_MEASURE,
         .usage = "latest_users(condition): users whose latest event meets a condition",
         .arguments = {{.name = "condition", .kind = KPI_ARGUMENT_CONDITION}},
+    },
+    {
+        .id = KPI_FUNCTION_LATEST_MEAN,
+        .name = "latest_mean",
+        .roles = IN_MEASURE,
+        .usage = "latest_mean(field): the mean over users of the number in their latest event",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
         .id = KPI_FUNCTION_MIN,
@@ -107,6 +121,13 @@ static const struct kpi_function functions[] = {
              {.name = "basis", .kind = KPI_ARGUMENT_WORD, .words = basis_words},
              {.name = "at", .kind = KPI_ARGUMENT_INTEGER, .min = 1, .max = 1000},
              {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words}},
+    },
+    {
+        .id = KPI_FUNCTION_GAUGE,
+        .name = "gauge",
+        .roles = IN_FORMULA,
+        .usage = "gauge(\"name\"): the latest value that a kpid.gauge event has given by that name",
+        .arguments = {{.name = "name", .kind = KPI_ARGUMENT_STRING}},
     },
     {
         .id = KPI_FUNCTION_FIRST_TIME,

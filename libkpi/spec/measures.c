@@ -109,7 +109,9 @@ static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_wo
         measure->answer_tree = bound[0].node;
         return true;
     default:
-        measure->aggregate = KPI_AGGREGATE_SUM;
+        measure->aggregate =
+            function->id == KPI_FUNCTION_LATEST_MEAN ? KPI_AGGREGATE_SCORES : KPI_AGGREGATE_SUM;
+        measure->is_mean = function->id == KPI_FUNCTION_MEAN;
         measure->field = number_field(compile, text, bound[0].node, measure_owner(measure));
         return measure->field != KPI_NO_INDEX;
     }
@@ -291,25 +293,22 @@ static void attributes_fingerprint(struct kpi_compile *compile)
         (void)sealed_text(&compile->temp, compile->attributes[i].where, &names); /* for keeps */
 }
 
-static void measures_fingerprint(struct kpi_compile *compile)
+static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_work *measure)
 {
-    static const char *const aggregates[] = {"count", "sum", "users", "latest_users"};
+    static const char *const aggregates[] = {"count",        "sum",         "users",
+                                             "latest_users", "latest_mean", "gauge"};
     const struct kpi_cond_names names = kpi_compile_names(compile);
+    struct kpi_writer writer = {.mem = compile->mem};
+    struct kpi_string where = sealed_text(&compile->temp, measure->where, &names);
+    struct kpi_string answer = sealed_text(&compile->temp, measure->answer, &names);
 
-    for (uint32_t i = 0; i < compile->n_measures; ++i) {
-        struct kpi_measure_work *measure = &compile->measures[i];
-        struct kpi_writer writer = {.mem = compile->mem};
-        struct kpi_string where = sealed_text(&compile->temp, measure->where, &names);
-        struct kpi_string answer = sealed_text(&compile->temp, measure->answer, &names);
-
-        kpi_writer_format(&writer, "measure %s(%d, %S, %S) where %S",
-                          aggregates[measure->aggregate], (int64_t)measure->level,
-                          measure->aggregate == KPI_AGGREGATE_SUM
-                              ? compile->field_names[measure->field]
-                              : KPI_STRING(""),
-                          answer, where);
-        measure->fingerprint = text_hash(&compile->temp, &writer);
-    }
+    kpi_writer_format(
+        &writer, "measure %s(%d, %S, %S) where %S",
+        measure->is_mean ? "mean" : aggregates[measure->aggregate], (int64_t)measure->level,
+        kpi_aggregate_has_field(measure->aggregate) ? compile->field_names[measure->field]
+                                                    : KPI_STRING(""),
+        answer, where);
+    measure->fingerprint = text_hash(&compile->temp, &writer);
 }
 
 void kpi_measures_compile(struct kpi_compile *compile)
@@ -323,7 +322,79 @@ void kpi_measures_compile(struct kpi_compile *compile)
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */
     attributes_fingerprint(compile);
-    measures_fingerprint(compile);
+    for (uint32_t i = 0; i < compile->n_measures; ++i)
+        measure_fingerprint(compile, &compile->measures[i]);
+}
+
+/* The field of events of the type kpid.gauge, by name. */
+static uint32_t gauge_field(struct kpi_compile *compile, const struct kpi_text *text,
+                            const struct kpi_node *node, const char *name, enum kpi_field_use use)
+{
+    struct kpi_owner owner = {"gauge", node->string};
+    struct kpi_node field = *node;
+    uint32_t index;
+
+    field.string = (struct kpi_string){name, strlen(name)};
+    index = kpi_check_field(compile, text, &field);
+    if (index == KPI_NO_INDEX || !kpi_check_use(compile, text, node, index, use, &owner))
+        return KPI_NO_INDEX;
+    return index;
+}
+
+/* type == "kpid.gauge" and gauge == name */
+static struct kpi_cond *gauge_condition(struct kpi_compile *compile, uint32_t field,
+                                        struct kpi_string name)
+{
+    struct kpi_pool *pool = &compile->temp;
+    struct kpi_string strings[] = {KPI_STRING("kpid.gauge"), name};
+    struct kpi_cond *both = kpi_cond_new(pool, KPI_COND_AND);
+
+    for (unsigned i = 0; i < 2; ++i) {
+        struct kpi_string *list = kpi_pool_copy(pool, &strings[i], sizeof(*list));
+        struct kpi_cond *cond = kpi_cond_new(pool, KPI_COND_STRING);
+        struct kpi_cond *operand = kpi_cond_new(pool, i == 0 ? KPI_COND_TYPE : KPI_COND_FIELD);
+
+        if (!both || !list || !cond || !operand)
+            return NULL;
+        operand->index = field;
+        kpi_cond_strings_set(cond, list, 1);
+        kpi_cond_child_add(cond, operand);
+        kpi_cond_child_add(both, cond);
+    }
+    return both;
+}
+
+struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
+                                            const struct kpi_text *text,
+                                            const struct kpi_node *node)
+{
+    struct kpi_measure_work *gauge = &compile->measures[compile->n_measures];
+    uint32_t name, value;
+
+    for (uint32_t i = 0; i < compile->n_gauges; ++i) {
+        if (kpi_string_equal(gauge[i].gauge, node->string))
+            return &gauge[i];
+    }
+    if (compile->n_gauges == KPI_GAUGES_MAX) {
+        kpi_error(compile->diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
+                  "\"%S\" is one gauge too many; formulas may name %d", node->string,
+                  (int64_t)KPI_GAUGES_MAX);
+        return NULL;
+    }
+    name = gauge_field(compile, text, node, "gauge", KPI_USE_STRING);
+    value = gauge_field(compile, text, node, "value", KPI_USE_NUMBER);
+    if (name == KPI_NO_INDEX || value == KPI_NO_INDEX)
+        return NULL;
+    gauge += compile->n_gauges;
+    gauge->gauge = node->string;
+    gauge->aggregate = KPI_AGGREGATE_GAUGE;
+    gauge->field = value;
+    gauge->where = gauge_condition(compile, name, node->string);
+    if (!gauge->where)
+        return NULL;
+    ++compile->n_gauges;
+    measure_fingerprint(compile, gauge);
+    return gauge;
 }
 
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name)

@@ -25,9 +25,19 @@ enum kpi_aggregate {
     KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times that day */
     KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes
                            */
+    KPI_AGGREGATE_SCORES, /* the latest value of a number field of each user (by time; at a tie the
+                             greater wins) */
+    KPI_AGGREGATE_GAUGE,  /* the latest value of a number field; likewise */
 };
 
 #define KPI_NO_INDEX UINT32_MAX
+
+/* Does it take a field, and so only events that have it? */
+static inline bool kpi_aggregate_has_field(enum kpi_aggregate aggregate)
+{
+    return aggregate == KPI_AGGREGATE_SUM || aggregate == KPI_AGGREGATE_SCORES ||
+           aggregate == KPI_AGGREGATE_GAUGE;
+}
 
 struct kpi_instance {
     uint64_t fingerprint; /* aggregate, level, field, filter, zone, dimensions, grain */
@@ -37,7 +47,7 @@ struct kpi_instance {
     uint32_t level;     /* LEVEL: 1 … KPI_LEVELS_MAX */
     uint32_t below;     /* LEVEL > 1: instance of level - 1, else KPI_NO_INDEX */
     uint32_t above;     /* LEVEL: instance of level + 1 if one is stored, else KPI_NO_INDEX */
-    uint32_t field;     /* SUM */
+    uint32_t field;     /* SUM, SCORES, GAUGE */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
 };
@@ -126,6 +136,9 @@ enum kpi_leaf_kind {
     KPI_LEAF_SUM,        /* 1 row */
     KPI_LEAF_USERS,      /* 1 row: distinct users seen at least `level` times in the scope */
     KPI_LEAF_LATEST,     /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_MEAN,       /* 1 row: as SUM; the mean is that over n_events */
+    KPI_LEAF_SCORES,     /* 2 rows: the sum of the users' latest values, how many users */
+    KPI_LEAF_GAUGE,      /* 1 row: the latest value before the scope's end; n_events is its time */
     KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
     KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
                        */
@@ -182,6 +195,11 @@ struct kpi_leaf {
     const uint32_t *instance;
     const uint32_t *return_instance; /* RETAINED: dimensions NONE, or CAMPAIGN if match=both */
 };
+
+static inline uint32_t kpi_leaf_n_rows(enum kpi_leaf_kind kind)
+{
+    return kind == KPI_LEAF_RETAINED ? 3 : kind == KPI_LEAF_SCORES ? 2 : 1;
+}
 
 struct kpi_program {
     const struct kpi_instance *instances;

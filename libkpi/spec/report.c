@@ -8,25 +8,52 @@
 #include <math.h>
 #include <xxhash.h>
 
-int kpi_rows_add(struct kpi_row *rows, const struct kpi_row *other, uint32_t n_rows)
+static int row_add(struct kpi_row *row, const struct kpi_row *other)
 {
+    int64_t value = row->value, n_events = row->n_events;
     int r = 0;
 
-    for (uint32_t i = 0; i < n_rows; ++i) {
-        int64_t value = rows[i].value, n_events = rows[i].n_events;
+    /* A sum that left its range once is not brought back by what is added later. */
+    if (value == INT64_MAX || other->value == INT64_MAX ||
+        __builtin_add_overflow(value, other->value, &value)) {
+        value = INT64_MAX;
+        r = ERANGE;
+    }
+    if (__builtin_add_overflow(n_events, other->n_events, &n_events)) {
+        value = n_events = INT64_MAX;
+        r = ERANGE;
+    }
+    *row = (struct kpi_row){value, n_events};
+    return r;
+}
 
-        /* A sum that left its range once is not brought back by what is added later. */
-        if (value == INT64_MAX || other[i].value == INT64_MAX ||
-            __builtin_add_overflow(value, other[i].value, &value)) {
-            value = INT64_MAX;
-            r = ERANGE;
+/* The later reading; at the same time the greater one, so that the order of shards is nothing. */
+static void gauge_add(struct kpi_row *row, const struct kpi_row *other)
+{
+    if (other->n_events > row->n_events ||
+        (other->n_events == row->n_events && other->value > row->value))
+        *row = *other;
+}
+
+int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const struct kpi_row *other)
+{
+    const struct kpi_program *program = &layout->plan->program;
+    int r = 0;
+
+    for (uint32_t scope = 0; scope < layout->n_scopes; ++scope) {
+        for (uint32_t i = 0; i < program->n_leaves; ++i) {
+            const struct kpi_leaf *leaf = &program->leaves[i];
+            size_t at = (size_t)scope * program->n_rows + leaf->first_row;
+
+            if (leaf->kind == KPI_LEAF_GAUGE) {
+                gauge_add(&rows[at], &other[at]);
+                continue;
+            }
+            for (uint32_t n = kpi_leaf_n_rows(leaf->kind); n > 0; --n, ++at) {
+                if (row_add(&rows[at], &other[at]))
+                    r = ERANGE;
+            }
         }
-        if (__builtin_add_overflow(n_events, other[i].n_events, &n_events)) {
-            value = n_events = INT64_MAX;
-            r = ERANGE;
-        }
-        rows[i].value = value;
-        rows[i].n_events = n_events;
     }
     return r;
 }
@@ -88,11 +115,7 @@ static bool sides_evaluate(const struct kpi_formula *formula, const struct kpi_i
     bool good, both = formula->n_denominator > 0;
 
     if (formula->both_sides != KPI_NO_INDEX) {
-        const struct kpi_row *row = &inputs->rows[inputs->leaves[formula->both_sides].first_row];
-
-        value->numerator = kpi_number_count(row[0].value);
-        value->denominator = kpi_number_count(row[1].value);
-        good = row[0].value != INT64_MAX && row[1].value != INT64_MAX;
+        good = kpi_leaf_sides(inputs, formula->both_sides, &value->numerator, &value->denominator);
         both = true;
     } else {
         good = kpi_terms_evaluate(formula->terms, formula->n_numerator, inputs, &value->numerator);

@@ -79,6 +79,24 @@ static struct kpi_row *row_of(const char *measure)
     return NULL;
 }
 
+/* The row of a measure that is a mean: alone it has no value to be found by. */
+static struct kpi_row *row_of_sum(const char *measure)
+{
+    uint32_t kpi = kpi_index(measure);
+
+    for (uint32_t i = 0; i < kpi_layout_rows_per_scope(layout); ++i) {
+        struct kpi_row probe[ROWS_MAX] = {{0, 0}};
+        struct kpi_value value;
+
+        probe[i] = (struct kpi_row){KPI_DECIMAL_ONE, 1};
+        kpi_report_value(layout, probe, 0, kpi, 0, &value);
+        if (value.state == KPI_VALUE_OK && value.value == 1)
+            return &rows[i];
+    }
+    fail_msg("no row of %s", measure);
+    return NULL;
+}
+
 static void put(const char *measure, int64_t value)
 {
     *row_of(measure) = (struct kpi_row){value, value != 0 ? 1 : 0};
@@ -501,14 +519,59 @@ static void definition_tells_scopes_zones_and_kpis_apart(void **state)
 
 static void rows_add_up(void **state)
 {
-    struct kpi_row a[] = {{1, 2}, {-5, 1}, {0, 0}};
-    const struct kpi_row b[] = {{10, 20}, {3, 1}, {0, 0}};
+    static struct kpi_row other[COUNT_OF(rows)];
 
-    assert_int_equal(kpi_rows_add(a, b, 3), 0);
-    assert_int_equal(a[0].value, 11);
-    assert_int_equal(a[0].n_events, 22);
-    assert_int_equal(a[1].value, -2);
-    assert_int_equal(a[2].n_events, 0);
+    make();
+    memset(other, 0, sizeof(other));
+    rows[0] = (struct kpi_row){1, 2};
+    rows[1] = (struct kpi_row){-5, 1};
+    other[0] = (struct kpi_row){10, 20};
+    other[1] = (struct kpi_row){3, 1};
+    other[kpi_layout_n_rows(layout) - 1] = (struct kpi_row){7, 1};
+    assert_int_equal(kpi_rows_add(layout, rows, other), 0);
+    assert_int_equal(rows[0].value, 11);
+    assert_int_equal(rows[0].n_events, 22);
+    assert_int_equal(rows[1].value, -2);
+    assert_int_equal(rows[2].n_events, 0);
+    assert_int_equal(rows[kpi_layout_n_rows(layout) - 1].value, 7);
+}
+
+/* No two shards have the same reading of a gauge: the later one counts, in any order. */
+static void gauges_do_not_add_up(void **state)
+{
+    static const struct kpi_row readings[] = {{5, 100}, {9, 300}, {7, 300}, {0, 0}};
+    static struct kpi_row part[COUNT_OF(rows)];
+
+    for (unsigned first = 0; first < COUNT_OF(readings); ++first) {
+        setup(NULL);
+        fixture_kpi(&f, "index", "gauge(\"index\")", KPI_UNIT_COUNT);
+        make();
+        for (unsigned i = 0; i < COUNT_OF(readings); ++i) {
+            memset(part, 0, sizeof(part));
+            part[row_of("index") - rows] = readings[(first + i) % COUNT_OF(readings)];
+            assert_int_equal(kpi_rows_add(layout, rows, part), 0);
+        }
+        assert_int_equal(value_of("index").numerator.value, 9);
+        assert_int_equal(teardown(NULL), 0);
+    }
+}
+
+/* A mean has its sum above and its number below, and is a number inside of a formula. */
+static void means_have_sides(void **state)
+{
+    struct kpi_value value;
+
+    fixture_measure(&f, "dwell", "mean(duration)", "type == \"session\"");
+    fixture_measure(&f, "csat", "latest_mean(score)", "type == \"survey\"");
+    fixture_kpi(&f, "twice", "2 * dwell", KPI_UNIT_DURATION);
+    make();
+    *row_of_sum("dwell") = (struct kpi_row){90 * KPI_DECIMAL_ONE, 4};
+    value = value_of("dwell");
+    assert_true(value.value == 22.5);
+    assert_int_equal(value.numerator.kind, KPI_NUMBER_MONEY);
+    assert_int_equal(value.denominator.value, 4);
+    assert_true(value_of("twice").value == 45);
+    assert_int_equal(value_of("csat").state, KPI_VALUE_NO_DATA);
 }
 
 static void rows_that_overflow_stay_so(void **state)
@@ -516,18 +579,24 @@ static void rows_that_overflow_stay_so(void **state)
     static const struct kpi_row parts[] = {{INT64_MAX - 1, 1}, {5, 1}, {-10, 1}};
     static const int orders[][3] = {{0, 1, 2}, {1, 0, 2}};
 
+    static struct kpi_row part[COUNT_OF(rows)];
+
+    make();
     for (size_t i = 0; i < COUNT_OF(orders); ++i) {
-        struct kpi_row sum = {0, 0};
         int worst = 0;
 
+        rows[0] = (struct kpi_row){0, 0};
         for (int j = 0; j < 3; ++j) {
-            int r = kpi_rows_add(&sum, &parts[orders[i][j]], 1);
+            int r;
+
+            part[0] = parts[orders[i][j]];
+            r = kpi_rows_add(layout, rows, part);
 
             worst = r ? r : worst;
         }
         assert_int_equal(worst, ERANGE);
-        assert_int_equal(sum.value, INT64_MAX);
-        assert_int_equal(sum.n_events, 3);
+        assert_int_equal(rows[0].value, INT64_MAX);
+        assert_int_equal(rows[0].n_events, 3);
     }
 }
 
@@ -552,8 +621,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_scope_has_its_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(definition_tells_scopes_zones_and_kpis_apart, setup,
                                         teardown),
-        cmocka_unit_test(rows_add_up),
-        cmocka_unit_test(rows_that_overflow_stay_so),
+        cmocka_unit_test_setup_teardown(rows_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_that_overflow_stay_so, setup, teardown),
+        cmocka_unit_test(gauges_do_not_add_up),
+        cmocka_unit_test_setup_teardown(means_have_sides, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

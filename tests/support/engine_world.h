@@ -21,8 +21,9 @@ enum {
     WORLD_FIELDS_MAX = 8,
 };
 
-static const char *const world_types[] = {"signup", "exposure", "participation", "purchase",
-                                          "refund", "spend",    "survey",        "other"};
+static const char *const world_types[] = {"signup",   "exposure", "participation",
+                                          "purchase", "refund",   "spend",
+                                          "survey",   "other",    "kpid.gauge"};
 
 /* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns.
  */
@@ -48,6 +49,12 @@ static inline void world_fixture(struct fixture *f)
                     "type == \"purchase\" and touch == \"b\" and came_by != \"a\"");
     fixture_measure(f, "middling", "count", "amount > least and amount < most");
     fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
+    fixture_measure(f, "dwell", "mean(amount)", "type == \"exposure\"");
+    fixture_measure(f, "content", "latest_mean(score)", "type == \"survey\"");
+    fixture_kpi(f, "k13", "dwell", KPI_UNIT_DURATION);
+    fixture_kpi(f, "k14", "content", KPI_UNIT_POINTS);
+    fixture_kpi(f, "k15", "growth(gauge(\"index\"), previous(gauge(\"index\")))", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k1", "events / fans + middling", KPI_UNIT_RATIO);
     fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
     fixture_kpi(f, "k3", "rich / touched", KPI_UNIT_RATIO);
@@ -123,7 +130,7 @@ static inline void world_next(struct world_stream *stream, const struct kpi_plan
 {
     static const char *const campaigns[] = {"a", "b", "c", "unknown"};
     uint64_t *seed = &stream->seed, user, id = stream->n++;
-    const char *type = world_types[next_random(seed) % 8];
+    const char *type = world_types[next_random(seed) % COUNT_OF(world_types)];
 
     *w = (struct world_event){.event = {.flags = KPI_EVENT_HAS_USER | KPI_EVENT_HAS_ID}};
     stream->now += (int64_t)(next_random(seed) % (2 * stream->step_s + 1)) * KPI_SECOND;
@@ -164,6 +171,8 @@ static inline void world_next(struct world_stream *stream, const struct kpi_plan
                                            .kind = KPI_FIELD_NUMBER});
     if (next_random(seed) % 5)
         world_set_field(plan, w, "score", number_field((double)(next_random(seed) % 11)));
+    world_set_field(plan, w, "gauge", string_field(next_random(seed) % 3 ? "index" : "share"));
+    world_set_field(plan, w, "value", number_field((double)(next_random(seed) % 1000)));
 }
 
 static inline void world_put(struct kpi_batch *batch, const struct kpi_plan *plan,
@@ -305,7 +314,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
 
         e->holds[i] =
             (instance->dimensions != KPI_DIMENSIONS_CAMPAIGN || w->fields[0].kind) &&
-            (instance->aggregate != KPI_AGGREGATE_SUM || w->fields[instance->field].kind) &&
+            (!kpi_aggregate_has_field(instance->aggregate) || w->fields[instance->field].kind) &&
             naive_holds(naive, instance->condition, e);
         if (e->holds[i] && instance->aggregate == KPI_AGGREGATE_LATEST)
             e->yes[i] = naive_holds(naive, instance->answer, e);
@@ -313,7 +322,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
             const struct kpi_zone *zone = kpi_plan_zone(naive->plan, instance->zone);
 
             needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                          instance->aggregate == KPI_AGGREGATE_LATEST;
+                          instance->aggregate == KPI_AGGREGATE_LATEST ||
+                          instance->aggregate == KPI_AGGREGATE_SCORES;
             late |=
                 kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
         }
@@ -426,12 +436,13 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
 static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
-    uint32_t n_rows = leaf->kind == KPI_LEAF_RETAINED ? 3 : 1, instance;
+    uint32_t n_rows = kpi_leaf_n_rows(leaf->kind), instance;
     const struct kpi_campaign_info *info;
     struct kpi_range range;
     uint32_t times[WORLD_USERS] = {0};
     kpi_time latest[WORLD_USERS];
     bool yes[WORLD_USERS] = {false};
+    int64_t scores[WORLD_USERS] = {0}, gauge = 0, gauge_time = 0;
     int64_t n_events = 0, sum = 0, users = 0;
     kpi_day day;
 
@@ -445,18 +456,28 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        if (!naive_feeds(naive, e, instance, info->id, &day) || day < range.start_day ||
-            day >= range.end_day)
+        int64_t number;
+
+        if (!naive_feeds(naive, e, instance, info->id, &day) || day >= range.end_day)
+            continue;
+        number = e->w.fields[naive->program->instances[instance].field].number;
+        if (e->w.event.time > gauge_time || (e->w.event.time == gauge_time && number > gauge))
+            gauge = number;
+        if (e->w.event.time > gauge_time)
+            gauge_time = e->w.event.time;
+        if (day < range.start_day)
             continue;
         n_events++;
-        if (leaf->kind == KPI_LEAF_SUM)
-            sum += e->w.fields[naive->program->instances[instance].field].number;
+        sum += number;
         if (e->user == UINT32_MAX)
             continue;
         times[e->user]++;
         if (e->w.event.time > latest[e->user] ||
             (e->w.event.time == latest[e->user] && e->yes[instance]))
             yes[e->user] = e->yes[instance];
+        if (e->w.event.time > latest[e->user] ||
+            (e->w.event.time == latest[e->user] && number > scores[e->user]))
+            scores[e->user] = number;
         if (e->w.event.time > latest[e->user])
             latest[e->user] = e->w.event.time;
     }
@@ -464,12 +485,20 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         rows[i] = (struct kpi_row){0, n_events};
     for (uint32_t u = 0; u < WORLD_USERS; u++)
         users += leaf->kind == KPI_LEAF_LATEST ? yes[u] : times[u] >= leaf->level;
-    if (leaf->kind == KPI_LEAF_RETAINED || leaf->kind == KPI_LEAF_FIRST_TIME)
+    if (leaf->kind == KPI_LEAF_GAUGE) {
+        rows[0] = (struct kpi_row){gauge, gauge_time};
+    } else if (leaf->kind == KPI_LEAF_SCORES) {
+        rows[0].value = rows[1].value = 0;
+        for (uint32_t u = 0; u < WORLD_USERS; u++) {
+            rows[0].value += times[u] ? scores[u] : 0;
+            rows[1].value += times[u] > 0;
+        }
+    } else if (leaf->kind == KPI_LEAF_RETAINED || leaf->kind == KPI_LEAF_FIRST_TIME)
         naive_retained(naive, leaf, &range, as_of, rows);
     else
-        rows[0].value = leaf->kind == KPI_LEAF_COUNT ? n_events
-                        : leaf->kind == KPI_LEAF_SUM ? sum
-                                                     : users;
+        rows[0].value = leaf->kind == KPI_LEAF_COUNT                                ? n_events
+                        : leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_MEAN ? sum
+                                                                                    : users;
 }
 
 static inline void naive_report(const struct naive *naive, const struct kpi_layout *layout,

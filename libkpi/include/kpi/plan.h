@@ -29,6 +29,7 @@ enum {
     KPI_EXPRESSION_BYTES_MAX = 4096,
     KPI_EXPRESSION_DEPTH_MAX = 32,
     KPI_LEVELS_MAX = 16, /* n of users(n) */
+    KPI_GAUGES_MAX = 64, /* that formulas name */
 };
 
 /*

@@ -54,15 +54,21 @@ const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32
 uint32_t kpi_layout_rows_per_scope(const struct kpi_layout *layout);
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout);
 
-/* One additive number of a shard. */
+/*
+ * One additive number of a shard; or a gauge, of which no two shards have the same reading: there
+ * n_events is the time of the value, and of two the later one counts.
+ */
 struct kpi_row {
     int64_t value;    /* users, events, or 10^-6 units of a sum */
     int64_t n_events; /* events that fed it: 0 in all shards means "no data" */
 };
 
-/* row += other, elementwise. Returns 0, or ERANGE if a sum left 64 bits (that row then reads
- * INT64_MAX). */
-int kpi_rows_add(struct kpi_row *rows, const struct kpi_row *other, uint32_t n_rows);
+/*
+ * row += other, for all rows of a layout. Returns 0, or ERANGE if a sum left 64 bits (that row then
+ * reads INT64_MAX).
+ */
+int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
+                 const struct kpi_row *other);
 
 enum kpi_value_state {
     KPI_VALUE_OK,
