@@ -3,23 +3,11 @@
  * the last report; all others are copied.
  */
 #include "engine/report.h"
+#include "engine/groups.h"
 #include "engine/retained.h"
 #include "engine/unions.h"
 
-/* One report under way. */
-struct making {
-    struct kpi_engine *engine;
-    const struct kpi_layout *layout;
-    struct kpi_report_cache *cache;
-    bool all;           /* nothing of the cache may be used */
-    uint32_t n_returns; /* retained() leaves */
-    /* of the campaign being done */
-    uint32_t campaign, tuple, zone;
-    struct kpi_cohorts *cohorts; /* by retained() leaf */
-    bool *cohorts_made;
-};
-
-static void views_free(struct kpi_report_cache *cache)
+static void free_views(struct kpi_report_cache *cache)
 {
     for (struct kpi_cell *cell = cache->views, *next; cell; cell = next) {
         next = cell->view_next;
@@ -34,6 +22,7 @@ void kpi_report_flush(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
 
+    kpi_groups_flush(engine);
     if (!cache)
         return;
     kpi_mem_free(&engine->mem, cache->rows, cache->n_rows * sizeof(*cache->rows));
@@ -42,7 +31,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     engine->report = NULL;
 }
 
-static int cache_make(struct kpi_engine *engine, uint32_t n_rows)
+int kpi_report_make_cache(struct kpi_engine *engine, uint32_t n_rows)
 {
     struct kpi_report_cache *cache = engine->report;
 
@@ -66,7 +55,7 @@ static int cache_make(struct kpi_engine *engine, uint32_t n_rows)
 }
 
 /* Has the layout changed, or the day in any zone (on which cohorts mature)? */
-static bool cache_turn(struct making *making)
+static bool cache_turn(struct kpi_making *making)
 {
     struct kpi_report_cache *cache = making->cache;
     uint64_t fingerprint = kpi_layout_fingerprint(making->layout);
@@ -84,11 +73,11 @@ static bool cache_turn(struct making *making)
 }
 
 /* Is anything of the series in the days [start, end) newer than the rows that are kept? */
-static bool series_changed(const struct making *making, uint32_t instance, uint32_t tuple,
+static bool series_changed(const struct kpi_making *making, uint32_t instance, uint32_t tuple,
                            kpi_day start, kpi_day end)
 {
     const struct kpi_series *series = kpi_series_find(making->engine, instance, tuple);
-    uint64_t version = making->cache->version;
+    uint64_t version = making->version;
 
     if (!series || series->version < version)
         return false;
@@ -107,7 +96,7 @@ static int64_t clamp_sum(__int128 sum)
 }
 
 /* Counts and sums need no set: COUNT and SUM are done with this, the others need n_events of it. */
-static void add_cells(const struct making *making, const struct kpi_leaf *leaf,
+static void add_cells(const struct kpi_making *making, const struct kpi_leaf *leaf,
                       const struct kpi_scope *scope, struct kpi_row *row)
 {
     const struct kpi_series *series =
@@ -128,7 +117,7 @@ static void add_cells(const struct making *making, const struct kpi_leaf *leaf,
     row->value = leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
 }
 
-static int add_retained(struct making *making, const struct kpi_leaf *leaf, uint32_t i_return,
+static int add_retained(struct kpi_making *making, const struct kpi_leaf *leaf, uint32_t i_return,
                         const struct kpi_scope *scope, struct kpi_row *rows)
 {
     struct kpi_cohorts *cohorts = &making->cohorts[i_return];
@@ -136,7 +125,8 @@ static int add_retained(struct making *making, const struct kpi_leaf *leaf, uint
 
     if (!making->cohorts_made[i_return]) {
         int r = kpi_cohorts_make(making->engine, leaf, i_return, making->n_returns, making->zone,
-                                 making->tuple, making->cache->todays[making->zone], cohorts);
+                                 making->tuple, making->campaign_tuple,
+                                 making->cache->todays[making->zone], cohorts);
 
         if (r < 0)
             return r;
@@ -157,8 +147,8 @@ static int add_retained(struct making *making, const struct kpi_leaf *leaf, uint
     return 0;
 }
 
-static int fill(struct making *making, const struct kpi_leaf *leaf, uint32_t i_return,
-                const struct kpi_scope *scope, struct kpi_row *rows)
+int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf *leaf, uint32_t i_return,
+                    const struct kpi_scope *scope, struct kpi_row *rows)
 {
     uint32_t instance = leaf->instance[making->zone];
     uint64_t count = 0;
@@ -184,8 +174,8 @@ static int fill(struct making *making, const struct kpi_leaf *leaf, uint32_t i_r
     return r;
 }
 
-static bool leaf_changed(const struct making *making, const struct kpi_leaf *leaf,
-                         const struct kpi_scope *scope)
+bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf *leaf,
+                        const struct kpi_scope *scope)
 {
     uint32_t instance = leaf->instance[making->zone];
     uint32_t return_instance;
@@ -195,16 +185,20 @@ static bool leaf_changed(const struct making *making, const struct kpi_leaf *lea
         return true;
     if (leaf->kind != KPI_LEAF_RETAINED)
         return series_changed(making, instance, making->tuple, scope->start_day, scope->end_day);
-    /* A first day depends on all days before it, a return on days after. */
+    /*
+     * A first day depends on all days before it, a return on days after; but only cohorts whose
+     * time is over count, so that today's returns do not matter.
+     */
     return_instance = leaf->return_instance[making->zone];
     by_campaign =
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
     return series_changed(making, instance, making->tuple, INT32_MIN, INT32_MAX) ||
            series_changed(making, return_instance,
-                          by_campaign ? making->tuple : KPI_DICTIONARY_NONE, INT32_MIN, INT32_MAX);
+                          by_campaign ? making->campaign_tuple : KPI_DICTIONARY_NONE, INT32_MIN,
+                          making->cache->todays[making->zone]);
 }
 
-static void campaign_turn(struct making *making, uint32_t campaign)
+static void campaign_turn(struct kpi_making *making, uint32_t campaign)
 {
     const struct kpi_campaign_info *info = kpi_plan_campaign(making->engine->plan, campaign);
 
@@ -212,12 +206,12 @@ static void campaign_turn(struct making *making, uint32_t campaign)
         return;
     making->campaign = campaign;
     making->zone = info->zone;
-    making->tuple = kpi_engine_find_value(making->engine, info->id);
+    making->tuple = making->campaign_tuple = kpi_engine_find_value(making->engine, info->id);
     for (uint32_t i = 0; i < making->n_returns; i++)
         making->cohorts_made[i] = false;
 }
 
-static int fill_scope(struct making *making, uint32_t scope_index)
+static int fill_scope(struct kpi_making *making, uint32_t scope_index)
 {
     const struct kpi_program *program = making->engine->program;
     const struct kpi_scope *scope = kpi_layout_scope(making->layout, scope_index);
@@ -229,8 +223,8 @@ static int fill_scope(struct making *making, uint32_t scope_index)
         const struct kpi_leaf *leaf = &program->leaves[i];
         int r = 0;
 
-        if (leaf_changed(making, leaf, scope))
-            r = fill(making, leaf, i_return, scope, rows + leaf->first_row);
+        if (kpi_making_changed(making, leaf, scope))
+            r = kpi_making_fill(making, leaf, i_return, scope, rows + leaf->first_row);
         if (r < 0)
             return r;
         i_return += leaf->kind == KPI_LEAF_RETAINED;
@@ -238,19 +232,16 @@ static int fill_scope(struct making *making, uint32_t scope_index)
     return 0;
 }
 
-/* After a report that looked at every scope: unions of scopes that are no more. */
-static void sweep(struct making *making)
+void kpi_report_sweep(struct kpi_engine *engine, bool groups)
 {
-    const struct kpi_engine *engine = making->engine;
-
     for (uint32_t i = 0; i < engine->program->n_instances; i++)
         for (uint32_t t = 0; t < engine->instances[i].n_series; t++)
-            if (engine->instances[i].series[t])
-                kpi_unions_sweep(making->engine, engine->instances[i].series[t],
-                                 making->cache->stamp);
+            if (engine->instances[i].series[t] &&
+                (engine->program->instances[i].dimensions >= KPI_DIMENSIONS_SETS) == groups)
+                kpi_unions_sweep(engine, engine->instances[i].series[t], engine->report->stamp);
 }
 
-static int fill_all(struct making *making)
+static int fill_all(struct kpi_making *making)
 {
     uint32_t n_scopes = kpi_layout_n_scopes(making->layout);
 
@@ -261,39 +252,55 @@ static int fill_all(struct making *making)
             return r;
     }
     if (making->all)
-        sweep(making);
+        kpi_report_sweep(making->engine, false);
     return 0;
+}
+
+int kpi_making_begin(struct kpi_making *making)
+{
+    const struct kpi_program *program = making->engine->program;
+    const struct kpi_mem *mem = &making->engine->mem;
+
+    for (uint32_t i = 0; i < program->n_leaves; i++)
+        making->n_returns += program->leaves[i].kind == KPI_LEAF_RETAINED;
+    if (!making->n_returns)
+        return 0;
+    making->cohorts = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts));
+    making->cohorts_made = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts_made));
+    return making->cohorts && making->cohorts_made ? 0 : -ENOMEM;
+}
+
+void kpi_making_end(struct kpi_making *making)
+{
+    const struct kpi_mem *mem = &making->engine->mem;
+
+    free_views(making->cache);
+    for (uint32_t i = 0; making->cohorts && i < making->n_returns; i++)
+        kpi_cohorts_deinit(&making->cohorts[i], mem);
+    kpi_mem_free(mem, making->cohorts, making->n_returns * sizeof(*making->cohorts));
+    kpi_mem_free(mem, making->cohorts_made, making->n_returns * sizeof(*making->cohorts_made));
 }
 
 int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout,
                       struct kpi_row *rows)
 {
-    struct making making = {.engine = engine, .layout = layout, .campaign = KPI_NO_INDEX};
+    struct kpi_making making = {.engine = engine, .layout = layout, .campaign = KPI_NO_INDEX};
     uint32_t n_rows = kpi_layout_n_rows(layout);
     int r;
 
-    r = cache_make(engine, n_rows);
+    r = kpi_report_make_cache(engine, n_rows);
     if (r < 0)
         return r;
     making.cache = engine->report;
     making.cache->stamp++;
     making.all = cache_turn(&making);
-    for (uint32_t i = 0; i < engine->program->n_leaves; i++)
-        making.n_returns += engine->program->leaves[i].kind == KPI_LEAF_RETAINED;
-    if (making.n_returns) {
-        making.cohorts = kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts));
-        making.cohorts_made =
-            kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts_made));
-        r = making.cohorts && making.cohorts_made ? 0 : -ENOMEM;
-    }
+    making.version = making.cache->version;
+    if (making.all)
+        making.cache->turned = making.cache->stamp;
+    r = kpi_making_begin(&making);
     if (r == 0)
         r = fill_all(&making);
-    views_free(making.cache);
-    for (uint32_t i = 0; making.cohorts && i < making.n_returns; i++)
-        kpi_cohorts_deinit(&making.cohorts[i], &engine->mem);
-    kpi_mem_free(&engine->mem, making.cohorts, making.n_returns * sizeof(*making.cohorts));
-    kpi_mem_free(&engine->mem, making.cohorts_made,
-                 making.n_returns * sizeof(*making.cohorts_made));
+    kpi_making_end(&making);
     /* Rows of a report that failed half way are of no state: the next one makes all of them. */
     making.cache->version = r < 0 ? 0 : engine->version + 1;
     if (r == 0 && n_rows)
