@@ -26,8 +26,8 @@
 #include <kpi/object.h>
 
 enum {
-    KPI_SAVE_VERSION_BASE = 1,       /* of all objects, but for */
-    KPI_SAVE_VERSION = 2,            /* `v` with dimensions; the newest there is */
+    KPI_SAVE_VERSION = 1,            /* of all objects, but for */
+    KPI_SAVE_VERSION_TUPLES = 2,     /* `v` with dimensions */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
     KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */
     KPI_SAVE_DELTA_MAX = 128 * 1024, /* bytes of an object of changed rows */
@@ -50,6 +50,8 @@ bool kpi_name_parse(struct kpi_string text, struct kpi_name *ret_name);
 /* < 0, 0, > 0: the order in which objects are loaded. */
 int kpi_name_compare(const struct kpi_name *a, const struct kpi_name *b);
 enum kpi_object_kind kpi_name_kind(const struct kpi_name *name);
+/* The newest layout that there is of it. */
+uint16_t kpi_name_version_max(const struct kpi_name *name);
 
 struct kpi_ids_object {
     int64_t hour;

@@ -61,8 +61,8 @@ int kpi_engine_load(struct kpi_engine *engine, const struct kpi_object *object)
 
     if (!object->data || !kpi_name_parse(object->name, &name))
         return KPI_ENGINE_E_CORRUPT;
-    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name), KPI_SAVE_VERSION,
-                        &version, &payload, &size);
+    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name),
+                        kpi_name_version_max(&name), &version, &payload, &size);
     if (r)
         return r == KPI_OBJECT_E_NEWER ? KPI_ENGINE_E_NEWER : KPI_ENGINE_E_CORRUPT;
     reader = kpi_reader_make(payload, size);

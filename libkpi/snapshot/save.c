@@ -152,7 +152,7 @@ void kpi_save_forget_dictionaries(struct kpi_engine *engine)
 void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t b)
 {
     saving->name = (struct kpi_name){tag, a, b};
-    saving->version = KPI_SAVE_VERSION_BASE;
+    saving->version = KPI_SAVE_VERSION;
     saving->buffer.size = 0;
     (void)kpi_buffer_extend(&saving->buffer, KPI_OBJECT_HEADER_BYTES); /* written by the seal */
     kpi_buffer_u8(&saving->buffer, (uint8_t)tag);
@@ -235,7 +235,7 @@ static void add_tuples(struct kpi_saving *saving)
 
     if (!program->n_sets)
         return;
-    saving->version = KPI_SAVE_VERSION;
+    saving->version = KPI_SAVE_VERSION_TUPLES;
     kpi_buffer_u32(buffer, program->n_dimensions);
     for (uint32_t i = 0; i < program->n_dimensions; i++) {
         kpi_buffer_u64(buffer, program->dimensions[i].fingerprint);
