@@ -241,6 +241,19 @@ static struct view *make_view(struct server *server, const struct kpi_row *rows,
     return view;
 }
 
+/* False: no memory. */
+static bool add_groups(const struct server *server, struct view *view)
+{
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+
+        if (reports_present(server, summary) && summary->supplement &&
+            view_add_groups(view, summary->supplement) < 0)
+            return false;
+    }
+    return true;
+}
+
 static void merge(struct server *server)
 {
     uint32_t n_rows = kpi_layout_n_rows(server->layout);
@@ -255,6 +268,8 @@ static void merge(struct server *server)
     if (rows)
         view = make_view(server, rows, clock_now_us());
     free(rows);
+    if (view && !add_groups(server, view))
+        view = view_unref(view);
     if (!view) {
         log_warning("no memory for a new view: the last one stays");
         return;

@@ -330,6 +330,9 @@ struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *la
         return NULL;
     if (kpi_engine_report(shard->engine, layout, summary->rows) < 0)
         return summary_free(summary);
+    if (kpi_plan_n_breakdowns(kpi_layout_plan(layout)) > 0 &&
+        kpi_engine_supplement(shard->engine, layout, &summary->supplement) < 0)
+        return summary_free(summary);
     summary->shard = shard->index;
     summary->epoch = shard->epoch;
     summary->generation = shard->generation;

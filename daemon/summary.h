@@ -7,6 +7,7 @@
 
 #include <kpi/engine.h>
 #include <kpi/report.h>
+#include <kpi/supplement.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct summary {
     int64_t lag;          /* records; -1 unknown */
     int64_t n_unsaved;
     struct kpi_engine_stats stats;
+    struct kpi_supplement *supplement; /* NULL: nothing is broken down; holds a reference */
     uint32_t n_rows;
     struct kpi_row rows[];
 };

@@ -7,7 +7,9 @@
 #include <kpi/alert.h>
 #include <kpi/engine.h>
 #include <kpi/report.h>
+#include <kpi/supplement.h>
 
+struct view_groups;
 struct view_shard {
     uint32_t shard;
     bool owned;     /* by this instance */
@@ -39,13 +41,15 @@ struct view_alert {
 
 struct view {
     int n_references;
-    struct kpi_layout *layout; /* and with it the plan; holds a reference */
-    kpi_time as_of;            /* data is in up to here */
-    kpi_time made_at;          /* wall clock */
-    uint64_t version;          /* rises with each view of this process; ETag */
-    bool complete;             /* all shards present, caught up, without loss */
-    bool leader;               /* this instance judges and sends */
-    struct kpi_value *values;  /* [scope * n_kpis + kpi] */
+    struct kpi_layout *layout;  /* and with it the plan; holds a reference */
+    kpi_time as_of;             /* data is in up to here */
+    kpi_time made_at;           /* wall clock */
+    uint64_t version;           /* rises with each view of this process; ETag */
+    bool complete;              /* all shards present, caught up, without loss */
+    bool leader;                /* this instance judges and sends */
+    struct kpi_row *rows;       /* merged, of the layout */
+    struct kpi_value *values;   /* [scope * n_kpis + kpi] */
+    struct view_groups *groups; /* of the shards: see view_groups(); NULL: nothing is broken down */
     uint32_t n_shards;
     struct view_shard *shards;
     uint32_t n_partitions;
@@ -60,5 +64,15 @@ struct view {
  * memory.
  */
 struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows, kpi_time as_of);
+/*
+ * Adds a shard's groups to what view_groups() merges; takes a reference. One that does not fit the
+ * layout counts as nothing. Returns 0 or -ENOMEM.
+ */
+int view_add_groups(struct view *view, struct kpi_supplement *supplement);
+/*
+ * The groups of all shards, merged when first asked for: most views are never asked. *ret_groups is
+ * borrowed from the view; NULL if there are none. Returns 0 or -ENOMEM.
+ */
+int view_groups(const struct view *view, const struct kpi_supplement **ret_groups);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

@@ -160,9 +160,13 @@ static void refuse_kpis(const struct http_request *request, struct http_response
                             "there is no such scope: campaign, phase, day, rolling, or one like "
                             "phase:NAME, day:2026-11-11, rolling:7d");
         break;
+    case KPIS_E_BY:
+        http_response_error(response, request, 404, "unknown_breakdown",
+                            "nothing is broken down so: by=* shows what there is");
+        break;
     case KPIS_E_TOO_MANY:
         http_response_error(response, request, 400, "too_many_values",
-                            "the answer would be too long: ask for one campaign, kpi or scope");
+                            "the answer would be too long: ask for one campaign, kpi, scope or by");
         break;
     }
 }
@@ -172,12 +176,14 @@ static void handle_kpis(void *userdata, const struct http_request *request,
 {
     const struct kpis_filter filter = {.campaign = http_request_find(request, "campaign"),
                                        .kpi = http_request_find(request, "kpi"),
-                                       .scope = http_request_find(request, "scope")};
+                                       .scope = http_request_find(request, "scope"),
+                                       .by = http_request_find(request, "by")};
     const struct page page = {JSON, write_kpis, &filter};
     const struct api *api = userdata;
     char key[CACHE_KEY_BYTES_MAX];
 
-    if (request->n_parameters > (unsigned)(!!filter.campaign + !!filter.kpi + !!filter.scope)) {
+    if (request->n_parameters >
+        (unsigned)(!!filter.campaign + !!filter.kpi + !!filter.scope + !!filter.by)) {
         refuse_parameters(request, response);
         return;
     }
@@ -185,10 +191,11 @@ static void handle_kpis(void *userdata, const struct http_request *request,
         return;
     /* Values hold no control characters, so line feeds tell the parts apart; absent is not empty.
      */
-    (void)snprintf(key, sizeof(key), "kpis\n%s%s\n%s%s\n%s%s", filter.campaign ? "=" : "",
+    (void)snprintf(key, sizeof(key), "kpis\n%s%s\n%s%s\n%s%s\n%s%s", filter.campaign ? "=" : "",
                    filter.campaign ? filter.campaign : "", filter.kpi ? "=" : "",
                    filter.kpi ? filter.kpi : "", filter.scope ? "=" : "",
-                   filter.scope ? filter.scope : "");
+                   filter.scope ? filter.scope : "", filter.by ? "=" : "",
+                   filter.by ? filter.by : "");
     refuse_kpis(request, response, reply_cached(api, &page, key, INT64_MAX, request, response));
 }
 
@@ -272,7 +279,8 @@ static void handle_root(void *userdata, const struct http_request *request,
         "<body>\n"
         "<h1>kpid</h1>\n"
         "<ul>\n"
-        "<li><a href=\"/api/v1/kpis\">KPI values</a> (JSON; filters: campaign, kpi, scope)</li>\n"
+        "<li><a href=\"/api/v1/kpis\">KPI values</a> (JSON; filters: campaign, kpi, scope, "
+        "by)</li>\n"
         "<li><a href=\"/api/v1/alerts\">Targets and alerts</a> (JSON)</li>\n"
         "<li><a href=\"/api/v1/status\">Status of this instance</a> (JSON)</li>\n"
         "<li><a href=\"/metrics\">Metrics</a> (Prometheus)</li>\n"

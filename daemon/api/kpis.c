@@ -4,6 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The groups of an answer that the filter leaves. */
+struct selection {
+    const struct view *view;
+    const struct kpis_filter *filter;
+    const struct kpi_supplement *groups; /* NULL: none */
+    uint32_t breakdown;                  /* KPIS_ALL: any */
+    bool whole;                          /* also what is not broken down */
+};
+
+#define KPIS_ALL UINT32_MAX
+
 static const char *const kind_names[] = {"campaign", "phase", "day", "rolling"};
 
 enum {
@@ -152,11 +163,87 @@ static bool takes_scope(const struct view *view, const struct kpis_filter *filte
            scope_passes(plan, scope, filter->scope);
 }
 
-/* Refuses a question about what is not there, and one whose answer is too long. */
-static int check_filter(const struct view *view, const struct kpis_filter *filter, uint64_t n_max)
+static bool takes_kpi(const struct kpi_plan *plan, const struct kpis_filter *filter, uint32_t kpi)
 {
+    return !filter->kpi || text_equal(kpi_plan_kpi(plan, kpi)->name, filter->kpi);
+}
+
+/* Is `name` one of the n parts between commas? */
+static bool names_part(const char *list, struct kpi_string name)
+{
+    for (const char *part = list; part; part = strchr(part, ',')) {
+        size_t length;
+
+        part += part != list;
+        length = strcspn(part, ",");
+        if (length == name.length && memcmp(part, name.data, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_called(const struct kpi_breakdown_info *breakdown, const char *list)
+{
+    uint32_t n_parts = 1;
+
+    for (const char *comma = strchr(list, ','); comma; comma = strchr(comma + 1, ','))
+        n_parts++;
+    if (n_parts != breakdown->n_dimensions)
+        return false;
+    for (uint32_t i = 0; i < breakdown->n_dimensions; i++) {
+        if (!names_part(list, breakdown->dimensions[i].name))
+            return false;
+    }
+    return true;
+}
+
+/* What `by` asks for. 0, KPIS_E_BY or -ENOMEM. */
+static int select_groups(struct selection *selection)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(selection->view->layout);
+    const char *by = selection->filter->by;
+
+    selection->breakdown = KPIS_ALL;
+    selection->whole = !by || strcmp(by, "*") == 0;
+    for (uint32_t i = 0; !selection->whole && i < kpi_plan_n_breakdowns(plan); i++) {
+        if (is_called(kpi_plan_breakdown(plan, i), by))
+            selection->breakdown = i;
+    }
+    if (!selection->whole && selection->breakdown == KPIS_ALL)
+        return KPIS_E_BY;
+    return by ? view_groups(selection->view, &selection->groups) : 0;
+}
+
+static bool takes_group(const struct selection *selection, const struct kpi_group *group)
+{
+    return (selection->breakdown == KPIS_ALL || selection->breakdown == group->breakdown) &&
+           takes_scope(selection->view, selection->filter, group->scope);
+}
+
+static uint64_t count_groups(const struct selection *selection)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(selection->view->layout);
+    uint32_t n = selection->groups ? kpi_supplement_n_groups(selection->groups) : 0;
+    uint64_t n_values = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct kpi_group group = kpi_supplement_group(selection->groups, i);
+
+        for (uint32_t kpi = 0; kpi < kpi_plan_n_kpis(plan) && takes_group(selection, &group); kpi++)
+            n_values += kpi_plan_breaks_down(plan, group.breakdown, kpi) &&
+                        takes_kpi(plan, selection->filter, kpi);
+    }
+    return n_values;
+}
+
+/* Refuses a question about what is not there, and one whose answer is too long. */
+static int check_filter(struct selection *selection, uint64_t n_max)
+{
+    const struct kpis_filter *filter = selection->filter;
+    const struct view *view = selection->view;
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint64_t n_scopes = 0;
+    uint64_t n_scopes = 0, n_values;
+    int r;
 
     if (filter->campaign && !has_campaign(plan, filter->campaign))
         return KPIS_E_CAMPAIGN;
@@ -166,31 +253,93 @@ static int check_filter(const struct view *view, const struct kpis_filter *filte
         n_scopes += takes_scope(view, filter, i);
     if (filter->scope && n_scopes == 0 && !is_kind(filter->scope))
         return KPIS_E_SCOPE;
-    return n_scopes * (filter->kpi ? 1 : kpi_plan_n_kpis(plan)) > n_max ? KPIS_E_TOO_MANY : 0;
+    r = select_groups(selection);
+    if (r)
+        return r;
+    n_values = selection->whole ? n_scopes * (filter->kpi ? 1 : kpi_plan_n_kpis(plan)) : 0;
+    return n_values + count_groups(selection) > n_max ? KPIS_E_TOO_MANY : 0;
 }
 
-static void add_kpi(struct json *json, cJSON *array, const struct view *view, uint32_t scope_index,
-                    uint32_t index)
+/* An entry up to its scope; what it is by and its value follow. */
+static cJSON *begin_kpi(struct json *json, cJSON *array, const struct kpi_plan *plan,
+                        const struct kpi_scope *scope, uint32_t index)
 {
-    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    const struct kpi_scope *scope = kpi_layout_scope(view->layout, scope_index);
-    const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, index);
     cJSON *item = json_object(json, array, NULL);
 
-    json_add_string(json, item, "kpi", kpi->name);
+    json_add_string(json, item, "kpi", kpi_plan_kpi(plan, index)->name);
     json_add_string(json, item, "campaign", kpi_plan_campaign(plan, scope->campaign)->id);
     kpis_add_scope(json, item, "scope", plan, scope);
-    json_add_text(json, item, "unit", kpis_unit_name(kpi->unit));
-    kpis_add_value(json, item, &view->values[(size_t)scope_index * kpi_plan_n_kpis(plan) + index]);
+    return item;
+}
+
+static void end_kpi(struct json *json, cJSON *item, const struct kpi_plan *plan, uint32_t index,
+                    const struct kpi_value *value)
+{
+    json_add_text(json, item, "unit", kpis_unit_name(kpi_plan_kpi(plan, index)->unit));
+    kpis_add_value(json, item, value);
+}
+
+static void add_scope_values(struct json *json, cJSON *array, const struct selection *selection,
+                             uint32_t scope_index)
+{
+    const struct view *view = selection->view;
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan);
+
+    for (uint32_t i = 0; i < n_kpis; i++) {
+        cJSON *item;
+
+        if (!takes_kpi(plan, selection->filter, i))
+            continue;
+        item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, scope_index), i);
+        end_kpi(json, item, plan, i, &view->values[(size_t)scope_index * n_kpis + i]);
+    }
+}
+
+static void add_by(struct json *json, cJSON *item, const struct kpi_plan *plan,
+                   const struct kpi_group *group)
+{
+    const struct kpi_breakdown_info *breakdown = kpi_plan_breakdown(plan, group->breakdown);
+    cJSON *by = json_object(json, item, "by");
+
+    for (uint32_t i = 0; i < group->n_values; i++) {
+        const char *name = breakdown->dimensions[i].name.data; /* terminated, and the plan's */
+
+        if (group->values[i].data)
+            json_add_string(json, by, name, group->values[i]);
+        else
+            json_add_null(json, by, name);
+    }
+}
+
+static void add_group_values(struct json *json, cJSON *array, const struct selection *selection,
+                             const struct kpi_group *group)
+{
+    const struct view *view = selection->view;
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+
+    for (uint32_t i = 0; i < kpi_plan_n_kpis(plan); i++) {
+        struct kpi_value value;
+        cJSON *item;
+
+        if (!kpi_plan_breaks_down(plan, group->breakdown, i) ||
+            !takes_kpi(plan, selection->filter, i))
+            continue;
+        kpi_supplement_value(view->layout, view->rows, group, i, view->as_of, &value);
+        item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, group->scope), i);
+        add_by(json, item, plan, group);
+        end_kpi(json, item, plan, i, &value);
+    }
 }
 
 int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
                const struct kpis_filter *filter, uint64_t n_max)
 {
-    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    struct selection selection = {.view = view, .filter = filter};
     struct json json = {0};
     cJSON *root, *array;
-    int r = check_filter(view, filter, n_max);
+    uint32_t n_groups;
+    int r = check_filter(&selection, n_max);
 
     if (r)
         return r;
@@ -198,13 +347,16 @@ int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
     json_add_time(&json, root, "as_of", view->as_of, 0);
     json_add_bool(&json, root, "complete", view->complete);
     array = json_array(&json, root, "kpis");
-    for (uint32_t scope = 0; scope < kpi_layout_n_scopes(view->layout); scope++) {
-        if (!takes_scope(view, filter, scope))
-            continue;
-        for (uint32_t i = 0; i < kpi_plan_n_kpis(plan); i++) {
-            if (!filter->kpi || text_equal(kpi_plan_kpi(plan, i)->name, filter->kpi))
-                add_kpi(&json, array, view, scope, i);
-        }
+    for (uint32_t i = 0; selection.whole && i < kpi_layout_n_scopes(view->layout); i++) {
+        if (takes_scope(view, filter, i))
+            add_scope_values(&json, array, &selection, i);
+    }
+    n_groups = selection.groups ? kpi_supplement_n_groups(selection.groups) : 0;
+    for (uint32_t i = 0; i < n_groups; i++) {
+        struct kpi_group group = kpi_supplement_group(selection.groups, i);
+
+        if (takes_group(&selection, &group))
+            add_group_values(&json, array, &selection, &group);
     }
     return json_end(&json, root, ret_text, ret_size);
 }

@@ -9,6 +9,11 @@
  * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
  * are counts or real, decimal strings if they are money, null if there is none. A rolling scope has
  * "days".
+ *
+ * Behind all of them stand, if asked for, the same KPIs broken down; each has "by" behind "scope":
+ * {"channel":"wechat","city":null}, null for events without the value, "__other__" for values
+ * beyond the dimension's bound. Of a group of which nothing was counted in a scope there is no
+ * entry.
  */
 #pragma once
 
@@ -20,12 +25,15 @@ struct kpis_filter {
     const char *campaign;
     const char *kpi;
     const char *scope; /* a kind ("day"), or one: "phase:burst", "rolling:7d", "day:2026-11-11" */
+    const char *by;    /* NULL: only what is not broken down; "*": that and everything; else only
+                          this breakdown: "channel", "channel,city" in any order */
 };
 
 enum {
     KPIS_E_CAMPAIGN = 1, /* there is no such campaign */
     KPIS_E_KPI,          /* there is no such KPI */
     KPIS_E_SCOPE,        /* there is no such scope in what the others leave */
+    KPIS_E_BY,           /* nothing is broken down so */
     KPIS_E_TOO_MANY,     /* more than n_max values */
 };
 

@@ -9,6 +9,7 @@
 
 enum {
     METRICS_SAMPLES_MAX = 20000,
+    METRICS_GROUP_VALUES_MAX = 1000, /* of broken-down KPIs, each in up to four families */
 };
 
 /* Writes everything. view may be NULL: nothing is known yet. Returns 0 or -ENOMEM; the text is the

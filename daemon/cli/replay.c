@@ -217,7 +217,7 @@ static int print_kpis(const struct replay_fold *fold, const struct arguments *ar
         return EX_SOFTWARE;
     if (!arguments->json)
         code = print_table(view);
-    else if (kpis_write(&text, &size, view, &(struct kpis_filter){0}, UINT64_MAX) == 0)
+    else if (kpis_write(&text, &size, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX) == 0)
         code = fputs(text, stdout) == EOF ? EX_SOFTWARE : 0;
     free(text);
     (void)view_unref(view);

@@ -250,36 +250,62 @@ int replay_fold_end(struct replay_fold *fold)
     return flush_all(fold);
 }
 
+static kpi_time newest_event(const struct replay_fold *fold)
+{
+    kpi_time newest = 0;
+
+    for (uint32_t i = 0; i < fold->n_shards; i++) {
+        struct kpi_engine_stats stats;
+
+        kpi_engine_stats(fold->engines[i], &stats);
+        newest = stats.newest_event > newest ? stats.newest_event : newest;
+    }
+    return newest;
+}
+
+static int add_groups(struct kpi_engine *engine, const struct kpi_layout *layout, struct view *view)
+{
+    struct kpi_supplement *supplement;
+    int r;
+
+    if (kpi_plan_n_breakdowns(kpi_layout_plan(layout)) == 0)
+        return 0;
+    r = kpi_engine_supplement(engine, layout, &supplement);
+    if (r < 0)
+        return error_origin(r);
+    r = view_add_groups(view, supplement);
+    (void)kpi_supplement_unref(supplement);
+    return r < 0 ? error_trace(r) : 0;
+}
+
 struct view *replay_view(const struct replay_fold *fold, kpi_time at)
 {
-    struct kpi_engine_stats stats;
     struct kpi_layout *layout;
     struct kpi_row *sum, *rows;
     struct view *view = NULL;
     uint32_t n_rows;
+    int r = -ENOMEM;
 
-    if (at == KPI_TIME_NONE) {
-        at = 0;
-        for (uint32_t i = 0; i < fold->n_shards; i++) {
-            kpi_engine_stats(fold->engines[i], &stats);
-            at = stats.newest_event > at ? stats.newest_event : at;
-        }
-    }
+    if (at == KPI_TIME_NONE)
+        at = newest_event(fold);
     if (kpi_layout_new(&layout, fold->config->plan, at, &memory_kpi) < 0)
         return NULL;
     n_rows = kpi_layout_n_rows(layout);
     sum = calloc(n_rows + 1, sizeof(*sum));
     rows = calloc(n_rows + 1, sizeof(*rows));
-    for (uint32_t i = 0; sum && rows && i < fold->n_shards; i++) {
-        if (kpi_engine_report(fold->engines[i], layout, rows) < 0) {
-            free(rows);
-            rows = NULL;
-            break;
-        }
-        (void)kpi_rows_add(layout, sum, rows); /* an overflow marks its row */
-    }
     if (sum && rows)
+        r = 0;
+    for (uint32_t i = 0; i < fold->n_shards && r == 0; i++) {
+        r = kpi_engine_report(fold->engines[i], layout, rows);
+        if (r == 0)
+            (void)kpi_rows_add(layout, sum, rows); /* an overflow marks its row */
+    }
+    if (r == 0)
         view = view_of_rows(layout, sum, at);
+    for (uint32_t i = 0; view && i < fold->n_shards; i++) {
+        if (add_groups(fold->engines[i], layout, view) < 0)
+            view = view_unref(view);
+    }
     free(sum);
     free(rows);
     (void)kpi_layout_unref(layout);

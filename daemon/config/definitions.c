@@ -1,7 +1,7 @@
 /*
- * Attributes, measures and KPIs: names to what defines them. What the expressions mean is libkpi's
- * business; a definition that is broken here is kept with a harmless stand-in, so that its name is
- * known and one mistake gives one message.
+ * Attributes, measures, dimensions, segments and KPIs: names to what defines them. What the
+ * expressions mean is libkpi's business; a definition that is broken here is kept with a harmless
+ * stand-in, so that its name is known and one mistake gives one message.
  */
 #include "config/load.h"
 #include "config/scalar.h"
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <kpi/plan.h>
 
-/* The three kinds of definition differ in size and begin with the name. */
+/* The kinds of definition differ in size and begin with the name. */
 struct section {
     const char *kind; /* for people: "measure" */
     struct load_list *list;
@@ -165,29 +165,143 @@ static void read_measure(struct load *load, const struct doc_node *node, void *i
 }
 
 /* {en: …, zh: …}, or one text for both */
-static void read_title(struct load *load, const struct doc_node *node,
-                       struct kpi_kpi_definition *kpi)
+static void read_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
+                       struct kpi_text *title_zh)
 {
     struct doc_node *en, *zh;
     const struct load_field fields[] = {{"en", &en}, {"zh", &zh}};
 
     if (node->kind == DOC_SCALAR) {
-        (void)read_expression(load, node, "title", &kpi->title_en); /* reported */
-        kpi->title_zh = kpi->title_en;
+        (void)read_expression(load, node, "title", title_en); /* reported */
+        *title_zh = *title_en;
         return;
     }
     if (!load_fields(load, node, "title", fields, sizeof(fields) / sizeof(fields[0])))
         return;
-    (void)read_expression(load, en, "title", &kpi->title_en); /* reported; the name is shown */
-    (void)read_expression(load, zh, "title", &kpi->title_zh);
+    (void)read_expression(load, en, "title", title_en); /* reported; the name is shown */
+    (void)read_expression(load, zh, "title", title_zh);
+}
+
+/* One dimension, or several that are told apart together. False: reported, or no memory. */
+static bool read_breakdown(struct load *load, struct doc_node *node,
+                           struct kpi_breakdown_definition *ret_breakdown)
+{
+    struct kpi_breakdown_definition breakdown = {NULL, 0};
+    struct kpi_text *dimensions;
+    struct doc_node *item;
+    struct kpi_string text;
+    bool good = true;
+
+    if (node->kind == DOC_SEQUENCE && node->n_children == 0) {
+        report_error(
+            &load->report, load_begin_of(node),
+            "a breakdown is the name of a dimension, or a list of them; this one is empty");
+        return false;
+    }
+    dimensions = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*dimensions));
+    if (!dimensions) {
+        load->report.no_memory = true;
+        return false;
+    }
+    for (item = load_first(node); item; item = load_next(node, item)) {
+        good = load_text(load, item, "breakdown", &text) && good;
+        dimensions[breakdown.n_dimensions++] = load_kpi_text(item);
+    }
+    breakdown.dimensions = dimensions;
+    *ret_breakdown = breakdown;
+    return good;
+}
+
+/* A list of breakdowns, which may be empty; `list` grows. */
+static int read_breakdowns(struct load *load, struct doc_node *node, const char *what,
+                           struct load_list *list)
+{
+    struct doc_node *item;
+
+    if (node->kind == DOC_MAPPING || doc_is_empty(node)) {
+        (void)load_is_list(load, node, what); /* it is none, which is reported */
+        return 0;
+    }
+    for (item = load_first(node); item; item = load_next(node, item)) {
+        struct kpi_breakdown_definition breakdown, *added;
+
+        if (item->kind == DOC_MAPPING) {
+            report_error(&load->report, load_begin_of(item),
+                         "%s: expected names of dimensions, found keys and values", what);
+            continue;
+        }
+        if (!read_breakdown(load, item, &breakdown))
+            continue;
+        added = load_push(load, list, sizeof(*added));
+        if (!added)
+            return -ENOMEM;
+        *added = breakdown;
+    }
+    return 0;
+}
+
+/* {of: …, values: …}, or nothing at all */
+static void read_dimension(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_dimension_definition *dimension = item;
+    struct doc_node *of, *values;
+    const struct load_field fields[] = {{"of", &of}, {"values", &values}};
+    struct kpi_string text;
+    uint64_t n;
+
+    dimension->of = load_kpi_text(NULL);
+    if (doc_is_empty(node))
+        return;
+    if (!load_fields(load, node, "dimension", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    (void)read_expression(load, of, "of", &dimension->of); /* reported; the name stands in */
+    if (!values || !load_text(load, values, "values", &text))
+        return;
+    if (scalar_integer(text, &n) || n < 1 || n > 1000000)
+        load_wrong(load, values, "values", "is no whole number from 1 to 1000000");
+    else
+        dimension->values_max = (uint32_t)n;
+}
+
+/* {where: …, title: …} */
+static void read_segment(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_segment_definition *segment = item;
+    struct doc_node *where, *title;
+    const struct load_field fields[] = {{"where", &where}, {"title", &title}};
+
+    segment->title_en = segment->title_zh = load_kpi_text(NULL);
+    segment->where = (struct kpi_text){"true", 4, 0};
+    if (!load_fields(load, node, "segment", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    if (!where)
+        report_error(&load->report, doc_node_place(node->key), "segment %s: where is missing",
+                     QUOTE(doc_string(node->key)));
+    (void)read_expression(load, where, "where", &segment->where); /* reported */
+    if (title)
+        read_title(load, title, &segment->title_en, &segment->title_zh);
+}
+
+static void read_by(struct load *load, struct doc_node *node, struct kpi_kpi_definition *kpi)
+{
+    struct load_list list = {NULL};
+
+    kpi->has_by = true;
+    if (read_breakdowns(load, node, "by", &list) < 0)
+        load->report.no_memory = true;
+    kpi->by = list.items;
+    kpi->n_by = list.n;
 }
 
 static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_kpi_definition *kpi = item;
-    struct doc_node *title, *formula, *unit, *better;
-    const struct load_field fields[] = {
-        {"title", &title}, {"formula", &formula}, {"unit", &unit}, {"better", &better}};
+    struct doc_node *title, *formula, *unit, *better, *by;
+    const struct load_field fields[] = {{"title", &title},
+                                        {"formula", &formula},
+                                        {"unit", &unit},
+                                        {"better", &better},
+                                        {"by", &by}};
     unsigned choice;
 
     kpi->formula = (struct kpi_text){"1", 1, 0};
@@ -201,13 +315,15 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
                      QUOTE(doc_string(node->key)));
     (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
-        read_title(load, title, kpi);
+        read_title(load, title, &kpi->title_en, &kpi->title_zh);
     /* in the order of enum kpi_unit and enum kpi_better */
     if (unit &&
         load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
         kpi->unit = (enum kpi_unit)choice;
     if (better && load_choice(load, better, "better", "up|down|band", &choice))
         kpi->better = (enum kpi_better)choice;
+    if (by)
+        read_by(load, by, kpi);
 }
 
 int load_attributes(struct load *load, const struct doc_node *section)
@@ -234,4 +350,27 @@ int load_kpis(struct load *load, const struct doc_node *section)
                                  KPI_KPIS_MAX, read_kpi};
 
     return read_section(load, section, &kpis);
+}
+
+int load_dimensions(struct load *load, const struct doc_node *section)
+{
+    const struct section dimensions = {"dimension", &load->dimensions,
+                                       sizeof(struct kpi_dimension_definition), KPI_DIMENSIONS_MAX,
+                                       read_dimension};
+
+    return read_section(load, section, &dimensions);
+}
+
+int load_segments(struct load *load, const struct doc_node *section)
+{
+    const struct section segments = {"segment", &load->segments,
+                                     sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
+                                     read_segment};
+
+    return read_section(load, section, &segments);
+}
+
+int load_breakdowns(struct load *load, const struct doc_node *section)
+{
+    return read_breakdowns(load, (struct doc_node *)section, "breakdowns", &load->breakdowns);
 }

@@ -24,7 +24,7 @@ struct load {
     struct settings settings;
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
-    struct load_list attributes, measures, kpis, campaigns, zones;
+    struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
 };
 
 /* A key that a mapping may hold, and where its value goes. */
@@ -86,9 +86,12 @@ int load_expand(struct load *load, struct doc_node *root);
 int load_secret(struct load *load, const struct doc_node *node, const struct doc_node *file_node,
                 const char *what, char **ret_secret);
 
-/* definitions.c: attributes, measures and kpis of a file. 0 or -ENOMEM. */
+/* definitions.c: what a file defines, but for campaigns. 0 or -ENOMEM. */
 int load_attributes(struct load *load, const struct doc_node *section);
 int load_measures(struct load *load, const struct doc_node *section);
+int load_dimensions(struct load *load, const struct doc_node *section);
+int load_segments(struct load *load, const struct doc_node *section);
+int load_breakdowns(struct load *load, const struct doc_node *section);
 int load_kpis(struct load *load, const struct doc_node *section);
 /* campaigns.c. Needs the zone of the settings, and all KPIs. */
 int load_campaigns(struct load *load, const struct doc_node *section);

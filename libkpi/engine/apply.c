@@ -13,6 +13,8 @@ struct applying {
     uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
+    bool other;        /* a value of a tuple is __other__ */
 };
 
 static bool field_is_number(const struct kpi_field *field)
@@ -30,11 +32,18 @@ static bool holds(struct kpi_engine *engine, uint32_t condition, const struct ap
                                engine);
 }
 
-/* What of the instance's needs an event may lack: then it does not feed it. */
-static bool feeds(const struct kpi_instance *instance, const struct kpi_event *event)
+static bool wants_campaign(const struct kpi_engine *engine, const struct kpi_instance *instance)
 {
-    if (instance->dimensions == KPI_DIMENSIONS_CAMPAIGN &&
-        event->fields[0].kind != KPI_FIELD_STRING)
+    if (instance->dimensions < KPI_DIMENSIONS_SETS)
+        return instance->dimensions == KPI_DIMENSIONS_CAMPAIGN;
+    return !engine->program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total;
+}
+
+/* What of the instance's needs an event may lack: then it does not feed it. */
+static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *instance,
+                  const struct kpi_event *event)
+{
+    if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING)
         return false;
     return !kpi_aggregate_has_field(instance->aggregate) ||
            field_is_number(&event->fields[instance->field]);
@@ -51,7 +60,8 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         struct kpi_zone_state *zone = &engine->zones[instance->zone];
         struct kpi_match *match = &engine->matches[applying->n_matches];
 
-        if (!feeds(instance, applying->event) || !holds(engine, action->condition, applying))
+        if (!feeds(engine, instance, applying->event) ||
+            !holds(engine, action->condition, applying))
             continue;
         if (!kpi_zone_state_find(zone, applying->event->time))
             return false;
@@ -62,7 +72,7 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
                                 instance->aggregate == KPI_AGGREGATE_LATEST ||
                                 instance->aggregate == KPI_AGGREGATE_SCORES;
-        applying->needs_tuple |= instance->dimensions == KPI_DIMENSIONS_CAMPAIGN;
+        applying->needs_tuple |= wants_campaign(engine, instance);
         applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
     return true;
@@ -209,24 +219,42 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     return 0;
 }
 
-static int feed(struct kpi_engine *engine, const struct applying *applying, uint32_t tuple)
+/* The tuple of the event in the cells of an instance. Returns 0 or -ENOMEM. */
+static int tuple_of(struct kpi_engine *engine, struct applying *applying,
+                    const struct kpi_instance *instance, uint32_t *ret_tuple)
+{
+    const int64_t *row;
+
+    if (instance->dimensions < KPI_DIMENSIONS_SETS) {
+        *ret_tuple = instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? applying->campaign
+                                                                     : KPI_DICTIONARY_NONE;
+        return 0;
+    }
+    row = applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+    return kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, applying->campaign,
+                         applying->event, row, &applying->other, ret_tuple);
+}
+
+static int feed(struct kpi_engine *engine, struct applying *applying)
 {
     engine->version++;
+    kpi_tuples_turn(&engine->tuples);
     for (uint32_t i = 0; i < applying->n_matches; i++) {
         const struct kpi_match *match = &engine->matches[i];
         const struct kpi_instance *instance = &engine->program->instances[match->instance];
-        uint32_t cell_tuple =
-            instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? tuple : KPI_DICTIONARY_NONE;
-        int r;
+        uint32_t tuple;
+        int r = tuple_of(engine, applying, instance, &tuple);
 
+        if (r < 0)
+            return r;
         if (instance->aggregate == KPI_AGGREGATE_LEVEL)
-            r = feed_levels(engine, match, cell_tuple, applying->user);
+            r = feed_levels(engine, match, tuple, applying->user);
         else if (instance->aggregate == KPI_AGGREGATE_LATEST)
-            r = feed_latest(engine, match, cell_tuple, applying);
+            r = feed_latest(engine, match, tuple, applying);
         else if (instance->aggregate == KPI_AGGREGATE_SCORES)
-            r = feed_scores(engine, match, cell_tuple, applying);
+            r = feed_scores(engine, match, tuple, applying);
         else
-            r = feed_scalar(engine, match, cell_tuple, applying->event);
+            r = feed_scalar(engine, match, tuple, applying->event);
         if (r < 0)
             return r;
     }
@@ -264,7 +292,6 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
                   const struct kpi_dedupe_place *place)
 {
     const struct kpi_event *event = applying->event;
-    uint32_t tuple = KPI_DICTIONARY_NONE;
     int r;
 
     r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time, place);
@@ -274,14 +301,15 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
         struct kpi_string value = {event->fields[0].string, event->fields[0].length};
 
         r = kpi_dictionary_intern(&engine->values, value, event->fields[0].hash,
-                                  engine->program->values_max, &tuple);
-        engine->n_other += tuple == KPI_DICTIONARY_OTHER;
+                                  engine->program->values_max, &applying->campaign);
+        applying->other = applying->campaign == KPI_DICTIONARY_OTHER;
     }
     if (r == 0 && applying->n_matches)
-        r = feed(engine, applying, tuple);
+        r = feed(engine, applying);
     if (r == 0)
         r = update_row(engine, applying);
     engine->n_applied++;
+    engine->n_other += applying->other;
     engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
     engine->n_late += applying->late;
     if (event->time > engine->newest_event)

@@ -94,14 +94,13 @@ static sum128 sum_cells(const struct kpi_engine *engine)
 
     for (uint32_t p = 0; p < engine->n_packs; p++)
         for (const struct kpi_cell *cell = engine->packs[p]->first; cell; cell = cell->pack_next) {
-            struct kpi_string tuple = kpi_dictionary_string(&engine->values, cell->tuple);
             struct {
                 uint64_t fingerprint, tuple, n_events, has_tuple;
                 int64_t day;
                 sum128 content;
             } __attribute__((packed)) key = {
                 .fingerprint = engine->program->instances[cell->instance].fingerprint,
-                .tuple = XXH3_64bits(tuple.data, tuple.length),
+                .tuple = kpi_tuple_hash(engine, cell->instance, cell->tuple),
                 .n_events = cell->n_events,
                 .has_tuple = cell->tuple != KPI_DICTIONARY_NONE,
                 .day = cell->day,

@@ -30,17 +30,19 @@ static uint32_t count_zones(const struct kpi_plan *plan)
 }
 
 int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
-                     const struct kpi_mem *mem)
+                     const struct kpi_dictionary *campaigns, const struct kpi_mem *mem)
 {
     const struct kpi_program *program = kpi_plan_program(plan);
     uint32_t n_instances = program->n_instances;
+    int r;
 
     *derived = (struct kpi_derived){.n_zones = count_zones(plan)};
     derived->zones = kpi_mem_zalloc(mem, derived->n_zones * sizeof(*derived->zones));
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
     derived->updates = kpi_mem_zalloc(mem, program->n_attributes * sizeof(*derived->updates));
-    if ((derived->n_zones && !derived->zones) ||
+    r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
+    if (r < 0 || (derived->n_zones && !derived->zones) ||
         (n_instances && (!derived->instances || !derived->matches)) ||
         (program->n_attributes && !derived->updates)) {
         if (!derived->zones)
@@ -67,12 +69,13 @@ void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *pro
     kpi_mem_free(mem, derived->instances, program->n_instances * sizeof(*derived->instances));
     kpi_mem_free(mem, derived->matches, program->n_instances * sizeof(*derived->matches));
     kpi_mem_free(mem, derived->updates, program->n_attributes * sizeof(*derived->updates));
+    kpi_tuples_free(&derived->tuples);
 }
 
 static struct kpi_derived derived_of(const struct kpi_engine *engine)
 {
-    return (struct kpi_derived){engine->zones, engine->n_zones, engine->instances, engine->matches,
-                                engine->updates};
+    return (struct kpi_derived){engine->zones,   engine->n_zones, engine->instances,
+                                engine->matches, engine->updates, engine->tuples};
 }
 
 static void derived_set(struct kpi_engine *engine, const struct kpi_derived *derived)
@@ -82,6 +85,7 @@ static void derived_set(struct kpi_engine *engine, const struct kpi_derived *der
     engine->instances = derived->instances;
     engine->matches = derived->matches;
     engine->updates = derived->updates;
+    engine->tuples = derived->tuples;
 }
 
 int kpi_engine_enter_campaigns(struct kpi_engine *engine, const struct kpi_plan *plan)
@@ -131,15 +135,16 @@ int kpi_engine_new(struct kpi_engine **ret_engine, struct kpi_plan *plan, const 
     kpi_users_init(&engine->users, &engine->mem);
     kpi_slots_init(&engine->slots, &engine->mem, engine->program->n_slots);
     engine->values.mem = engine->strings.mem = engine->dedupe.mem = &engine->mem;
-    r = kpi_derived_make(&derived, plan, &engine->mem);
-    if (r < 0)
-        return r;
-    derived_set(engine, &derived);
     r = kpi_dictionary_init(&engine->values, &engine->mem);
     if (r == 0)
         r = kpi_dictionary_init(&engine->strings, &engine->mem);
     if (r == 0)
         r = kpi_engine_enter_campaigns(engine, plan);
+    if (r == 0)
+        r = kpi_derived_make(&derived, plan, &engine->values, &engine->mem);
+    if (r < 0)
+        return r;
+    derived_set(engine, &derived);
     dedupe = kpi_engine_dedupe_options(engine->program);
     if (r == 0)
         r = kpi_dedupe_init(&engine->dedupe, &engine->mem, &dedupe);
@@ -255,7 +260,7 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
     if (r == 0)
         r = kpi_engine_enter_campaigns(engine, plan);
     if (r == 0)
-        r = kpi_derived_make(&derived, plan, &engine->mem);
+        r = kpi_derived_make(&derived, plan, &engine->values, &engine->mem);
     if (r < 0)
         return r;
     if (!kpi_attributes_same(&attributes, &attributes_to)) {
@@ -270,6 +275,8 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
         engine->slots = slots;
     }
     r = instances_move(engine, to, &derived);
+    kpi_tuples_adopt(&derived.tuples, to, &engine->tuples, engine->program);
+    kpi_save_forget_dictionaries(engine);
     kpi_report_flush(engine);
     derived_set(engine, &derived);
     kpi_derived_free(&old, engine->program, &engine->mem);

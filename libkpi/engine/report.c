@@ -3,32 +3,12 @@
  * the last report; all others are copied.
  */
 #include "engine/report.h"
+#include "engine/groups.h"
 #include "engine/retained.h"
 #include "engine/scores.h"
 #include "engine/unions.h"
 
-/* One report under way. */
-struct making {
-    struct kpi_engine *engine;
-    const struct kpi_layout *layout;
-    struct kpi_report_cache *cache;
-    bool all;           /* nothing of the cache may be used */
-    uint32_t n_returns; /* retained() leaves */
-    /* of the campaign being done */
-    uint32_t campaign;
-    struct kpi_cohorts *cohorts; /* by retained() leaf */
-    bool *cohorts_made;
-};
-
-/* A leaf and what it counts for a scope. */
-struct leaf_at {
-    const struct kpi_leaf *leaf;
-    uint32_t i_return; /* RETAINED: its place among these */
-    struct kpi_range range;
-    uint32_t zone, tuple; /* of the range's campaign */
-};
-
-static void views_free(struct kpi_report_cache *cache)
+static void free_views(struct kpi_report_cache *cache)
 {
     for (struct kpi_cell *cell = cache->views, *next; cell; cell = next) {
         next = cell->view_next;
@@ -43,6 +23,7 @@ void kpi_report_flush(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
 
+    kpi_groups_flush(engine);
     if (!cache)
         return;
     kpi_mem_free(&engine->mem, cache->rows, cache->n_rows * sizeof(*cache->rows));
@@ -51,7 +32,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     engine->report = NULL;
 }
 
-static int cache_make(struct kpi_engine *engine, uint32_t n_rows)
+int kpi_report_make_cache(struct kpi_engine *engine, uint32_t n_rows)
 {
     struct kpi_report_cache *cache = engine->report;
 
@@ -75,7 +56,7 @@ static int cache_make(struct kpi_engine *engine, uint32_t n_rows)
 }
 
 /* Has the layout changed, or the day in any zone (on which cohorts mature)? */
-static bool cache_turn(struct making *making)
+static bool cache_turn(struct kpi_making *making)
 {
     struct kpi_report_cache *cache = making->cache;
     uint64_t fingerprint = kpi_layout_fingerprint(making->layout);
@@ -93,11 +74,11 @@ static bool cache_turn(struct making *making)
 }
 
 /* Is anything of the series in the days [start, end) newer than the rows that are kept? */
-static bool series_changed(const struct making *making, uint32_t instance, uint32_t tuple,
+static bool series_changed(const struct kpi_making *making, uint32_t instance, uint32_t tuple,
                            kpi_day start, kpi_day end)
 {
     const struct kpi_series *series = kpi_series_find(making->engine, instance, tuple);
-    uint64_t version = making->cache->version;
+    uint64_t version = making->version;
 
     if (!series || series->version < version)
         return false;
@@ -116,7 +97,8 @@ static int64_t clamp_sum(__int128 sum)
 }
 
 /* Counts and sums need no set: COUNT and SUM are done with this, the others need n_events of it. */
-static void add_cells(const struct making *making, const struct leaf_at *at, struct kpi_row *row)
+static void add_cells(const struct kpi_making *making, const struct kpi_leaf_at *at,
+                      struct kpi_row *row)
 {
     const struct kpi_series *series =
         kpi_series_find(making->engine, at->leaf->instance[at->zone], at->tuple);
@@ -136,14 +118,16 @@ static void add_cells(const struct making *making, const struct leaf_at *at, str
     row->value = at->leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
 }
 
-static int add_retained(struct making *making, const struct leaf_at *at, struct kpi_row *rows)
+static int add_retained(struct kpi_making *making, const struct kpi_leaf_at *at,
+                        struct kpi_row *rows)
 {
     struct kpi_cohorts *cohorts = &making->cohorts[at->i_return];
     int64_t users = 0, mature = 0, retained = 0, n_events = rows[0].n_events;
 
     if (!making->cohorts_made[at->i_return]) {
         int r = kpi_cohorts_make(making->engine, at->leaf, at->i_return, making->n_returns,
-                                 at->zone, at->tuple, making->cache->todays[at->zone], cohorts);
+                                 at->zone, at->tuple, at->campaign_tuple,
+                                 making->cache->todays[at->zone], cohorts);
 
         if (r < 0)
             return r;
@@ -164,7 +148,8 @@ static int add_retained(struct making *making, const struct leaf_at *at, struct 
     return 0;
 }
 
-static int add_scores(const struct making *making, const struct leaf_at *at, struct kpi_row *rows)
+static int add_scores(const struct kpi_making *making, const struct kpi_leaf_at *at,
+                      struct kpi_row *rows)
 {
     __int128 sum;
     uint64_t n_users;
@@ -177,14 +162,15 @@ static int add_scores(const struct making *making, const struct leaf_at *at, str
 }
 
 /* A gauge that nobody has moved in the scope still stands where it stood before. */
-static void add_gauge(const struct making *making, const struct leaf_at *at, struct kpi_row *row)
+static void add_gauge(const struct kpi_making *making, const struct kpi_leaf_at *at,
+                      struct kpi_row *row)
 {
     *row = (struct kpi_row){0};
     (void)kpi_gauge_find(making->engine, at->leaf->instance[at->zone], at->tuple, at->range.end_day,
                          &row->n_events, &row->value); /* none: 0 */
 }
 
-static int fill(struct making *making, const struct leaf_at *at, struct kpi_row *rows)
+int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, struct kpi_row *rows)
 {
     uint32_t instance = at->leaf->instance[at->zone];
     kpi_day start = at->range.start_day, end = at->range.end_day;
@@ -220,7 +206,7 @@ static int fill(struct making *making, const struct leaf_at *at, struct kpi_row 
     return r;
 }
 
-static bool leaf_changed(const struct making *making, const struct leaf_at *at)
+bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_at *at)
 {
     uint32_t instance = at->leaf->instance[at->zone];
     uint32_t return_instance;
@@ -228,21 +214,26 @@ static bool leaf_changed(const struct making *making, const struct leaf_at *at)
 
     if (making->all)
         return true;
-    /* A first day depends on all days before it, as a gauge does, a return on days after. */
+    /* A first day depends on all days before it, as a gauge does. */
     if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
         return series_changed(making, instance, at->tuple, INT32_MIN, at->range.end_day);
     if (at->leaf->kind != KPI_LEAF_RETAINED)
         return series_changed(making, instance, at->tuple, at->range.start_day, at->range.end_day);
+    /*
+     * A cohort depends on all days before it, a return on days after; but only cohorts whose time
+     * is over count, so that today's returns do not matter.
+     */
     return_instance = at->leaf->return_instance[at->zone];
     by_campaign =
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
     return series_changed(making, instance, at->tuple, INT32_MIN, INT32_MAX) ||
-           series_changed(making, return_instance, by_campaign ? at->tuple : KPI_DICTIONARY_NONE,
-                          INT32_MIN, INT32_MAX);
+           series_changed(making, return_instance,
+                          by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, INT32_MIN,
+                          making->cache->todays[at->zone]);
 }
 
 /* Cohorts are made once for all scopes of a campaign. */
-static void campaign_turn(struct making *making, uint32_t campaign)
+static void campaign_turn(struct kpi_making *making, uint32_t campaign)
 {
     if (making->campaign == campaign)
         return;
@@ -251,9 +242,25 @@ static void campaign_turn(struct making *making, uint32_t campaign)
         making->cohorts_made[i] = false;
 }
 
-/* False: nothing can feed the leaf in this scope. */
-static bool leaf_find(const struct making *making, const struct kpi_scope *scope,
-                      struct leaf_at *at)
+/*
+ * The tuple of a leaf in the group being done: its values, of the range's campaign, or of none if
+ * the leaf is about all events.
+ */
+static uint32_t group_tuple(const struct kpi_making *making, const struct kpi_leaf_at *at)
+{
+    const struct kpi_tuple_set *sets = making->engine->tuples.sets;
+    uint32_t set = at->leaf->total ? making->breakdown->total_set : making->breakdown->set;
+    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {0};
+
+    if (!at->leaf->total && at->leaf->shift.kind != KPI_SHIFT_CAMPAIGN)
+        return making->tuple;
+    kpi_tuple_parts(&sets[making->breakdown->set], making->tuple, parts);
+    parts[0] = at->leaf->total ? KPI_DICTIONARY_NONE : at->campaign_tuple;
+    return kpi_tuple_find(making->engine, set, parts);
+}
+
+bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *scope,
+                     struct kpi_leaf_at *at)
 {
     const struct kpi_campaign_info *info;
 
@@ -261,12 +268,15 @@ static bool leaf_find(const struct making *making, const struct kpi_scope *scope
         return false;
     info = kpi_plan_campaign(making->engine->plan, at->range.campaign);
     at->zone = info->zone;
-    at->tuple =
-        at->leaf->total ? KPI_DICTIONARY_NONE : kpi_engine_find_value(making->engine, info->id);
+    at->campaign_tuple = kpi_engine_find_value(making->engine, info->id);
+    if (making->breakdown)
+        at->tuple = group_tuple(making, at);
+    else
+        at->tuple = at->leaf->total ? KPI_DICTIONARY_NONE : at->campaign_tuple;
     return true;
 }
 
-static int fill_scope(struct making *making, uint32_t scope_index)
+static int fill_scope(struct kpi_making *making, uint32_t scope_index)
 {
     const struct kpi_program *program = making->engine->program;
     const struct kpi_scope *scope = kpi_layout_scope(making->layout, scope_index);
@@ -276,13 +286,13 @@ static int fill_scope(struct making *making, uint32_t scope_index)
     campaign_turn(making, scope->campaign);
     for (uint32_t i = 0; i < program->n_leaves; i++) {
         const struct kpi_leaf *leaf = &program->leaves[i];
-        struct leaf_at at = {.leaf = leaf, .i_return = i_return};
+        struct kpi_leaf_at at = {.leaf = leaf, .i_return = i_return};
         int r = 0;
 
-        if (!leaf_find(making, scope, &at))
+        if (!kpi_making_find(making, scope, &at))
             memset(rows + leaf->first_row, 0, kpi_leaf_n_rows(leaf->kind) * sizeof(*rows));
-        else if (leaf_changed(making, &at))
-            r = fill(making, &at, rows + leaf->first_row);
+        else if (kpi_making_changed(making, &at))
+            r = kpi_making_fill(making, &at, rows + leaf->first_row);
         if (r < 0)
             return r;
         i_return += leaf->kind == KPI_LEAF_RETAINED;
@@ -290,19 +300,16 @@ static int fill_scope(struct making *making, uint32_t scope_index)
     return 0;
 }
 
-/* After a report that looked at every scope: unions of scopes that are no more. */
-static void sweep(struct making *making)
+void kpi_report_sweep(struct kpi_engine *engine, bool groups)
 {
-    const struct kpi_engine *engine = making->engine;
-
     for (uint32_t i = 0; i < engine->program->n_instances; i++)
         for (uint32_t t = 0; t < engine->instances[i].n_series; t++)
-            if (engine->instances[i].series[t])
-                kpi_unions_sweep(making->engine, engine->instances[i].series[t],
-                                 making->cache->stamp);
+            if (engine->instances[i].series[t] &&
+                (engine->program->instances[i].dimensions >= KPI_DIMENSIONS_SETS) == groups)
+                kpi_unions_sweep(engine, engine->instances[i].series[t], engine->report->stamp);
 }
 
-static int fill_all(struct making *making)
+static int fill_all(struct kpi_making *making)
 {
     uint32_t n_scopes = kpi_layout_n_scopes(making->layout);
 
@@ -313,39 +320,55 @@ static int fill_all(struct making *making)
             return r;
     }
     if (making->all)
-        sweep(making);
+        kpi_report_sweep(making->engine, false);
     return 0;
+}
+
+int kpi_making_begin(struct kpi_making *making)
+{
+    const struct kpi_program *program = making->engine->program;
+    const struct kpi_mem *mem = &making->engine->mem;
+
+    for (uint32_t i = 0; i < program->n_leaves; i++)
+        making->n_returns += program->leaves[i].kind == KPI_LEAF_RETAINED;
+    if (!making->n_returns)
+        return 0;
+    making->cohorts = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts));
+    making->cohorts_made = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts_made));
+    return making->cohorts && making->cohorts_made ? 0 : -ENOMEM;
+}
+
+void kpi_making_end(struct kpi_making *making)
+{
+    const struct kpi_mem *mem = &making->engine->mem;
+
+    free_views(making->cache);
+    for (uint32_t i = 0; making->cohorts && i < making->n_returns; i++)
+        kpi_cohorts_deinit(&making->cohorts[i], mem);
+    kpi_mem_free(mem, making->cohorts, making->n_returns * sizeof(*making->cohorts));
+    kpi_mem_free(mem, making->cohorts_made, making->n_returns * sizeof(*making->cohorts_made));
 }
 
 int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout,
                       struct kpi_row *rows)
 {
-    struct making making = {.engine = engine, .layout = layout, .campaign = KPI_NO_INDEX};
+    struct kpi_making making = {.engine = engine, .layout = layout, .campaign = KPI_NO_INDEX};
     uint32_t n_rows = kpi_layout_n_rows(layout);
     int r;
 
-    r = cache_make(engine, n_rows);
+    r = kpi_report_make_cache(engine, n_rows);
     if (r < 0)
         return r;
     making.cache = engine->report;
     making.cache->stamp++;
     making.all = cache_turn(&making);
-    for (uint32_t i = 0; i < engine->program->n_leaves; i++)
-        making.n_returns += engine->program->leaves[i].kind == KPI_LEAF_RETAINED;
-    if (making.n_returns) {
-        making.cohorts = kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts));
-        making.cohorts_made =
-            kpi_mem_zalloc(&engine->mem, making.n_returns * sizeof(*making.cohorts_made));
-        r = making.cohorts && making.cohorts_made ? 0 : -ENOMEM;
-    }
+    making.version = making.cache->version;
+    if (making.all)
+        making.cache->turned = making.cache->stamp;
+    r = kpi_making_begin(&making);
     if (r == 0)
         r = fill_all(&making);
-    views_free(making.cache);
-    for (uint32_t i = 0; making.cohorts && i < making.n_returns; i++)
-        kpi_cohorts_deinit(&making.cohorts[i], &engine->mem);
-    kpi_mem_free(&engine->mem, making.cohorts, making.n_returns * sizeof(*making.cohorts));
-    kpi_mem_free(&engine->mem, making.cohorts_made,
-                 making.n_returns * sizeof(*making.cohorts_made));
+    kpi_making_end(&making);
     /* Rows of a report that failed half way are of no state: the next one makes all of them. */
     making.cache->version = r < 0 ? 0 : engine->version + 1;
     if (r == 0 && n_rows)

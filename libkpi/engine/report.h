@@ -7,6 +7,7 @@ struct kpi_report_cache {
     uint64_t layout;  /* fingerprint of the layout of `rows` */
     uint64_t version; /* of the engine that `rows` tell; 0: nothing is kept */
     uint64_t stamp;   /* number of this report */
+    uint64_t turned;  /* number of the last one for which nothing kept could be used */
     struct kpi_row *rows;
     uint32_t n_rows;
     kpi_day *todays; /* by zone: the day that was today */
@@ -16,3 +17,47 @@ struct kpi_report_cache {
 
 /* Forgets everything kept for reports. */
 void kpi_report_flush(struct kpi_engine *engine);
+/* The engine's cache, with room for so many rows. Returns 0 or -ENOMEM. */
+int kpi_report_make_cache(struct kpi_engine *engine, uint32_t n_rows);
+/*
+ * After a report that looked at everything: frees the unions that it did not use, of instances that
+ * are broken down (groups) or of the others.
+ */
+void kpi_report_sweep(struct kpi_engine *engine, bool groups);
+
+/* One report under way, of scopes or of their groups (groups.h). */
+struct kpi_making {
+    struct kpi_engine *engine;
+    const struct kpi_layout *layout;
+    struct kpi_report_cache *cache;
+    bool all;           /* nothing of what is kept may be used */
+    uint64_t version;   /* of the engine that what is kept tells */
+    uint32_t n_returns; /* retained() leaves */
+    /* of the campaign being done */
+    uint32_t campaign;
+    uint32_t campaign_tuple;
+    const struct kpi_breakdown *breakdown; /* of the group being done; NULL: the whole */
+    uint32_t tuple;                        /* of the group */
+    struct kpi_cohorts *cohorts;           /* by retained() leaf, of the campaign or group */
+    bool *cohorts_made;
+};
+
+/* A leaf and what it counts for a scope. */
+struct kpi_leaf_at {
+    const struct kpi_leaf *leaf;
+    uint32_t i_return; /* RETAINED: its place among these */
+    struct kpi_range range;
+    uint32_t zone, campaign_tuple; /* of the range's campaign */
+    uint32_t tuple;                /* of the cells */
+};
+
+/* Begin and end come in pairs, also if the first fails with -ENOMEM. */
+int kpi_making_begin(struct kpi_making *making);
+void kpi_making_end(struct kpi_making *making);
+/* Completes `at`, whose leaf and place are set. False: nothing can feed the leaf in this scope. */
+bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *scope,
+                     struct kpi_leaf_at *at);
+/* Fills a leaf's rows. Returns 0 or -ENOMEM. */
+int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, struct kpi_row *rows);
+/* May they be others than those that are kept? */
+bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_at *at);

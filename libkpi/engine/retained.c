@@ -175,8 +175,8 @@ static int add_hot_days(struct making *making, const struct kpi_series *series,
 }
 
 int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uint32_t i_return,
-                     uint32_t n_returns, uint32_t zone, uint32_t tuple, kpi_day today,
-                     struct kpi_cohorts *cohorts)
+                     uint32_t n_returns, uint32_t zone, uint32_t tuple, uint32_t return_tuple,
+                     kpi_day today, struct kpi_cohorts *cohorts)
 {
     uint32_t return_instance = leaf->return_instance[zone];
     bool by_campaign =
@@ -187,7 +187,7 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
         .leaf = leaf,
         .i_return = i_return,
         .instance = return_instance,
-        .tuple = by_campaign ? tuple : KPI_DICTIONARY_NONE,
+        .tuple = by_campaign ? return_tuple : KPI_DICTIONARY_NONE,
         .today = today,
         .start = INT32_MAX,
     };

@@ -1,7 +1,7 @@
 /*
- * retained() and first_time(): cohorts, and what has become of them. Users are told apart by the day of their first start
- * event; everything about a cohort is a sum over such days, so each day is computed once and scopes
- * add.
+ * retained() and first_time(): cohorts, and what has become of them. Users are told apart by the
+ * day of their first start event; everything about a cohort is a sum over such days, so each day is
+ * computed once and scopes add.
  */
 #pragma once
 
@@ -23,11 +23,12 @@ void kpi_cohorts_deinit(struct kpi_cohorts *cohorts, const struct kpi_mem *mem);
 
 /*
  * All cohorts of a tuple by a retained() leaf, as seen when `today` is the local day. i_return: the
- * leaf's place among the plan's n_returns retained() leaves. Returns 0 or -ENOMEM.
+ * leaf's place among the plan's n_returns retained() leaves; return_tuple: the campaign's, for a
+ * return that is told apart by it. Returns 0 or -ENOMEM.
  */
 int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uint32_t i_return,
-                     uint32_t n_returns, uint32_t zone, uint32_t tuple, kpi_day today,
-                     struct kpi_cohorts *cohorts);
+                     uint32_t n_returns, uint32_t zone, uint32_t tuple, uint32_t return_tuple,
+                     kpi_day today, struct kpi_cohorts *cohorts);
 
 /*
  * Users whose first day in the series is in [start, end). n_returns: the plan's retained() leaves.

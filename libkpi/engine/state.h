@@ -3,9 +3,10 @@
  *
  * Glossary. A *cell* is what one instance (spec/program.h) has counted for one tuple of dimension
  * values on one local day. A *series* is all cells of an instance and tuple, by day. A *tuple* is
- * an id of the dictionary of campaigns; KPI_DICTIONARY_NONE where the instance has no dimensions. A
- * *pack* is all cells of one day number: what is saved together. A day is *finished* when the log's
- * time is an hour past its end; sets of finished days are *frozen*: they are Roaring bitmaps.
+ * an id of the dictionary of campaigns, or, where the instance has more dimensions, of the tuples
+ * of that set (engine/tuples.h); KPI_DICTIONARY_NONE where the instance has no dimensions. A *pack*
+ * is all cells of one day number: what is saved together. A day is *finished* when the log's time
+ * is an hour past its end; sets of finished days are *frozen*: they are Roaring bitmaps.
  */
 #pragma once
 
@@ -14,10 +15,12 @@
 #include "base/latest.h"
 #include "base/set.h"
 #include "base/users.h"
+#include "engine/tuples.h"
 #include "spec/program.h"
 
 #include <kpi/engine.h>
 
+struct kpi_groups;
 struct kpi_report_cache;
 struct kpi_save;
 struct kpi_stash;
@@ -151,6 +154,7 @@ struct kpi_engine {
     struct kpi_users users;
     struct kpi_slots slots;
     struct kpi_dictionary values;  /* of campaigns: tuples */
+    struct kpi_tuples tuples;      /* of broken-down instances */
     struct kpi_dictionary strings; /* of attributes that keep a string */
     struct kpi_dedupe dedupe;
     struct kpi_pack **packs; /* by day */
@@ -163,6 +167,7 @@ struct kpi_engine {
     kpi_time newest_record, newest_event;
 
     struct kpi_report_cache *report; /* NULL until the first report */
+    struct kpi_groups *groups;       /* NULL until the first supplement with breakdowns */
     struct kpi_save *save;           /* what the store holds; engine/../snapshot */
     struct kpi_stash *stash;         /* objects given to kpi_engine_load(), until load_end */
 };
@@ -176,10 +181,12 @@ struct kpi_derived {
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
     uint32_t *updates;
+    struct kpi_tuples tuples;
 };
 
+/* `campaigns`: the engine's, with those of the plan. Returns 0 or -ENOMEM. */
 int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
-                     const struct kpi_mem *mem);
+                     const struct kpi_dictionary *campaigns, const struct kpi_mem *mem);
 void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *program,
                       const struct kpi_mem *mem);
 /* Enters the plan's campaigns, so that no stranger's value can take their place. 0 or -ENOMEM. */
@@ -280,5 +287,7 @@ int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attri
 int kpi_save_forget_cell(struct kpi_engine *engine, const struct kpi_cell *cell);
 /* Makes room, so that the cells there are now can be forgotten without failure. 0 or -ENOMEM. */
 int kpi_save_reserve_forget(struct kpi_engine *engine);
+/* The dictionaries are not those that were saved. */
+void kpi_save_forget_dictionaries(struct kpi_engine *engine);
 void kpi_save_free(struct kpi_engine *engine);
 void kpi_stash_free(struct kpi_engine *engine);

@@ -6,14 +6,15 @@
  *   tag  name          kind     payload
  *   m    m             META     counters, newest times, attributes, and how much there is of all
  * else v    v             META     both dictionaries: u32 n, then n of u16 length and bytes (ids 2
- * …), twice u    u.chunk       USERS    hashes of KPI_USERS_CHUNK ids (fewer in the last) s s.day
- * SCALARS  every cell of a day (day + 2^31): key, counts, and of sets how they are saved h h.serial
- * CELL     a hot set, whole: pages p    p.serial.g    CELL     a large hot set: pages of group g,
- * KPI_SAVE_GROUP each c    c.serial      CELL     a frozen set: a portable Roaring bitmap l
- * l.serial      CELL     latest answers: u32 id, u64 stamp r    r.chunk       ROWS     u64 stamp,
- * attribute rows of KPI_SLOTS_CHUNK ids (fewer in the last) x    x.save.part   ROWS     rows
- * changed before that save: u32 id, row d    d.hour.index  DEDUPE   ids that arrived in that hour:
- * u64 id, u32 event hour, u16 content
+ * …), twice; since version 2 for each of u32 n dimensions u64 fingerprint and a dictionary, then
+ * the same of the sets of dimensions, whose strings are u32 ids u    u.chunk       USERS    hashes
+ * of KPI_USERS_CHUNK ids (fewer in the last) s s.day SCALARS  every cell of a day (day + 2^31):
+ * key, counts, and of sets how they are saved h h.serial CELL     a hot set, whole: pages p
+ * p.serial.g    CELL     a large hot set: pages of group g, KPI_SAVE_GROUP each c    c.serial CELL
+ * a frozen set: a portable Roaring bitmap l l.serial      CELL     latest answers: u32 id, u64
+ * stamp r    r.chunk       ROWS     u64 stamp, attribute rows of KPI_SLOTS_CHUNK ids (fewer in the
+ * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
+ * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
  *
  * A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
  */
@@ -25,7 +26,8 @@
 #include <kpi/object.h>
 
 enum {
-    KPI_SAVE_VERSION = 1,
+    KPI_SAVE_VERSION = 1,            /* of all objects, but for */
+    KPI_SAVE_VERSION_TUPLES = 2,     /* `v` with dimensions */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
     KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */
     KPI_SAVE_DELTA_MAX = 128 * 1024, /* bytes of an object of changed rows */
@@ -48,6 +50,8 @@ bool kpi_name_parse(struct kpi_string text, struct kpi_name *ret_name);
 /* < 0, 0, > 0: the order in which objects are loaded. */
 int kpi_name_compare(const struct kpi_name *a, const struct kpi_name *b);
 enum kpi_object_kind kpi_name_kind(const struct kpi_name *name);
+/* The newest layout that there is of it. */
+uint16_t kpi_name_version_max(const struct kpi_name *name);
 
 struct kpi_ids_object {
     int64_t hour;
@@ -60,6 +64,7 @@ struct kpi_save {
     uint64_t n; /* saves so far, of all lives of this shard */
     uint32_t n_users;
     uint32_t n_values, n_strings; /* in the dictionaries as saved */
+    uint64_t n_tuples;            /* likewise, of kpi_tuples_total() */
 
     struct kpi_name *removals; /* cells' objects to be removed */
     size_t n_removals, n_removals_max;
@@ -95,6 +100,7 @@ struct kpi_saving {
     void *userdata;
     struct kpi_buffer buffer;
     struct kpi_name name; /* of the object being written */
+    uint16_t version;     /* likewise */
 };
 
 /* Begins an object; its content goes into saving->buffer; kpi_saving_end() hands it out. */
@@ -149,6 +155,10 @@ struct kpi_loading {
 };
 
 /* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
+int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
+                        struct kpi_reader *reader);
+/* Values and tuples of dimensions: what follows in `v`, if anything does. */
+int kpi_loading_tuples(struct kpi_loading *loading, struct kpi_reader *reader);
 int kpi_loading_pack(struct kpi_loading *loading, const struct kpi_name *name,
                      struct kpi_reader *reader);
 /* A pack has been read; passed_over: with cells of other plans in it. */

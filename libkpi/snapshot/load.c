@@ -61,8 +61,8 @@ int kpi_engine_load(struct kpi_engine *engine, const struct kpi_object *object)
 
     if (!object->data || !kpi_name_parse(object->name, &name))
         return KPI_ENGINE_E_CORRUPT;
-    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name), KPI_SAVE_VERSION,
-                        &version, &payload, &size);
+    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name),
+                        kpi_name_version_max(&name), &version, &payload, &size);
     if (r)
         return r == KPI_OBJECT_E_NEWER ? KPI_ENGINE_E_NEWER : KPI_ENGINE_E_CORRUPT;
     reader = kpi_reader_make(payload, size);
@@ -162,9 +162,10 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     return 0;
 }
 
-static int load_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem, uint32_t n,
+int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
                         struct kpi_reader *reader)
 {
+    uint32_t n = kpi_reader_u32(reader);
     int r;
 
     /* Anew: the ids are those of the checkpoint, whatever the plan has entered so far. */
@@ -172,7 +173,7 @@ static int load_strings(struct kpi_dictionary *dictionary, const struct kpi_mem 
     r = kpi_dictionary_init(dictionary, mem);
     if (r < 0)
         return r;
-    if (kpi_reader_u32(reader) != n || n < KPI_DICTIONARY_FIRST)
+    if (n < KPI_DICTIONARY_FIRST)
         return KPI_ENGINE_E_CORRUPT;
     for (uint32_t id = KPI_DICTIONARY_FIRST; id < n; id++) {
         uint16_t length = kpi_reader_u16(reader);
@@ -197,14 +198,17 @@ static int load_dictionaries(struct kpi_loading *loading, struct kpi_reader *rea
     struct kpi_engine *engine = loading->engine;
     int r;
 
-    r = load_strings(&engine->values, &engine->mem, loading->n_values, reader);
+    r = kpi_loading_strings(&engine->values, &engine->mem, reader);
     if (r == 0)
-        r = load_strings(&engine->strings, &engine->mem, loading->n_strings, reader);
+        r = kpi_loading_strings(&engine->strings, &engine->mem, reader);
+    if (r == 0 &&
+        (engine->values.n != loading->n_values || engine->strings.n != loading->n_strings))
+        r = KPI_ENGINE_E_CORRUPT;
     if (r == 0)
         r = kpi_engine_enter_campaigns(engine, engine->plan);
     loading->save->n_values = loading->n_values;
     loading->save->n_strings = loading->n_strings;
-    return r;
+    return r ? r : kpi_loading_tuples(loading, reader);
 }
 
 static int load_users(struct kpi_loading *loading, const struct kpi_name *name,

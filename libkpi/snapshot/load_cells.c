@@ -107,6 +107,10 @@ static bool tuple_fits(const struct kpi_loading *loading, const struct kpi_insta
 {
     if (instance->dimensions == KPI_DIMENSIONS_NONE)
         return tuple == KPI_DICTIONARY_NONE;
+    if (instance->dimensions >= KPI_DIMENSIONS_SETS)
+        return tuple >= KPI_DICTIONARY_FIRST &&
+               tuple < loading->engine->tuples.sets[instance->dimensions - KPI_DIMENSIONS_SETS]
+                           .tuples.n;
     return tuple != KPI_DICTIONARY_NONE && tuple < loading->n_values;
 }
 

@@ -99,3 +99,8 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
         return KPI_OBJECT_CELL;
     }
 }
+
+uint16_t kpi_name_version_max(const struct kpi_name *name)
+{
+    return name->tag == 'v' ? KPI_SAVE_VERSION_TUPLES : KPI_SAVE_VERSION;
+}

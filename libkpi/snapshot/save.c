@@ -143,11 +143,18 @@ int kpi_save_forget_cell(struct kpi_engine *engine, const struct kpi_cell *cell)
     return kpi_save_add_removal(engine->save, &name);
 }
 
+void kpi_save_forget_dictionaries(struct kpi_engine *engine)
+{
+    if (engine->save)
+        engine->save->n_values = 0; /* as many as there never are */
+}
+
 /* --- objects --- */
 
 void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t b)
 {
     saving->name = (struct kpi_name){tag, a, b};
+    saving->version = KPI_SAVE_VERSION;
     saving->buffer.size = 0;
     (void)kpi_buffer_extend(&saving->buffer, KPI_OBJECT_HEADER_BYTES); /* written by the seal */
     kpi_buffer_u8(&saving->buffer, (uint8_t)tag);
@@ -162,7 +169,7 @@ int kpi_saving_end(struct kpi_saving *saving)
 
     if (saving->buffer.failed)
         return -ENOMEM;
-    kpi_object_seal(saving->buffer.data, kpi_name_kind(&saving->name), KPI_SAVE_VERSION,
+    kpi_object_seal(saving->buffer.data, kpi_name_kind(&saving->name), saving->version,
                     saving->buffer.size - KPI_OBJECT_HEADER_BYTES);
     object.name = (struct kpi_string){text, kpi_name_render(&saving->name, text)};
     return saving->put(saving->userdata, &object);
@@ -222,18 +229,43 @@ static void add_strings(struct kpi_buffer *buffer, const struct kpi_dictionary *
     }
 }
 
+static void add_tuples(struct kpi_saving *saving)
+{
+    const struct kpi_program *program = saving->engine->program;
+    const struct kpi_tuples *tuples = &saving->engine->tuples;
+    struct kpi_buffer *buffer = &saving->buffer;
+
+    if (!program->n_sets)
+        return;
+    saving->version = KPI_SAVE_VERSION_TUPLES;
+    kpi_buffer_u32(buffer, program->n_dimensions);
+    for (uint32_t i = 0; i < program->n_dimensions; i++) {
+        kpi_buffer_u64(buffer, program->dimensions[i].fingerprint);
+        add_strings(buffer, &tuples->dimensions[i].values);
+    }
+    kpi_buffer_u32(buffer, program->n_sets);
+    for (uint32_t i = 0; i < program->n_sets; i++) {
+        kpi_buffer_u64(buffer, program->sets[i].fingerprint);
+        add_strings(buffer, &tuples->sets[i].tuples);
+    }
+}
+
 static int save_dictionaries(struct kpi_saving *saving)
 {
     const struct kpi_engine *engine = saving->engine;
     struct kpi_save *save = saving->save;
+    uint64_t n_tuples = kpi_tuples_total(&engine->tuples);
 
-    if (!saving->all && save->n_values == engine->values.n && save->n_strings == engine->strings.n)
+    if (!saving->all && save->n_values == engine->values.n &&
+        save->n_strings == engine->strings.n && save->n_tuples == n_tuples)
         return 0;
     kpi_saving_begin(saving, 'v', 0, 0);
     add_strings(&saving->buffer, &engine->values);
     add_strings(&saving->buffer, &engine->strings);
+    add_tuples(saving);
     save->n_values = engine->values.n;
     save->n_strings = engine->strings.n;
+    save->n_tuples = n_tuples;
     return kpi_saving_end(saving);
 }
 

@@ -1,25 +1,10 @@
 /*
  * The program: attributes to slots, leaves to instances, types to actions.
  */
-#include "spec/emit.h"
+#include "spec/assemble.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
-
-struct assembler {
-    struct kpi_compile *compile;
-    struct kpi_plan *plan;
-    struct kpi_conditions conditions;
-    struct kpi_vector attributes;        /* struct kpi_attribute */
-    struct kpi_vector attribute_sources; /* uint32_t: the definition behind each */
-    struct kpi_vector instances;         /* struct kpi_instance */
-    struct kpi_vector instance_sources;  /* uint32_t: the measure behind each */
-    struct kpi_intern instance_index;
-    struct kpi_vector types; /* struct kpi_string, sorted once all are there */
-    struct kpi_intern type_index;
-    struct kpi_vector actions; /* struct kpi_action, of all types one after the other */
-    struct kpi_pool scratch;   /* for residual conditions */
-};
 
 static void assembler_init(struct assembler *assembler, struct kpi_compile *compile)
 {
@@ -30,6 +15,8 @@ static void assembler_init(struct assembler *assembler, struct kpi_compile *comp
     kpi_vector_init(&assembler->instances, compile->mem, sizeof(struct kpi_instance));
     kpi_vector_init(&assembler->instance_sources, compile->mem, sizeof(uint32_t));
     kpi_intern_init(&assembler->instance_index, compile->mem);
+    kpi_vector_init(&assembler->dimensions, compile->mem, sizeof(struct kpi_dimension));
+    kpi_vector_init(&assembler->sets, compile->mem, sizeof(struct kpi_dimension_set));
     kpi_vector_init(&assembler->types, compile->mem, sizeof(struct kpi_string));
     kpi_intern_init(&assembler->type_index, compile->mem);
     kpi_vector_init(&assembler->actions, compile->mem, sizeof(struct kpi_action));
@@ -44,6 +31,8 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_vector_deinit(&assembler->instances);
     kpi_vector_deinit(&assembler->instance_sources);
     kpi_intern_deinit(&assembler->instance_index);
+    kpi_vector_deinit(&assembler->dimensions);
+    kpi_vector_deinit(&assembler->sets);
     kpi_vector_deinit(&assembler->types);
     kpi_intern_deinit(&assembler->type_index);
     kpi_vector_deinit(&assembler->actions);
@@ -127,7 +116,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
 
-    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s grain day",
+    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s",
                       aggregates[instance->aggregate], (int64_t)instance->level,
                       kpi_aggregate_has_field(instance->aggregate)
                           ? compile->field_names[measure->field]
@@ -135,7 +124,14 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
                       measure->answer ? measure->answer->text : KPI_STRING(""),
                       measure->where ? measure->where->text : KPI_STRING(""),
                       assembler->plan->zones[instance->zone].name,
-                      instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? "campaign" : "nothing");
+                      instance->dimensions == KPI_DIMENSIONS_NONE ? "nothing" : "campaign");
+    if (instance->dimensions >= KPI_DIMENSIONS_SETS) {
+        const struct kpi_dimension_set *sets = assembler->sets.data;
+
+        kpi_writer_format(&writer, " and %x",
+                          sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
+    }
+    kpi_writer_format(&writer, " grain day");
     fingerprint = XXH3_64bits(writer.data, writer.length);
     compile->temp.failed |= writer.failed;
     kpi_writer_deinit(&writer);
@@ -171,9 +167,8 @@ static int instance_intern(struct assembler *assembler, const struct kpi_measure
     return 0;
 }
 
-/* The instance of a measure, for users(n) that of level 1 with those above it. */
-static int measure_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
-                            enum kpi_dimensions dimensions, uint32_t *ret_index)
+int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
+                          uint32_t dimensions, uint32_t *ret_index)
 {
     const struct kpi_measure_work *measure = &assembler->compile->measures[measure_index];
     bool levels = measure->aggregate == KPI_AGGREGATE_LEVEL;
@@ -220,14 +215,14 @@ static int leaf_instances(struct assembler *assembler, const struct kpi_leaf_wor
         instances[zone] = returns[zone] = KPI_NO_INDEX;
         if (!zone_used[zone])
             continue;
-        r = measure_instance(assembler, work->measure, zone,
-                             work->total ? KPI_DIMENSIONS_NONE : KPI_DIMENSIONS_CAMPAIGN,
-                             &instances[zone]);
+        r = kpi_assemble_instance(assembler, work->measure, zone,
+                                  work->total ? KPI_DIMENSIONS_NONE : KPI_DIMENSIONS_CAMPAIGN,
+                                  &instances[zone]);
         if (r == 0 && work->kind == KPI_LEAF_RETAINED)
-            r = measure_instance(assembler, work->return_measure, zone,
-                                 work->match_both && !work->total ? KPI_DIMENSIONS_CAMPAIGN
-                                                                  : KPI_DIMENSIONS_NONE,
-                                 &returns[zone]);
+            r = kpi_assemble_instance(assembler, work->return_measure, zone,
+                                      work->match_both && !work->total ? KPI_DIMENSIONS_CAMPAIGN
+                                                                       : KPI_DIMENSIONS_NONE,
+                                      &returns[zone]);
     }
     return r;
 }
@@ -462,6 +457,12 @@ static int program_keep(struct assembler *assembler)
     program->instances = kpi_pool_copy(&plan->pool, assembler->instances.data,
                                        assembler->instances.n * sizeof(struct kpi_instance));
     program->n_instances = assembler->instances.n;
+    program->dimensions = kpi_pool_copy(&plan->pool, assembler->dimensions.data,
+                                        assembler->dimensions.n * sizeof(struct kpi_dimension));
+    program->n_dimensions = assembler->dimensions.n;
+    program->sets = kpi_pool_copy(&plan->pool, assembler->sets.data,
+                                  assembler->sets.n * sizeof(struct kpi_dimension_set));
+    program->n_sets = assembler->sets.n;
     program->week_start = in->week_start;
     program->keep = in->keep;
     program->future_skew_max = in->future_skew_max;
@@ -475,7 +476,7 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, attribute_conditions, leaves_assemble,
+        attributes_assemble, attribute_conditions, leaves_assemble, kpi_assemble_breakdowns,
         types_assemble,      dispatch_assemble,    program_keep,
     };
     struct assembler assembler;

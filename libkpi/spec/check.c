@@ -40,6 +40,9 @@ static struct kpi_cond *check_name(struct checker *checker, const struct kpi_nod
     case KPI_REFERENCE_ACTIVE_TYPES:
         fail(checker, node, "active_types is a list; it stands behind \"in\"");
         return NULL;
+    case KPI_REFERENCE_SEGMENT:
+        fail(checker, node, "a segment is a condition; it stands alone, without a comparison");
+        return NULL;
     case KPI_REFERENCE_TYPE:
         cond = cond_new(checker, KPI_COND_TYPE);
         break;
@@ -488,10 +491,34 @@ static struct kpi_cond *check_chain(struct checker *checker, const struct kpi_no
     return good ? cond : NULL;
 }
 
+/* A segment in a condition means its own condition, which is checked once more, for a copy. */
+static struct kpi_cond *check_segment(struct checker *checker, const struct kpi_node *node,
+                                      uint32_t index)
+{
+    struct kpi_compile *compile = checker->compile;
+    struct kpi_dimension_work *segment = &compile->dimensions[index];
+    const struct kpi_text *text = &compile->in->segments[index - compile->in->n_dimensions].where;
+    struct checker inner = {compile, text};
+    struct kpi_cond *cond;
+
+    if (segment->checking) {
+        kpi_error(compile->diag, kpi_place_node(checker->text, node), KPI_NO_SUGGESTION,
+                  "the segment \"%S\" asks for itself", node->string);
+        return NULL;
+    }
+    if (segment->broken)
+        return NULL;
+    segment->checking = true;
+    cond = check_condition(&inner, segment->where_tree);
+    segment->checking = false;
+    return cond;
+}
+
 static struct kpi_cond *check_condition(struct checker *checker, const struct kpi_node *node)
 {
     enum kpi_kind kind = KPI_KIND_UNKNOWN;
     struct kpi_cond *cond, *child;
+    uint32_t segment;
 
     switch (node->kind) {
     case KPI_NODE_AND:
@@ -509,6 +536,11 @@ static struct kpi_cond *check_condition(struct checker *checker, const struct kp
         if (cond)
             cond->number = node->number;
         return cond;
+    case KPI_NODE_NAME:
+        segment = kpi_segment_find(checker->compile, node->string);
+        if (segment != KPI_NO_INDEX)
+            return check_segment(checker, node, segment);
+        break;
     default:
         break;
     }

@@ -56,6 +56,11 @@ static bool limits_hold(struct kpi_compile *compile)
                 in->n_attributes, KPI_ATTRIBUTES_MAX);
     limit_check(compile, &(struct kpi_names_seen){"measure", in->measures, sizeof(*in->measures)},
                 in->n_measures, KPI_MEASURES_MAX);
+    limit_check(compile,
+                &(struct kpi_names_seen){"dimension", in->dimensions, sizeof(*in->dimensions)},
+                in->n_dimensions, KPI_DIMENSIONS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"segment", in->segments, sizeof(*in->segments)},
+                in->n_segments, KPI_DIMENSIONS_MAX);
     limit_check(compile, &(struct kpi_names_seen){"KPI", in->kpis, sizeof(*in->kpis)}, in->n_kpis,
                 KPI_KPIS_MAX);
     limit_check(compile,
@@ -97,6 +102,9 @@ static int prepare(struct kpi_compile *compile)
 
     compile->n_attributes = in->n_attributes;
     compile->n_measures = in->n_measures;
+    compile->n_dimensions = in->n_dimensions + in->n_segments;
+    compile->dimensions =
+        kpi_pool_alloc(temp, compile->n_dimensions * sizeof(*compile->dimensions));
     compile->attributes = kpi_pool_alloc(temp, in->n_attributes * sizeof(*compile->attributes));
     compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
     compile->measures =
@@ -239,7 +247,8 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    plan->fingerprint = XXH3_64bits(parts, sizeof(parts));
+    /* 0, as without a seed, for a plan without breakdowns */
+    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash);
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -255,8 +264,10 @@ static int compile_all(struct kpi_compile *compile)
         return r;
     kpi_measures_compile(compile);
     kpi_formulas_compile(compile);
+    kpi_breakdowns_compile(compile);
     kpi_campaigns_compile(compile);
-    if (compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed)
+    if (compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed ||
+        compile->breakdowns.failed)
         return -ENOMEM;
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
@@ -292,8 +303,10 @@ int kpi_plan_new(struct kpi_plan **ret_plan, const struct kpi_definitions *defin
     compile->plan = plan;
     kpi_pool_init(&compile->temp, mem);
     kpi_vector_init(&compile->leaves, mem, sizeof(struct kpi_leaf_work));
+    kpi_vector_init(&compile->breakdowns, mem, sizeof(struct kpi_breakdown_work));
     r = compile_all(compile);
     kpi_vector_deinit(&compile->leaves);
+    kpi_vector_deinit(&compile->breakdowns);
     kpi_pool_deinit(&compile->temp);
     kpi_mem_free(mem, compile, sizeof(*compile));
     if (r != 0)

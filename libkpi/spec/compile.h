@@ -4,6 +4,7 @@
  *   names.c  lexer.c  parse.c  functions.c   texts to trees
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
+ *   dimensions.c                             dimensions, segments, breakdowns
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   campaigns.c                              campaigns, phases, targets
  *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
@@ -60,6 +61,25 @@ struct kpi_measure_work {
     uint64_t fingerprint; /* of what it means, without zone and dimensions */
 };
 
+/* Dimensions first, then segments. */
+struct kpi_dimension_work {
+    const struct kpi_text *name;
+    bool broken;
+    bool checking; /* a segment whose condition is being checked: it must not ask for itself */
+    enum kpi_dimension_kind kind;
+    uint32_t index; /* a field, or an attribute's definition */
+    uint32_t values_max;
+    struct kpi_node *where_tree; /* of a segment */
+    struct kpi_cond *where;
+    uint64_t fingerprint;
+};
+
+/* A breakdown of some KPI: dimensions in the order of their names. */
+struct kpi_breakdown_work {
+    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n;
+    bool *kpis; /* by KPI, in the plan's pool */
+};
+
 /* A leaf before the program exists. */
 struct kpi_leaf_work {
     uint64_t fingerprint;
@@ -89,7 +109,10 @@ struct kpi_compile {
     uint32_t n_attributes;
     struct kpi_measure_work *measures; /* those defined, then the gauges that formulas name */
     uint32_t n_measures, n_gauges;
-    struct kpi_vector leaves; /* struct kpi_leaf_work */
+    struct kpi_dimension_work *dimensions;
+    uint32_t n_dimensions;
+    struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
+    struct kpi_vector leaves;     /* struct kpi_leaf_work */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
@@ -115,6 +138,9 @@ bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
  */
 bool kpi_check_infer(struct kpi_compile *compile, const struct kpi_text *text,
                      const struct kpi_node *node, const struct kpi_owner *owner);
+/* The attribute of this name, or KPI_NO_INDEX. */
+uint32_t kpi_attribute_find(const struct kpi_compile *compile, struct kpi_string name);
+
 /* check.c */
 
 /* Checks a condition and makes its canonical form, not sealed. NULL if an error was reported. */
@@ -131,6 +157,18 @@ struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
                                             const struct kpi_node *node);
 /* The measure of this name, or NULL. */
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
+
+/* dimensions.c */
+
+/* In this order, with the steps of attributes and measures between. */
+void kpi_dimensions_read(struct kpi_compile *compile);
+bool kpi_dimensions_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
+void kpi_dimensions_check(struct kpi_compile *compile);
+void kpi_dimensions_fingerprint(struct kpi_compile *compile);
+/* The segment of this name among compile->dimensions, or KPI_NO_INDEX. */
+uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string name);
+/* What KPIs are broken down by, in compile->breakdowns, sorted. */
+void kpi_breakdowns_compile(struct kpi_compile *compile);
 
 /* formula.c */
 

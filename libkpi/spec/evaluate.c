@@ -28,7 +28,7 @@ bool kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t index,
                     struct kpi_number *ret_numerator, struct kpi_number *ret_denominator)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
-    const struct kpi_row *row = &inputs->rows[leaf->first_row];
+    const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
     int64_t below = leaf->kind == KPI_LEAF_MEAN ? row[0].n_events : row[1].value;
 
     if (row[0].value == INT64_MAX || below == INT64_MAX)
@@ -42,7 +42,7 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
                         struct kpi_number *ret_number)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
-    const struct kpi_row *row = &inputs->rows[leaf->first_row];
+    const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
     struct kpi_number numerator, denominator;
 
     if (row[0].value == INT64_MAX || (kpi_shift_is_base(&leaf->shift) && row[0].n_events == 0))

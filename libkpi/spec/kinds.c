@@ -154,7 +154,7 @@ bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
     return false;
 }
 
-static uint32_t attribute_find(const struct kpi_compile *compile, struct kpi_string name)
+uint32_t kpi_attribute_find(const struct kpi_compile *compile, struct kpi_string name)
 {
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {
         if (kpi_string_equal(kpi_text_string(&compile->in->attributes[i].name), name))
@@ -174,7 +174,10 @@ struct kpi_reference kpi_reference_resolve(struct kpi_compile *compile, const st
         return (struct kpi_reference){.sort = KPI_REFERENCE_TIME};
     if (kpi_string_equal(node->string, KPI_STRING("active_types")))
         return (struct kpi_reference){.sort = KPI_REFERENCE_ACTIVE_TYPES};
-    index = attribute_find(compile, node->string);
+    index = kpi_segment_find(compile, node->string);
+    if (index != KPI_NO_INDEX)
+        return (struct kpi_reference){KPI_REFERENCE_SEGMENT, index};
+    index = kpi_attribute_find(compile, node->string);
     if (index != KPI_NO_INDEX)
         return (struct kpi_reference){compile->attributes[index].broken ? KPI_REFERENCE_BROKEN
                                                                         : KPI_REFERENCE_ATTRIBUTE,
@@ -210,6 +213,8 @@ enum kpi_kind kpi_reference_kind(const struct kpi_compile *compile, struct kpi_r
         return KPI_KIND_STRING;
     case KPI_REFERENCE_TIME:
         return KPI_KIND_TIME;
+    case KPI_REFERENCE_SEGMENT:
+        return KPI_KIND_BOOL;
     case KPI_REFERENCE_ATTRIBUTE:
         return compile->attributes[reference.index].kind == KPI_ATTRIBUTE_MIN_TIME ||
                        compile->attributes[reference.index].kind == KPI_ATTRIBUTE_MAX_TIME

@@ -21,6 +21,7 @@ const char *kpi_kind_name(enum kpi_kind kind);
 enum kpi_reference_sort {
     KPI_REFERENCE_FIELD,
     KPI_REFERENCE_ATTRIBUTE,
+    KPI_REFERENCE_SEGMENT, /* index is in kpi_compile.dimensions */
     KPI_REFERENCE_TYPE,
     KPI_REFERENCE_TIME,
     KPI_REFERENCE_ACTIVE_TYPES,

@@ -115,11 +115,15 @@ static void current_set(struct kpi_layout *layout, kpi_time as_of)
     }
 }
 
-/* Campaigns by id and leaves by fingerprint: plans that agree on both agree on the layout. */
+/*
+ * Campaigns by id, leaves and breakdowns by fingerprint: plans that agree on them agree on the
+ * layout.
+ */
 static uint64_t layout_fingerprint(const struct kpi_layout *layout)
 {
     const struct kpi_plan *plan = layout->plan;
-    uint64_t hash = XXH3_64bits(plan->leaf_fingerprints, plan->program.n_leaves * sizeof(uint64_t));
+    uint64_t hash = XXH3_64bits_withSeed(
+        plan->leaf_fingerprints, plan->program.n_leaves * sizeof(uint64_t), plan->breakdowns_hash);
 
     for (uint32_t i = 0; i < layout->n_scopes; ++i) {
         const struct kpi_scope *scope = &layout->scopes[i];

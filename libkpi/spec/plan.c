@@ -80,6 +80,23 @@ const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t t
     return &plan->targets[target];
 }
 
+uint32_t kpi_plan_n_breakdowns(const struct kpi_plan *plan)
+{
+    return plan->program.n_breakdowns;
+}
+
+const struct kpi_breakdown_info *kpi_plan_breakdown(const struct kpi_plan *plan, uint32_t breakdown)
+{
+    assert(breakdown < plan->program.n_breakdowns);
+    return &plan->program.breakdowns[breakdown].info;
+}
+
+bool kpi_plan_breaks_down(const struct kpi_plan *plan, uint32_t breakdown, uint32_t kpi)
+{
+    assert(breakdown < plan->program.n_breakdowns && kpi < plan->n_kpis);
+    return plan->program.breakdowns[breakdown].kpis[kpi];
+}
+
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)
 {
     return &plan->program;

@@ -5,7 +5,8 @@
  * one set of dimensions. Measures that say the same share an instance. users(n) is stored as a
  * chain of instances, one per level: S1 (users), S2 (users seen at least twice that day), … each
  * level's instance naming the one below. A *leaf* is a measure (or retained(…)) in a formula; it
- * reports one or three rows.
+ * reports one or three rows. A *dimension set* is what a breakdown tells events apart by, beside
+ * the campaign; a *tuple* is a campaign with one value of each of its dimensions.
  */
 #pragma once
 
@@ -13,10 +14,32 @@
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
-/* Which dimensions tell an instance's cells apart. */
+/* What tells an instance's cells apart. */
 enum kpi_dimensions {
     KPI_DIMENSIONS_NONE,     /* one tuple: everything */
     KPI_DIMENSIONS_CAMPAIGN, /* field 0 of the event; events without it feed no such cell */
+    KPI_DIMENSIONS_SETS,     /* and above: the campaign and the dimensions of set (this - SETS) */
+};
+
+/* What an event is told apart by, read as it stood before the event. */
+struct kpi_dimension {
+    uint64_t fingerprint; /* of what it means, with its bound */
+    enum kpi_dimension_kind {
+        KPI_DIMENSION_FIELD,
+        KPI_DIMENSION_ATTRIBUTE,
+        KPI_DIMENSION_CONDITION, /* "true" or "false" */
+    } kind;
+    uint32_t index;      /* a field, an attribute, a condition (which may be KPI_NO_INDEX) */
+    bool is_bool;        /* ATTRIBUTE: its numbers are 0 and 1, for false and true */
+    uint32_t values_max; /* further ones are __other__ */
+};
+
+struct kpi_dimension_set {
+    uint64_t fingerprint; /* of the dimensions' */
+    uint32_t n;
+    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* in the order of their fingerprints */
+    bool total;          /* of all events: the campaign of a tuple is none */
+    uint32_t tuples_max; /* of a campaign; the values of further ones are all __other__ */
 };
 
 enum kpi_aggregate {
@@ -42,7 +65,7 @@ static inline bool kpi_aggregate_has_field(enum kpi_aggregate aggregate)
 struct kpi_instance {
     uint64_t fingerprint; /* aggregate, level, field, filter, zone, dimensions, grain */
     enum kpi_aggregate aggregate;
-    enum kpi_dimensions dimensions;
+    uint32_t dimensions; /* enum kpi_dimensions */
     uint32_t zone;
     uint32_t level;     /* LEVEL: 1 … KPI_LEVELS_MAX */
     uint32_t below;     /* LEVEL > 1: instance of level - 1, else KPI_NO_INDEX */
@@ -200,8 +223,29 @@ static inline uint32_t kpi_leaf_n_rows(enum kpi_leaf_kind kind)
 {
     return kind == KPI_LEAF_RETAINED ? 3 : kind == KPI_LEAF_SCORES ? 2 : 1;
 }
+/*
+ * A breakdown: a set of dimensions, and the leaves of the KPIs that are broken down so. A leaf's
+ * instances are those of the set; of RETAINED the start is, and the return is that of the whole.
+ */
+struct kpi_breakdown {
+    struct kpi_breakdown_info info;
+    uint64_t fingerprint; /* of its names, set and leaves */
+    uint32_t set;
+    uint32_t total_set; /* the same without campaigns, for leaves of total(); else KPI_NO_INDEX */
+    uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info's dimensions: the place in the set */
+    const bool *kpis;                             /* by KPI: is it broken down so? */
+    const struct kpi_leaf *leaves; /* as the program's; `instance` is NULL of one not needed, and
+                                      rows are those of a group */
+    uint32_t n_rows;               /* of a group */
+};
 
 struct kpi_program {
+    const struct kpi_dimension *dimensions;
+    uint32_t n_dimensions;
+    const struct kpi_dimension_set *sets;
+    uint32_t n_sets;
+    const struct kpi_breakdown *breakdowns;
+    uint32_t n_breakdowns;
     const struct kpi_instance *instances;
     uint32_t n_instances;
     const struct kpi_attribute *attributes;

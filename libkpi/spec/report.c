@@ -4,11 +4,13 @@
 #include "spec/evaluate.h"
 #include "spec/layout.h"
 
+#include <kpi/supplement.h>
+
 #include <assert.h>
 #include <math.h>
 #include <xxhash.h>
 
-static int row_add(struct kpi_row *row, const struct kpi_row *other)
+int kpi_row_add(struct kpi_row *row, const struct kpi_row *other)
 {
     int64_t value = row->value, n_events = row->n_events;
     int r = 0;
@@ -50,7 +52,7 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
                 continue;
             }
             for (uint32_t n = kpi_leaf_n_rows(leaf->kind); n > 0; --n, ++at) {
-                if (row_add(&rows[at], &other[at]))
+                if (kpi_row_add(&rows[at], &other[at]))
                     r = ERANGE;
             }
         }
@@ -89,7 +91,7 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &inputs->leaves[formula->leaves[i]];
-        const struct kpi_row *row = &inputs->rows[leaf->first_row];
+        const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
 
         if (kpi_shift_is_base(&leaf->shift))
             continue; /* what is missing there makes a value undefined, and no more */
@@ -149,32 +151,66 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
     return XXH3_64bits(parts, sizeof(parts));
 }
 
-void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
-                      uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
+/* A KPI over the rows that inputs give; where they come from is the caller's matter. */
+static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *inputs,
+                     const struct kpi_scope *scope, uint32_t kpi, kpi_time as_of,
+                     struct kpi_value *ret_value)
 {
-    const struct kpi_plan *plan = layout->plan;
-    const struct kpi_scope *where = kpi_layout_scope(layout, scope);
-    const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
-    const struct kpi_formula *formula = &plan->formulas[kpi];
-    const struct kpi_inputs inputs = {
-        .audience = campaign->audience,
-        .budget = campaign->budget,
-        .days = where->end_day - where->start_day,
-        .leaves = plan->program.leaves,
-        .rows = rows + (size_t)scope * plan->program.n_rows,
-    };
-    struct leaves_state leaves;
+    const struct kpi_formula *formula = &layout->plan->formulas[kpi];
+    struct leaves_state leaves = leaves_look(formula, inputs);
     bool defined;
 
-    assert(kpi < plan->n_kpis);
-    *ret_value = (struct kpi_value){.definition = definition(layout, where, kpi)};
-    leaves = leaves_look(formula, &inputs);
-    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(where, as_of);
-    defined = sides_evaluate(formula, &inputs, ret_value);
+    *ret_value = (struct kpi_value){.definition = definition(layout, scope, kpi)};
+    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    defined = sides_evaluate(formula, inputs, ret_value);
     if (leaves.any && (!leaves.fed || leaves.immature))
         ret_value->state = KPI_VALUE_NO_DATA;
     else
         ret_value->state = defined ? KPI_VALUE_OK : KPI_VALUE_UNDEFINED;
     if (ret_value->state != KPI_VALUE_OK)
         ret_value->value = 0;
+}
+
+void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                      uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
+{
+    const struct kpi_plan *plan = layout->plan;
+    const struct kpi_scope *where = kpi_layout_scope(layout, scope);
+    const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
+    const struct kpi_inputs inputs = {
+        .audience = campaign->audience,
+        .budget = campaign->budget,
+        .days = where->end_day - where->start_day,
+        .leaves = plan->program.leaves,
+        .rows = rows + (size_t)scope * plan->program.n_rows,
+        .whole = rows + (size_t)scope * plan->program.n_rows,
+    };
+
+    assert(kpi < plan->n_kpis);
+    evaluate(layout, &inputs, where, kpi, as_of, ret_value);
+}
+
+void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
+                          const struct kpi_group *group, uint32_t kpi, kpi_time as_of,
+                          struct kpi_value *ret_value)
+{
+    const struct kpi_plan *plan = layout->plan;
+    const struct kpi_scope *where = kpi_layout_scope(layout, group->scope);
+    const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
+    const struct kpi_breakdown *breakdown = &plan->program.breakdowns[group->breakdown];
+    const struct kpi_inputs inputs = {
+        .audience = campaign->audience,
+        .budget = campaign->budget,
+        .days = where->end_day - where->start_day,
+        .leaves = breakdown->leaves,
+        .rows = group->rows,
+        .whole = rows + (size_t)group->scope * plan->program.n_rows,
+    };
+    uint64_t parts[2];
+
+    assert(kpi < plan->n_kpis && breakdown->kpis[kpi]);
+    evaluate(layout, &inputs, where, kpi, as_of, ret_value);
+    parts[0] = ret_value->definition;
+    parts[1] = plan->program.sets[breakdown->set].fingerprint;
+    ret_value->definition = XXH3_64bits(parts, sizeof(parts));
 }

@@ -61,6 +61,27 @@ struct kpi_measure_definition {
     struct kpi_text where;
 };
 
+/* `city: {of: props.city, values: 50}`: what events are told apart by in breakdowns. */
+struct kpi_dimension_definition {
+    struct kpi_text name;
+    struct kpi_text of;  /* a field of events or an attribute; empty: that of the same name */
+    uint32_t values_max; /* further values are __other__; 0: values_max of all */
+};
+
+/* `newcomer: {where: orders == 0}`: a dimension whose values are "true" and "false". */
+struct kpi_segment_definition {
+    struct kpi_text name;
+    struct kpi_text where;
+    struct kpi_text title_en; /* may be empty: the name is shown */
+    struct kpi_text title_zh;
+};
+
+/* `channel` or `[channel, city]`: names of dimensions and segments, told apart together. */
+struct kpi_breakdown_definition {
+    const struct kpi_text *dimensions;
+    uint32_t n_dimensions;
+};
+
 struct kpi_kpi_definition {
     struct kpi_text name;
     struct kpi_text formula;
@@ -68,6 +89,9 @@ struct kpi_kpi_definition {
     struct kpi_text title_zh;
     enum kpi_unit unit;
     enum kpi_better better;
+    bool has_by; /* `by` stands for the breakdowns of all KPIs, also if it is empty */
+    const struct kpi_breakdown_definition *by;
+    uint32_t n_by;
 };
 
 struct kpi_phase_definition {
@@ -112,6 +136,12 @@ struct kpi_definitions {
     uint32_t n_attributes;
     const struct kpi_measure_definition *measures;
     uint32_t n_measures;
+    const struct kpi_dimension_definition *dimensions;
+    uint32_t n_dimensions;
+    const struct kpi_segment_definition *segments;
+    uint32_t n_segments;
+    const struct kpi_breakdown_definition *breakdowns; /* of every KPI without a `by` of its own */
+    uint32_t n_breakdowns;
     const struct kpi_kpi_definition *kpis;
     uint32_t n_kpis;
     const struct kpi_campaign_definition *campaigns;

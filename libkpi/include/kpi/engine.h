@@ -12,6 +12,7 @@
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
+struct kpi_supplement;
 struct kpi_engine;
 
 /* The engine takes a reference on the plan; mem must outlive it. Returns 0 or -ENOMEM. */
@@ -40,6 +41,14 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan);
  */
 int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout,
                       struct kpi_row *rows);
+
+/*
+ * The groups of all breakdowns, as *ret_supplement, with one reference and the memory that the
+ * engine was given. kpi_engine_report() under this layout must have been the call before. Costs
+ * what changed since the last call, and a copy of all groups. 0 or -ENOMEM.
+ */
+int kpi_engine_supplement(struct kpi_engine *engine, const struct kpi_layout *layout,
+                          struct kpi_supplement **ret_supplement);
 
 /* Counts everything that changes a report; equal numbers mean that nothing changed. */
 uint64_t kpi_engine_version(const struct kpi_engine *engine);

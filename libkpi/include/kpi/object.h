@@ -16,15 +16,16 @@
 #define KPI_OBJECT_HEADER_BYTES 24
 
 enum kpi_object_kind {
-    KPI_OBJECT_META = 1, /* engine: counters, newest times, dictionary, cell directory */
-    KPI_OBJECT_USERS,    /* a chunk of user hashes by dense id */
-    KPI_OBJECT_ROWS,     /* attribute rows: a base chunk or a delta */
-    KPI_OBJECT_CELL,     /* a cell, or a page of a hot set */
-    KPI_OBJECT_SCALARS,  /* a pack of counts and sums */
-    KPI_OBJECT_DEDUPE,   /* a slice of ids */
-    KPI_OBJECT_SUMMARY,  /* a shard's rows */
-    KPI_OBJECT_ALERT,    /* state of a target */
-    KPI_OBJECT_OUTBOX,   /* a message to deliver */
+    KPI_OBJECT_META = 1,   /* engine: counters, newest times, dictionary, cell directory */
+    KPI_OBJECT_USERS,      /* a chunk of user hashes by dense id */
+    KPI_OBJECT_ROWS,       /* attribute rows: a base chunk or a delta */
+    KPI_OBJECT_CELL,       /* a cell, or a page of a hot set */
+    KPI_OBJECT_SCALARS,    /* a pack of counts and sums */
+    KPI_OBJECT_DEDUPE,     /* a slice of ids */
+    KPI_OBJECT_SUMMARY,    /* a shard's rows */
+    KPI_OBJECT_ALERT,      /* state of a target */
+    KPI_OBJECT_OUTBOX,     /* a message to deliver */
+    KPI_OBJECT_SUPPLEMENT, /* a shard's groups */
 };
 
 enum {

@@ -28,8 +28,11 @@ enum {
     KPI_ZONES_MAX = 64,
     KPI_EXPRESSION_BYTES_MAX = 4096,
     KPI_EXPRESSION_DEPTH_MAX = 32,
-    KPI_LEVELS_MAX = 16, /* n of users(n) */
-    KPI_GAUGES_MAX = 64, /* that formulas name */
+    KPI_LEVELS_MAX = 16,     /* n of users(n) */
+    KPI_GAUGES_MAX = 64,     /* that formulas name */
+    KPI_DIMENSIONS_MAX = 64, /* and as many segments */
+    KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
+    KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
 };
 
 /*
@@ -74,6 +77,24 @@ struct kpi_kpi_info {
 
 uint32_t kpi_plan_n_kpis(const struct kpi_plan *plan);
 const struct kpi_kpi_info *kpi_plan_kpi(const struct kpi_plan *plan, uint32_t kpi);
+
+struct kpi_dimension_info {
+    struct kpi_string name;
+    struct kpi_string title_en, title_zh; /* never empty */
+};
+
+/* What KPIs are broken down by: dimensions in the order of their names. */
+struct kpi_breakdown_info {
+    uint32_t n_dimensions;
+    struct kpi_dimension_info dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX];
+};
+
+/* In the order of their names, one dimension after the other. */
+uint32_t kpi_plan_n_breakdowns(const struct kpi_plan *plan);
+const struct kpi_breakdown_info *kpi_plan_breakdown(const struct kpi_plan *plan,
+                                                    uint32_t breakdown);
+/* Is this KPI broken down so? */
+bool kpi_plan_breaks_down(const struct kpi_plan *plan, uint32_t breakdown, uint32_t kpi);
 
 struct kpi_phase_info {
     struct kpi_string name;

@@ -1,0 +1,30 @@
+/*
+ * Making the program: what assemble.c and breakdowns.c share while it is under way.
+ */
+#pragma once
+
+#include "spec/emit.h"
+
+struct assembler {
+    struct kpi_compile *compile;
+    struct kpi_plan *plan;
+    struct kpi_conditions conditions;
+    struct kpi_vector attributes;        /* struct kpi_attribute */
+    struct kpi_vector attribute_sources; /* uint32_t: the definition behind each */
+    struct kpi_vector instances;         /* struct kpi_instance */
+    struct kpi_vector instance_sources;  /* uint32_t: the measure behind each */
+    struct kpi_intern instance_index;
+    struct kpi_vector dimensions; /* struct kpi_dimension */
+    struct kpi_vector sets;       /* struct kpi_dimension_set */
+    struct kpi_vector types;      /* struct kpi_string, sorted once all are there */
+    struct kpi_intern type_index;
+    struct kpi_vector actions; /* struct kpi_action, of all types one after the other */
+    struct kpi_pool scratch;   /* for residual conditions */
+};
+
+/* The instance of a measure, for users(n) that of level 1 with those above it. 0 or -ENOMEM. */
+int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
+                          uint32_t dimensions, uint32_t *ret_index);
+
+/* breakdowns.c: dimensions, sets and breakdowns, once the leaves are there. 0 or -ENOMEM. */
+int kpi_assemble_breakdowns(struct assembler *assembler);
