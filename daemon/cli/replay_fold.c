@@ -137,6 +137,20 @@ static int take_line(struct replay_fold *fold, const char *line, size_t size)
     return ++batch->n_events == KPI_BATCH_MAX ? flush(fold, shard) : 0;
 }
 
+void replay_fold_begin(struct replay_fold *fold, const char *name)
+{
+    fold->file = name;
+    fold->file_hash = XXH3_64bits(name, strlen(name));
+    fold->line = 0;
+}
+
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size)
+{
+    int r = take_line(fold, bytes, size);
+
+    return r < 0 ? r : flush_all(fold);
+}
+
 static void show_progress(const struct replay_fold *fold, uint64_t n_read, uint64_t n_all,
                           int64_t begun, bool last)
 {
@@ -229,9 +243,7 @@ int replay_fold_file(struct replay_fold *fold, const char *path)
         return REPLAY_E_FILE;
     }
     buffer = malloc(BUFFER_BYTES);
-    fold->file = path;
-    fold->file_hash = XXH3_64bits(path, strlen(path));
-    fold->line = 0;
+    replay_fold_begin(fold, path);
     r = buffer
             ? read_lines(fold, fd, buffer, S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0)
             : -ENOMEM;

@@ -36,6 +36,17 @@ enum {
 
 int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards);
 struct replay_fold *replay_fold_free(struct replay_fold *fold);
+/*
+ * Begins to count lines anew under this name, which must outlive the fold: the events that follow
+ * are said to be of it, and those without id are told apart by it and their line.
+ */
+void replay_fold_begin(struct replay_fold *fold, const char *name);
+/*
+ * Applies one event, native JSON, at once, as the next line of what replay_fold_begin() named: its
+ * outcome is in n_outcomes and n_refusals when this returns. The bytes are not needed afterwards.
+ * Returns 0 or a negative errno, after which the fold must only be freed.
+ */
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size);
 /* "-" is standard input. The name must outlive the fold. 0, REPLAY_E_FILE or a negative errno. */
 int replay_fold_file(struct replay_fold *fold, const char *path);
 /* Applies what is still held. */
