@@ -1,5 +1,7 @@
 #include "kpis.h"
 
+#include "util/error.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -184,8 +186,8 @@ static void add_kpi(struct json *json, cJSON *array, const struct view *view, ui
     kpis_add_value(json, item, &view->values[(size_t)scope_index * kpi_plan_n_kpis(plan) + index]);
 }
 
-int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
-               const struct kpis_filter *filter, uint64_t n_max)
+int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
+                  uint64_t n_max)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
     struct json json = {0};
@@ -206,5 +208,20 @@ int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
                 add_kpi(&json, array, view, scope, i);
         }
     }
-    return json_end(&json, root, ret_text, ret_size);
+    if (json.failed) {
+        cJSON_Delete(root);
+        return error_origin(-ENOMEM);
+    }
+    *ret_root = root;
+    return 0;
+}
+
+int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
+               const struct kpis_filter *filter, uint64_t n_max)
+{
+    struct json json = {0};
+    cJSON *root;
+    int r = kpis_document(&root, view, filter, n_max);
+
+    return r ? r : json_end(&json, root, ret_text, ret_size);
 }
