@@ -6,6 +6,7 @@ import io
 import random
 import subprocess
 import sys
+import tempfile
 
 PIECES = ['"', '""', ",", "\n", "\r\n", "\r", "a", "b c", "1.5", "", '"x"', '"x,y"', '"p\nq"', '"x"y', "杯", " "]
 
@@ -14,10 +15,22 @@ def by_python(text, strict):
     return list(csv.reader(io.StringIO(text, newline=""), strict=strict))
 
 
-def by_us(program, text):
-    done = subprocess.run([program], input=text.encode(), stdout=subprocess.PIPE, check=True)
-    return [line if line == "bad" else [bytes.fromhex(cell).decode() for cell in line.split(",")[:-1]]
-            for line in done.stdout.decode().splitlines()]
+def by_us(program, every):
+    """The records of each text."""
+    with tempfile.TemporaryDirectory(prefix="kpid-csv-") as directory:
+        for i, text in enumerate(every):
+            with open(f"{directory}/{i}", "w", encoding="utf-8", newline="") as f:
+                f.write(text)
+        done = subprocess.run([program, *(f"{directory}/{i}" for i in range(len(every)))],
+                              stdout=subprocess.PIPE, check=True)
+    result = [[]]
+    for line in done.stdout.decode().splitlines():
+        if line == "end":
+            result.append([])
+        else:
+            result[-1].append(line if line == "bad" else
+                              [bytes.fromhex(cell).decode() for cell in line.split(",")[:-1]])
+    return result[:-1]
 
 
 def refused(text):
@@ -51,14 +64,14 @@ def texts():
             yield file.getvalue()
 
 
-n_texts = n_bad = 0
-for each in texts():
-    read = by_us(sys.argv[1], each)
-    wrong = difference(read, each)
+every = list(texts())
+read = by_us(sys.argv[1], every)
+assert len(read) == len(every)
+for text, records in zip(every, read):
+    wrong = difference(records, text)
     if wrong:
-        sys.exit(f"{each!r}: {wrong}")
-    n_texts += 1
-    n_bad += "bad" in read
-if not 0 < n_bad < n_texts:
-    sys.exit(f"{n_bad} of {n_texts} are bad: the pieces do not try enough")
-print(f"{n_texts} texts, {n_bad} of them bad")
+        sys.exit(f"{text!r}: {wrong}")
+n_bad = sum("bad" in records for records in read)
+if not 0 < n_bad < len(every):
+    sys.exit(f"{n_bad} of {len(every)} are bad: the pieces do not try enough")
+print(f"{len(every)} texts, {n_bad} of them bad")
