@@ -47,23 +47,20 @@ static const char *end_scan(struct csv_reader *reader, const char *p, const char
             p = quoted_scan(reader, p, end);
             continue;
         }
-        switch (*p) {
-        case '\r':
-        case '\n':
+        if (*p == '\r' || *p == '\n')
             return p;
-        case ',':
+        if (*p == ',') {
             reader->state = CELL_BEGIN;
-            break;
-        case '"':
-            if (reader->state != CELL_PLAIN)
-                reader->state = CELL_QUOTED;
-            break;
-        default:
+            p++;
+        } else if (*p == '"' && reader->state != CELL_PLAIN) {
+            reader->state = CELL_QUOTED;
+            p++;
+        } else {
             reader->bad |= reader->state == CELL_CLOSED;
             reader->state = CELL_PLAIN;
-            break;
+            while (p < end && *p != ',' && *p != '\r' && *p != '\n')
+                p++;
         }
-        p++;
     }
     return end;
 }
