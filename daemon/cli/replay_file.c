@@ -13,6 +13,9 @@
 #include "util/error.h"
 #include "util/utf8.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +30,8 @@ enum {
 struct input {
     struct replay_fold *fold;
     const char *path;
+    uint64_t
+        hash; /* XXH3_64bits of the path: events without id are told apart by it and their line */
     struct replay_source *source;
     char *window;
     size_t begin, end; /* of the bytes in the window that have not been taken */
@@ -67,7 +72,7 @@ static int window_read(struct input *input)
     size_t n = 0;
     int r;
 
-    r = replay_fold_flush(input->fold); /* its strings are in the window */
+    r = replay_fold_end(input->fold); /* its strings are in the window */
     if (r)
         return r;
     input->end -= input->begin;
@@ -97,17 +102,31 @@ static int window_read(struct input *input)
     return 0;
 }
 
+static int event_take(struct input *input, const char *bytes, size_t size, uint64_t line)
+{
+    struct event_origin origin = {
+        .topic_hash = input->hash, .record_time = KPI_TIME_NONE, .offset = (int64_t)line};
+
+    return replay_fold_event(input->fold, bytes, size, &origin,
+                             (struct replay_place){input->path, line});
+}
+
+static int refuse(struct input *input, unsigned refusal, uint64_t line)
+{
+    return replay_fold_refuse(input->fold, refusal, (struct replay_place){input->path, line});
+}
+
 static int line_take(struct input *input, const char *line, size_t size)
 {
     input->n_events++;
     input->line++;
     if (input->skipping) {
         input->skipping = false;
-        return replay_fold_refuse(input->fold, KPI_REFUSAL_TOO_LARGE, input->line);
+        return refuse(input, KPI_REFUSAL_TOO_LARGE, input->line);
     }
     if (size > 0 && line[size - 1] == '\r')
         size--;
-    return replay_fold_take(input->fold, line, size, input->line);
+    return event_take(input, line, size, input->line);
 }
 
 /* Takes the whole lines of the window. */
@@ -229,34 +248,33 @@ static int bad_take(struct input *input, const struct rows *rows, int outcome)
     }
     input->n_events++;
     if (outcome == CSV_E_TOO_LARGE)
-        return replay_fold_refuse(input->fold, KPI_REFUSAL_TOO_LARGE, line);
+        return refuse(input, KPI_REFUSAL_TOO_LARGE, line);
     if (outcome == CSV_E_UNCLOSED)
         say(input, ":%llu: a quote is opened here and never closed: all behind it is one cell",
             (unsigned long long)line);
-    return replay_fold_refuse(input->fold, REPLAY_REFUSAL_QUOTE, line);
+    return refuse(input, REPLAY_REFUSAL_QUOTE, line);
 }
 
 static int row_take(struct input *input, struct rows *rows, const struct csv_record *record)
 {
-    struct replay_fold *fold = input->fold;
     char *text;
     size_t size;
     int r = 0;
 
     input->n_events++;
     if (record->n_cells == 0)
-        return replay_fold_refuse(fold, KPI_REFUSAL_EMPTY, rows->reader.line);
+        return refuse(input, KPI_REFUSAL_EMPTY, rows->reader.line);
     if (rows->text_size > REPLAY_HELD_BYTES_MAX - CSV_JSON_BYTES_MAX) {
-        r = replay_fold_flush(fold);
+        r = replay_fold_end(input->fold);
         rows->text_size = 0;
     }
     if (r)
         return r;
     text = rows->text + rows->text_size;
     if (csv_json_write(rows->json, record, text, &size) == CSV_JSON_E_CELLS)
-        return replay_fold_refuse(fold, REPLAY_REFUSAL_CELLS, rows->reader.line);
+        return refuse(input, REPLAY_REFUSAL_CELLS, rows->reader.line);
     rows->text_size += size;
-    return replay_fold_take(fold, text, size, rows->reader.line);
+    return event_take(input, text, size, rows->reader.line);
 }
 
 /* Takes the whole rows of the window. */
@@ -323,7 +341,7 @@ static int input_read(struct input *input)
 
     r = is_csv(fold, input->path) ? rows_read(input) : lines_read(input);
     if (r == 0)
-        r = replay_fold_flush(fold);
+        r = replay_fold_end(fold);
     if (r == 0 && input->n_bytes == 0)
         say(input, ": empty");
     if (fold->progress)
@@ -334,10 +352,9 @@ static int input_read(struct input *input)
 
 int replay_fold_file(struct replay_fold *fold, const char *path)
 {
-    struct input input = {.fold = fold, .path = path};
+    struct input input = {.fold = fold, .path = path, .hash = XXH3_64bits(path, strlen(path))};
     int r;
 
-    replay_fold_begin(fold, path);
     r = replay_source_new(&input.source, path);
     if (r < 0 && r != -ENOMEM) {
         say(&input, ": %s", strerror(-r));

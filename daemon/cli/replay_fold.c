@@ -6,9 +6,6 @@
 #include "util/error.h"
 #include "util/memory.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +26,8 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
     fold->to = INT64_MAX;
     fold->engines = calloc(n_shards, sizeof(*fold->engines));
     fold->batches = calloc((size_t)n_shards + 1, sizeof(*fold->batches));
-    fold->lines = calloc(n_shards, sizeof(*fold->lines));
-    if (!fold->engines || !fold->batches || !fold->lines)
+    fold->places = calloc(n_shards, sizeof(*fold->places));
+    if (!fold->engines || !fold->batches || !fold->places)
         r = -ENOMEM;
     for (uint32_t i = 0; i < n_shards && r == 0; i++)
         r = kpi_engine_new(&fold->engines[i], config->plan, &memory_kpi);
@@ -60,7 +57,7 @@ struct replay_fold *replay_fold_free(struct replay_fold *fold)
     (void)event_decoder_free(fold->decoder);
     free(fold->engines);
     free(fold->batches);
-    free(fold->lines);
+    free(fold->places);
     free(fold);
     return NULL;
 }
@@ -78,13 +75,13 @@ const char *replay_refusal_name(unsigned refusal)
 }
 
 /* Shards are applied one after the other: the first refusal is the one that stood first. */
-static void refuse(struct replay_fold *fold, unsigned refusal, uint64_t line)
+static void refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place)
 {
     struct replay_place *first = &fold->first_refusal[refusal];
 
     fold->n_outcomes[KPI_OUTCOME_REFUSED]++;
-    if (fold->n_refusals[refusal]++ == 0 || (first->file == fold->file && line < first->line))
-        *first = (struct replay_place){fold->file, line};
+    if (fold->n_refusals[refusal]++ == 0 || (first->file == place.file && place.line < first->line))
+        *first = place;
 }
 
 unsigned replay_fold_first(const struct replay_fold *fold, struct replay_place *ret_place)
@@ -92,13 +89,10 @@ unsigned replay_fold_first(const struct replay_fold *fold, struct replay_place *
     unsigned refusal = 0;
 
     for (unsigned i = 1; i < REPLAY_REFUSAL_COUNT; i++) {
-        const struct replay_place *first = &fold->first_refusal[i];
-
-        if (fold->n_refusals[i] == 0 || first->file != fold->file ||
-            (refusal && first->line > ret_place->line))
+        if (fold->n_refusals[i] == 0 || (refusal && fold->first_refusal[i].line > ret_place->line))
             continue;
         refusal = i;
-        *ret_place = *first;
+        *ret_place = fold->first_refusal[i];
     }
     return refusal;
 }
@@ -115,7 +109,7 @@ static int flush(struct replay_fold *fold, uint32_t shard)
         return error_trace(r);
     for (unsigned i = 0; i < batch->n_events; i++) {
         if (batch->events[i].outcome == KPI_OUTCOME_REFUSED)
-            refuse(fold, batch->events[i].refusal, fold->lines[shard][i]);
+            refuse(fold, batch->events[i].refusal, fold->places[shard][i]);
         else
             fold->n_outcomes[batch->events[i].outcome]++;
     }
@@ -123,7 +117,7 @@ static int flush(struct replay_fold *fold, uint32_t shard)
     return 0;
 }
 
-int replay_fold_flush(struct replay_fold *fold)
+int replay_fold_end(struct replay_fold *fold)
 {
     int r = 0;
 
@@ -138,13 +132,12 @@ int replay_fold_flush(struct replay_fold *fold)
 /* Strict: what is still held may be refused, too, and stand before. */
 static int judge(struct replay_fold *fold)
 {
-    return fold->strict && fold->n_outcomes[KPI_OUTCOME_REFUSED] > 0 ? replay_fold_flush(fold) : 0;
+    return fold->strict && fold->n_outcomes[KPI_OUTCOME_REFUSED] > 0 ? replay_fold_end(fold) : 0;
 }
 
-int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, uint64_t line)
+int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place)
 {
-    fold->line = line;
-    refuse(fold, refusal, line);
+    refuse(fold, refusal, place);
     return judge(fold);
 }
 
@@ -176,43 +169,27 @@ static uint32_t distribute(struct replay_fold *fold, const struct kpi_event *dec
     return shard;
 }
 
-int replay_fold_take(struct replay_fold *fold, const char *bytes, size_t size, uint64_t line)
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
+                      const struct event_origin *origin, struct replay_place place)
 {
     /* With one shard there is nothing to choose: the event is decoded where it belongs. */
     struct kpi_batch *batch = fold->batches[fold->n_shards == 1 ? 0 : fold->n_shards];
     struct kpi_event *event = &batch->events[batch->n_events];
-    struct event_origin origin = {
-        .topic_hash = fold->file_hash, .record_time = KPI_TIME_NONE, .offset = (int64_t)line};
-    enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, &origin, event);
+    enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, origin, event);
     uint32_t shard = 0;
     int r;
 
     if (refusal != KPI_REFUSAL_NONE)
-        return replay_fold_refuse(fold, refusal, line);
-    fold->line = line;
+        return replay_fold_refuse(fold, refusal, place);
     if (!is_inside(fold, event))
         return 0;
     if (fold->n_shards > 1)
         shard = distribute(fold, event);
-    fold->lines[shard][fold->batches[shard]->n_events++] = line;
+    fold->places[shard][fold->batches[shard]->n_events++] = place;
     if (fold->batches[shard]->n_events < KPI_BATCH_MAX)
         return 0;
     r = flush(fold, shard);
     return r < 0 ? r : judge(fold);
-}
-
-void replay_fold_begin(struct replay_fold *fold, const char *name)
-{
-    fold->file = name;
-    fold->file_hash = XXH3_64bits(name, strlen(name));
-    fold->line = 0;
-}
-
-int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size)
-{
-    int r = replay_fold_take(fold, bytes, size, fold->line + 1);
-
-    return r ? r : replay_fold_flush(fold);
 }
 
 struct view *replay_view(const struct replay_fold *fold, kpi_time at)

@@ -2,7 +2,7 @@
  * The fold of `kpid replay`: events into the engines of N shards. A user lives in one shard, as on
  * a topic keyed by user; an event without user goes by its id.
  *
- * replay_fold_file() reads whole files into it, replay_fold_event() takes one event at a time.
+ * replay_fold_file() reads whole files into it, replay_fold_event() takes single events.
  */
 #pragma once
 
@@ -50,11 +50,8 @@ struct replay_fold {
     struct event_decoder *decoder;
     struct kpi_engine **engines; /* n_shards */
     struct kpi_batch **batches;  /* n_shards, and one more to decode into if there are several */
-    uint64_t (*lines)[KPI_BATCH_MAX]; /* n_shards: where the events of a batch stood */
+    struct replay_place (*places)[KPI_BATCH_MAX]; /* n_shards: where the events of a batch stood */
     uint32_t n_shards;
-    const char *file;
-    uint64_t file_hash; /* XXH3_64bits of its name */
-    uint64_t line;      /* of the last event */
 };
 
 enum {
@@ -67,17 +64,18 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
 struct replay_fold *replay_fold_free(struct replay_fold *fold);
 
 /*
- * Begins to count lines anew under this name, which must outlive the fold: the events that follow
- * are said to be of it, and those without id are told apart by it and their line.
+ * Takes one event as bytes, which stay until replay_fold_end(): call that before
+ * REPLAY_HELD_BYTES_MAX of them are held. `place` is what is remembered if the event is refused.
+ * Returns 0, REPLAY_E_REFUSED or a negative errno.
  */
-void replay_fold_begin(struct replay_fold *fold, const char *name);
-
-/*
- * Applies one event, native JSON, at once, as the next line of what replay_fold_begin() named: its
- * outcome is in n_outcomes and n_refusals when this returns. The bytes are not needed afterwards.
- * Returns 0, REPLAY_E_REFUSED or a negative errno, after which the fold must only be freed.
+#define REPLAY_HELD_BYTES_MAX ((size_t)2 << 20)
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
+                      const struct event_origin *origin, struct replay_place place);
+/* Counts what is no event, as refused. Returns the same. */
+int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place);
+/* Applies what is still held. Returns the same; after anything but 0 the fold must only be freed.
  */
-int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size);
+int replay_fold_end(struct replay_fold *fold);
 
 /*
  * Applies the events of a file, NDJSON or CSV, packed with gzip or not; "-" is standard input. The
@@ -91,15 +89,5 @@ struct view *replay_view(const struct replay_fold *fold, kpi_time at);
 
 /* "amount", "quote" */
 const char *replay_refusal_name(unsigned refusal);
-/* The reason of the first refused event of the present file, and its place; 0: there is none. */
+/* Strict: the reason of the event that ended it, and its place. */
 unsigned replay_fold_first(const struct replay_fold *fold, struct replay_place *ret_place);
-
-/*
- * For readers of files: takes the event on this line, without applying it at once. The bytes must
- * stay until replay_fold_flush(), which must come before REPLAY_HELD_BYTES_MAX have been taken.
- * Both return 0, REPLAY_E_REFUSED or a negative errno; so does the refusal of what is no event.
- */
-#define REPLAY_HELD_BYTES_MAX ((size_t)2 << 20)
-int replay_fold_take(struct replay_fold *fold, const char *bytes, size_t size, uint64_t line);
-int replay_fold_flush(struct replay_fold *fold);
-int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, uint64_t line);
