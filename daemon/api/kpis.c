@@ -1,5 +1,7 @@
 #include "kpis.h"
 
+#include "util/error.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -332,8 +334,8 @@ static void add_group_values(struct json *json, cJSON *array, const struct selec
     }
 }
 
-int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
-               const struct kpis_filter *filter, uint64_t n_max)
+int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
+                  uint64_t n_max)
 {
     struct selection selection = {.view = view, .filter = filter};
     struct json json = {0};
@@ -358,5 +360,20 @@ int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
         if (takes_group(&selection, &group))
             add_group_values(&json, array, &selection, &group);
     }
-    return json_end(&json, root, ret_text, ret_size);
+    if (json.failed) {
+        cJSON_Delete(root);
+        return error_origin(-ENOMEM);
+    }
+    *ret_root = root;
+    return 0;
+}
+
+int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
+               const struct kpis_filter *filter, uint64_t n_max)
+{
+    struct json json = {0};
+    cJSON *root;
+    int r = kpis_document(&root, view, filter, n_max);
+
+    return r ? r : json_end(&json, root, ret_text, ret_size);
 }

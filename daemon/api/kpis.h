@@ -37,6 +37,13 @@ enum {
     KPIS_E_TOO_MANY,     /* more than n_max values */
 };
 
+/*
+ * The document as a tree, the caller's, cJSON_Delete(). Its numbers are cJSON_Raw, as they are
+ * written. Returns 0, KPIS_E_… or -ENOMEM.
+ */
+int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
+                  uint64_t n_max);
+
 /* Returns 0, KPIS_E_… or -ENOMEM. The text is the caller's, free(). */
 int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
                const struct kpis_filter *filter, uint64_t n_max);

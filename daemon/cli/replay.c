@@ -1,40 +1,134 @@
 /*
- * kpid replay: the same fold as the daemon's over files of events, one JSON object a line, without
- * Kafka and Redis. The record's timestamp is the event's own time.
+ * kpid replay: the same fold as the daemon's over files of events, without Kafka and Redis. The
+ * record's timestamp is the event's own time.
  */
 #include "cli/cli.h"
 
-#include "api/kpis.h"
-#include "api/table.h"
 #include "cli/replay_fold.h"
+#include "cli/replay_print.h"
+#include "cli/replay_progress.h"
 #include "codec/time_text.h"
-#include "codec/value_text.h"
 #include "util/log.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static const char help[] =
-    "usage: kpid replay -c FILE [--shards N] [--at TIME] [-o json|table] [--digest] EVENTS…\n\n"
-    "  kpid replay -c kpid.yaml events.ndjson           the KPIs as a table\n"
-    "  kpid replay -c kpid.yaml -o json day1 day2       as /api/v1/kpis gives them\n"
-    "  zcat events.gz | kpid replay -c kpid.yaml -      from standard input\n\n"
-    "  -c, --config FILE   the configuration; kafka and redis are not used\n"
-    "      --shards N      fold as N shards, by user (1)\n"
-    "      --at TIME       judge what is complete as of this time (RFC 3339; the newest event's)\n"
-    "  -o, --output FORM   json or table\n"
-    "      --digest        print the digest of each shard's state instead\n\n"
-    "Events that are refused are counted by reason on stderr; they do not make replay fail.\n";
+    "usage: kpid replay -c FILE [OPTION]… EVENTS…\n\n"
+    "  kpid replay -c kpid.yaml events.ndjson             the KPIs as a table\n"
+    "  kpid replay -c kpid.yaml -o json day1.gz day2.gz   as /api/v1/kpis gives them\n"
+    "  kpid replay -c kpid.yaml -o csv orders.csv >k.csv  one row a value\n"
+    "  psql -c 'COPY events TO STDOUT CSV HEADER' | kpid replay -c kpid.yaml --format csv -\n"
+    "  kpid replay -c kpid.yaml --from 2026-11-01T00:00:00+08:00 --to 2026-11-12T00:00:00+08:00 "
+    "log\n"
+    "  kpid replay -c kpid.yaml --strict export.csv       stop at the first bad event\n\n"
+    "EVENTS are files, or - for standard input: one JSON object a line, or CSV (.csv, .csv.gz) "
+    "whose\n"
+    "first line names the columns with the keys of the JSON. An empty cell is an absent key; a "
+    "cell\n"
+    "that reads as a number, true or false is one where no string is wanted. gzip is seen by "
+    "itself.\n\n"
+    "  -c, --config FILE    the configuration; kafka and redis are not used\n"
+    "  -o, --output FORM    table, json or csv (table)\n"
+    "      --at TIME        judge what is complete as of this time (RFC 3339; the newest event's)\n"
+    "      --from TIME      pass over events before this time, by their own\n"
+    "      --to TIME        pass over events at or after it\n"
+    "      --strict         refuse everything at the first bad event: FILE:LINE: REASON, exit 65\n"
+    "      --format FORM    ndjson or csv, whatever the files are called\n"
+    "      --shards N       fold as N shards, by user (1)\n"
+    "      --digest         print the digest of each shard's state instead\n\n"
+    "Events that are refused are counted by reason on stderr; without --strict they do not make\n"
+    "replay fail. Exit codes: 64 usage, 65 bad data, 66 a file cannot be read, 74 stdout cannot "
+    "be\n"
+    "written, 78 configuration.\n";
+
+enum output {
+    OUTPUT_TABLE,
+    OUTPUT_JSON,
+    OUTPUT_CSV,
+};
 
 struct arguments {
     const char *config;
     uint32_t n_shards;
-    kpi_time at;
-    bool json, digest;
+    kpi_time at, from, to;
+    enum replay_format format;
+    enum output output;
+    bool strict, digest;
 };
+
+static int usage(const char *text, const char *argument)
+{
+    return 1 + cli_usage("replay", text, argument);
+}
+
+/* The index of the word, or -1. */
+static int choose(const char *text, const char *const *words, int n_words)
+{
+    for (int i = 0; i < n_words; i++) {
+        if (strcmp(text, words[i]) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool parse_time(const char *text, kpi_time *ret_time)
+{
+    return time_text_parse(text, strlen(text), ret_time) == 0;
+}
+
+/* One option. 0 to go on, else 1 + exit code. */
+static int take(int option, const char *value, struct arguments *arguments)
+{
+    static const char *const outputs[] = {"table", "json", "csv"}, *const formats[] = {"ndjson",
+                                                                                       "csv"};
+    char *end;
+    long n;
+    int i;
+
+    switch (option) {
+    case 'c':
+        arguments->config = value;
+        return 0;
+    case 'o':
+        i = choose(value, outputs, 3);
+        arguments->output = (enum output)i;
+        return i < 0 ? usage("-o is table, json or csv, not", value) : 0;
+    case 'F':
+        i = choose(value, formats, 2);
+        arguments->format = i == 0 ? REPLAY_FORMAT_NDJSON : REPLAY_FORMAT_CSV;
+        return i < 0 ? usage("--format is ndjson or csv, not", value) : 0;
+    case 's':
+        n = strtol(value, &end, 10);
+        arguments->n_shards = (uint32_t)n;
+        return *end || n < 1 || n > 4096 ? usage("--shards is 1 to 4096, not", value) : 0;
+    case 'a':
+    case 'f':
+    case 't':
+        if (parse_time(value, option == 'a'   ? &arguments->at
+                              : option == 'f' ? &arguments->from
+                                              : &arguments->to))
+            return 0;
+        return usage("a time is written as 2026-11-11T00:00:00+08:00, not", value);
+    case 'S':
+        arguments->strict = true;
+        return 0;
+    case 'd':
+        arguments->digest = true;
+        return 0;
+    case 'h':
+        (void)fputs(help, stdout);
+        return 1;
+    default:
+        return usage("unknown option", NULL);
+    }
+}
 
 /* 0 to go on, else 1 + exit code. */
 static int parse(int argc, char **argv, struct arguments *arguments)
@@ -42,68 +136,102 @@ static int parse(int argc, char **argv, struct arguments *arguments)
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"output", required_argument, NULL, 'o'},
+        {"format", required_argument, NULL, 'F'},
         {"shards", required_argument, NULL, 's'},
         {"at", required_argument, NULL, 'a'},
+        {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 't'},
+        {"strict", no_argument, NULL, 'S'},
         {"digest", no_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    int option;
+    unsigned n_standard = 0;
+    int option, r = 0;
 
-    while ((option = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
-        char *end;
-        long n;
-
-        switch (option) {
-        case 'c':
-            arguments->config = optarg;
-            break;
-        case 'o':
-            arguments->json = strcmp(optarg, "json") == 0;
-            if (!arguments->json && strcmp(optarg, "table") != 0)
-                return 1 + cli_usage("replay", "-o is json or table, not", optarg);
-            break;
-        case 's':
-            n = strtol(optarg, &end, 10);
-            if (*end || n < 1 || n > 4096)
-                return 1 + cli_usage("replay", "--shards is 1 to 4096, not", optarg);
-            arguments->n_shards = (uint32_t)n;
-            break;
-        case 'a':
-            if (time_text_parse(optarg, strlen(optarg), &arguments->at) != 0)
-                return 1 + cli_usage("replay", "--at is a time as 2026-11-11T00:00:00+08:00, not",
-                                     optarg);
-            break;
-        case 'd':
-            arguments->digest = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return 1;
-        default:
-            return 1 + cli_usage("replay", "unknown option", NULL);
-        }
-    }
+    while (r == 0 && (option = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1)
+        r = take(option, optarg, arguments);
+    if (r)
+        return r;
     if (!arguments->config)
-        return 1 + cli_usage("replay", "-c FILE is needed", NULL);
+        return usage("-c FILE is needed", NULL);
     if (optind == argc)
-        return 1 + cli_usage("replay", "no file of events is named; - is standard input", NULL);
-    return 0;
+        return usage("no file of events is named; - is standard input", NULL);
+    if (arguments->from >= arguments->to)
+        return usage("--from is not before --to", NULL);
+    for (int i = optind; i < argc; i++)
+        n_standard += strcmp(argv[i], "-") == 0;
+    return n_standard > 1 ? usage("standard input can be read only once", NULL) : 0;
+}
+
+/*
+ * Finds what cannot be read before hours are spent on what can, and how much there is: *ret_n_all
+ * is 0 if that cannot be known. Returns 0 or an exit code.
+ */
+static int look(char **paths, int n_paths, uint64_t *ret_n_all)
+{
+    bool known = true;
+    int code = 0;
+
+    *ret_n_all = 0;
+    for (int i = 0; i < n_paths; i++) {
+        bool standard = strcmp(paths[i], "-") == 0;
+        struct stat status;
+        int r = standard ? fstat(STDIN_FILENO, &status) : stat(paths[i], &status);
+
+        if (r == 0 && S_ISDIR(status.st_mode)) {
+            errno = EISDIR;
+            r = -1;
+        }
+        if (r == 0 && !standard)
+            r = access(paths[i], R_OK);
+        if (r < 0) {
+            (void)fprintf(stderr, "kpid: %s: %s\n", paths[i], strerror(errno));
+            code = EX_NOINPUT;
+            continue;
+        }
+        known &= S_ISREG(status.st_mode);
+        *ret_n_all += (uint64_t)status.st_size;
+    }
+    if (!known)
+        *ret_n_all = 0;
+    return code;
+}
+
+static void print_range(const struct replay_fold *fold)
+{
+    char first[TIME_TEXT_BYTES_MAX], last[TIME_TEXT_BYTES_MAX];
+
+    (void)time_text_format_utc(fold->outside_min, first);
+    (void)time_text_format_utc(fold->outside_max, last);
+    (void)fprintf(stderr, "  passed over as outside of --from and --to: %llu, of %s to %s\n",
+                  (unsigned long long)fold->n_outside, first, last);
 }
 
 static void print_counts(const struct replay_fold *fold)
 {
+    uint64_t n_read = fold->n_outside;
+
+    for (unsigned i = 0; i <= KPI_OUTCOME_REFUSED; i++)
+        n_read += fold->n_outcomes[i];
     (void)fprintf(stderr, "%llu events applied, %llu duplicates, %llu conflicts, %llu refused\n",
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_APPLIED],
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_DUPLICATE],
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_CONFLICT],
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_REFUSED]);
-    for (unsigned i = 1; i < KPI_REFUSAL_COUNT; i++) {
+    for (unsigned i = 1; i < REPLAY_REFUSAL_COUNT; i++) {
         if (fold->n_refusals[i])
-            (void)fprintf(stderr, "  refused %-14s %llu, first at %s:%llu\n", kpi_refusal_name(i),
-                          (unsigned long long)fold->n_refusals[i], fold->first_refusal[i].file,
+            (void)fprintf(stderr, "  refused %-14s %llu, first at %s:%llu\n",
+                          replay_refusal_name(i), (unsigned long long)fold->n_refusals[i],
+                          fold->first_refusal[i].file,
                           (unsigned long long)fold->first_refusal[i].line);
     }
+    if (fold->n_outside > 0)
+        print_range(fold);
+    if (n_read == 0)
+        (void)fputs("  there was no event to read\n", stderr);
+    else if (fold->n_outside == n_read)
+        (void)fputs("  no event is within --from and --to\n", stderr);
 }
 
 static int print_digests(const struct replay_fold *fold)
@@ -121,113 +249,85 @@ static int print_digests(const struct replay_fold *fold)
     return 0;
 }
 
-static void add_number(struct table *table, const struct kpi_number *number)
-{
-    char text[VALUE_TEXT_BYTES_MAX] = "";
-
-    if (number->kind == KPI_NUMBER_MONEY)
-        (void)value_text_format_decimal(number->value, text);
-    else if (number->kind == KPI_NUMBER_COUNT)
-        (void)snprintf(text, sizeof(text), "%lld", (long long)number->value);
-    else if (number->kind == KPI_NUMBER_REAL)
-        (void)snprintf(text, sizeof(text), "%.6g", number->real);
-    table_add(table, text);
-}
-
-static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_value *value)
-{
-    if (value->state != KPI_VALUE_OK)
-        table_add(table, value->state == KPI_VALUE_UNDEFINED ? "undefined" : "no data");
-    else if (unit == KPI_UNIT_RATIO)
-        table_add_format(table, "%.2f %%", 100 * value->value);
-    else if (unit == KPI_UNIT_MULTIPLE)
-        table_add_format(table, "1 : %.2f", value->value);
-    else
-        table_add_format(table, "%.6g", value->value);
-}
-
-static void add_scope(struct table *table, const struct kpi_plan *plan,
-                      const struct kpi_scope *scope)
-{
-    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, scope->campaign);
-    char text[TIME_TEXT_BYTES_MAX];
-
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        table_add(table, "campaign");
-        break;
-    case KPI_SCOPE_PHASE:
-        table_add_format(table, "%.*s", (int)campaign->phases[scope->phase].name.length,
-                         campaign->phases[scope->phase].name.data);
-        break;
-    case KPI_SCOPE_ROLLING:
-        table_add_format(table, "last %u days", scope->days);
-        break;
-    case KPI_SCOPE_DAY:
-        (void)time_text_format_utc((kpi_time)scope->start_day * KPI_DAY, text);
-        table_add_format(table, "%.10s", text);
-        break;
-    }
-}
-
-static int print_table(const struct view *view)
-{
-    static const struct table_column columns[] = {
-        {"campaign", false}, {"KPI", false},        {"scope", false},   {"value", true},
-        {"numerator", true}, {"denominator", true}, {"complete", true},
-    };
-    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint32_t n_kpis = kpi_plan_n_kpis(plan);
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-    int r;
-
-    if (!table)
-        return EX_SOFTWARE;
-    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
-        const struct kpi_scope *scope = kpi_layout_scope(view->layout, i);
-
-        for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
-            const struct kpi_value *value = &view->values[(size_t)i * n_kpis + kpi];
-            const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
-            struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
-
-            table_add_format(table, "%.*s", (int)id.length, id.data);
-            table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
-                             (int)info->title_zh.length, info->title_zh.data);
-            add_scope(table, plan, scope);
-            add_value(table, info->unit, value);
-            add_number(table, &value->numerator);
-            add_number(table, &value->denominator);
-            table_add_format(table, "%.0f %%", 100 * value->complete);
-        }
-    }
-    r = table_print(table, stdout);
-    (void)table_free(table);
-    return r < 0 ? EX_SOFTWARE : 0;
-}
-
 static int print_kpis(const struct replay_fold *fold, const struct arguments *arguments)
 {
+    static int (*const prints[])(const struct view *, FILE *) = {
+        [OUTPUT_TABLE] = replay_print_table,
+        [OUTPUT_JSON] = replay_print_json,
+        [OUTPUT_CSV] = replay_print_csv,
+    };
     struct view *view = replay_view(fold, arguments->at);
-    char *text = NULL;
-    size_t size;
-    int code = EX_SOFTWARE;
+    int r;
 
     if (!view)
         return EX_SOFTWARE;
-    if (!arguments->json)
-        code = print_table(view);
-    else if (kpis_write(&text, &size, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX) == 0)
-        code = fputs(text, stdout) == EOF ? EX_SOFTWARE : 0;
-    free(text);
+    r = prints[arguments->output](view, stdout);
     (void)view_unref(view);
+    if (r < 0)
+        return EX_SOFTWARE;
+    if (fflush(stdout) == EOF || ferror(stdout)) {
+        (void)fprintf(stderr, "kpid: standard output: %s\n", strerror(errno));
+        return EX_IOERR;
+    }
+    return 0;
+}
+
+/* What r of reading the files comes to; returns the exit code. */
+static int finish(const struct replay_fold *fold, const struct arguments *arguments, int r)
+{
+    struct replay_place place;
+    unsigned refusal;
+
+    switch (r) {
+    case 0:
+        print_counts(fold);
+        return arguments->digest ? print_digests(fold) : print_kpis(fold, arguments);
+    case REPLAY_E_FILE:
+        return EX_NOINPUT;
+    case REPLAY_E_DATA:
+        return EX_DATAERR;
+    case REPLAY_E_REFUSED:
+        refusal = replay_fold_first(fold, &place);
+        (void)fprintf(stderr, "%s:%llu: %s\n", place.file, (unsigned long long)place.line,
+                      replay_refusal_name(refusal));
+        return EX_DATAERR;
+    default:
+        (void)fprintf(stderr, "kpid: %s\n", strerror(-r));
+        return EX_SOFTWARE;
+    }
+}
+
+static int fold_files(const struct config *config, const struct arguments *arguments, char **paths,
+                      int n_paths)
+{
+    struct replay_progress progress;
+    struct replay_fold *fold = NULL;
+    uint64_t n_all;
+    int r, code = look(paths, n_paths, &n_all);
+
+    if (code)
+        return code;
+    r = replay_fold_new(&fold, config, arguments->n_shards);
+    if (r < 0)
+        return finish(NULL, arguments, r);
+    replay_progress_init(&progress, n_all);
+    fold->progress = isatty(STDERR_FILENO) ? &progress : NULL;
+    fold->format = arguments->format;
+    fold->strict = arguments->strict;
+    fold->from = arguments->from;
+    fold->to = arguments->to;
+    for (int i = 0; i < n_paths && r == 0; i++)
+        r = replay_fold_file(fold, paths[i]);
+    replay_progress_clear(&progress);
+    code = finish(fold, arguments, r);
+    (void)replay_fold_free(fold);
     return code;
 }
 
 int cli_replay(int argc, char **argv)
 {
-    struct arguments arguments = {.n_shards = 1, .at = KPI_TIME_NONE};
-    struct replay_fold *fold = NULL;
+    struct arguments arguments = {
+        .n_shards = 1, .at = KPI_TIME_NONE, .from = INT64_MIN, .to = INT64_MAX};
     struct config *config;
     int r, code = 0;
 
@@ -238,21 +338,7 @@ int cli_replay(int argc, char **argv)
     config = cli_config(arguments.config, arguments.n_shards, &code);
     if (!config)
         return code;
-    r = replay_fold_new(&fold, config, arguments.n_shards);
-    for (int i = optind; i < argc && r == 0; i++)
-        r = replay_fold_file(fold, argv[i]);
-    if (r == 0)
-        r = replay_fold_end(fold);
-    if (r > 0) {
-        code = EX_DATAERR;
-    } else if (r < 0) {
-        (void)fprintf(stderr, "kpid replay: %s\n", strerror(-r));
-        code = EX_SOFTWARE;
-    } else {
-        print_counts(fold);
-        code = arguments.digest ? print_digests(fold) : print_kpis(fold, &arguments);
-    }
-    (void)replay_fold_free(fold);
+    code = fold_files(config, &arguments, argv + optind, argc - optind);
     (void)config_free(config);
     return code;
 }

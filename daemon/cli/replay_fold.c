@@ -1,24 +1,16 @@
-/* Files of events into engines: see replay_fold.h. */
+/* Events into engines: see replay_fold.h. Files are read in replay_file.c. */
 #include "cli/replay_fold.h"
 
 #include "cli/cli.h"
 #include "codec/event_json.h"
-#include "util/clock.h"
 #include "util/error.h"
 #include "util/memory.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define BUFFER_BYTES (1 << 20)
-#define PROGRESS_US  100000
+_Static_assert(REPLAY_HELD_BYTES_MAX + EVENT_BYTES_MAX <= (size_t)KPI_BATCH_MAX * EVENT_BYTES_MAX,
+               "the decoder keeps that many bytes until event_decoder_reset()");
 
 int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards)
 {
@@ -30,7 +22,8 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
         return error_origin(-ENOMEM);
     fold->config = config;
     fold->n_shards = n_shards;
-    fold->progress = isatty(STDERR_FILENO);
+    fold->from = INT64_MIN;
+    fold->to = INT64_MAX;
     fold->engines = calloc(n_shards, sizeof(*fold->engines));
     fold->batches = calloc((size_t)n_shards + 1, sizeof(*fold->batches));
     fold->places = calloc(n_shards, sizeof(*fold->places));
@@ -69,11 +62,39 @@ struct replay_fold *replay_fold_free(struct replay_fold *fold)
     return NULL;
 }
 
-static void refuse(struct replay_fold *fold, enum kpi_refusal refusal, struct replay_place place)
+const char *replay_refusal_name(unsigned refusal)
 {
+    switch (refusal) {
+    case REPLAY_REFUSAL_QUOTE:
+        return "quote";
+    case REPLAY_REFUSAL_CELLS:
+        return "cells";
+    default:
+        return kpi_refusal_name((enum kpi_refusal)refusal);
+    }
+}
+
+/* Shards are applied one after the other: the first refusal is the one that stood first. */
+static void refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place)
+{
+    struct replay_place *first = &fold->first_refusal[refusal];
+
     fold->n_outcomes[KPI_OUTCOME_REFUSED]++;
-    if (fold->n_refusals[refusal]++ == 0)
-        fold->first_refusal[refusal] = place;
+    if (fold->n_refusals[refusal]++ == 0 || (first->file == place.file && place.line < first->line))
+        *first = place;
+}
+
+unsigned replay_fold_first(const struct replay_fold *fold, struct replay_place *ret_place)
+{
+    unsigned refusal = 0;
+
+    for (unsigned i = 1; i < REPLAY_REFUSAL_COUNT; i++) {
+        if (fold->n_refusals[i] == 0 || (refusal && fold->first_refusal[i].line > ret_place->line))
+            continue;
+        refusal = i;
+        *ret_place = fold->first_refusal[i];
+    }
+    return refusal;
 }
 
 static int flush(struct replay_fold *fold, uint32_t shard)
@@ -96,158 +117,79 @@ static int flush(struct replay_fold *fold, uint32_t shard)
     return 0;
 }
 
-static int flush_all(struct replay_fold *fold)
+int replay_fold_end(struct replay_fold *fold)
 {
     int r = 0;
 
     for (uint32_t i = 0; i < fold->n_shards && r == 0; i++)
         r = flush(fold, i);
     event_decoder_reset(fold->decoder);
+    if (r == 0 && fold->strict && fold->n_outcomes[KPI_OUTCOME_REFUSED] > 0)
+        return REPLAY_E_REFUSED;
     return r;
 }
 
-static int take_line(struct replay_fold *fold, const char *line, size_t size)
+/* Strict: what is still held may be refused, too, and stand before. */
+static int judge(struct replay_fold *fold)
 {
-    struct kpi_event *decoded = &fold->batches[fold->n_shards]->events[0];
-    struct replay_place place = {fold->file, ++fold->line};
-    struct event_origin origin = {.record_time = KPI_TIME_NONE, .offset = (int64_t)fold->line};
-    enum kpi_refusal refusal;
-    struct kpi_field *fields;
-    struct kpi_event *event;
-    struct kpi_batch *batch;
-    uint32_t shard;
+    return fold->strict && fold->n_outcomes[KPI_OUTCOME_REFUSED] > 0 ? replay_fold_end(fold) : 0;
+}
 
-    if (size > 0 && line[size - 1] == '\r')
-        size--;
-    origin.topic_hash = fold->file_hash;
-    refusal = event_decode(fold->decoder, line, size, &origin, decoded);
-    if (refusal != KPI_REFUSAL_NONE) {
-        refuse(fold, refusal, place);
-        return 0;
-    }
-    shard = (uint32_t)((decoded->flags & KPI_EVENT_HAS_USER ? decoded->user : decoded->id) %
-                       fold->n_shards);
-    batch = fold->batches[shard];
-    event = &batch->events[batch->n_events];
-    fields = event->fields;
+int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place)
+{
+    refuse(fold, refusal, place);
+    return judge(fold);
+}
+
+/* Is the event inside of [from, to)? */
+static bool is_inside(struct replay_fold *fold, const struct kpi_event *event)
+{
+    if (event->time >= fold->from && event->time < fold->to)
+        return true;
+    if (fold->n_outside++ == 0)
+        fold->outside_min = fold->outside_max = event->time;
+    fold->outside_min = event->time < fold->outside_min ? event->time : fold->outside_min;
+    fold->outside_max = event->time > fold->outside_max ? event->time : fold->outside_max;
+    return false;
+}
+
+/* Moves a decoded event to the end of its shard's batch. */
+static uint32_t distribute(struct replay_fold *fold, const struct kpi_event *decoded)
+{
+    uint32_t shard =
+        (uint32_t)((decoded->flags & KPI_EVENT_HAS_USER ? decoded->user : decoded->id) %
+                   fold->n_shards);
+    struct kpi_batch *batch = fold->batches[shard];
+    struct kpi_event *event = &batch->events[batch->n_events];
+    struct kpi_field *fields = event->fields;
+
     *event = *decoded;
     event->fields = fields;
     memcpy(fields, decoded->fields, kpi_plan_n_fields(fold->config->plan) * sizeof(*fields));
-    fold->places[shard][batch->n_events] = place;
-    return ++batch->n_events == KPI_BATCH_MAX ? flush(fold, shard) : 0;
+    return shard;
 }
 
-static void show_progress(const struct replay_fold *fold, uint64_t n_read, uint64_t n_all,
-                          int64_t begun, bool last)
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
+                      const struct event_origin *origin, struct replay_place place)
 {
-    double seconds = (double)(clock_monotonic_us() - begun) / 1e6;
-    double rate = seconds > 0 ? (double)fold->line / seconds : 0;
-    double left = n_read ? seconds * (double)(n_all - n_read) / (double)n_read : 0;
-    char bar[31];
+    /* With one shard there is nothing to choose: the event is decoded where it belongs. */
+    struct kpi_batch *batch = fold->batches[fold->n_shards == 1 ? 0 : fold->n_shards];
+    struct kpi_event *event = &batch->events[batch->n_events];
+    enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, origin, event);
+    uint32_t shard = 0;
+    int r;
 
-    for (unsigned i = 0; i < sizeof(bar) - 1; i++)
-        bar[i] = n_all && i * n_all < n_read * (sizeof(bar) - 1) ? '#' : '.';
-    bar[sizeof(bar) - 1] = '\0';
-    if (n_all)
-        (void)fprintf(stderr, "\r[%s] %3.0f %%  %.0f events/s  %.0f s left \x1b[K%s", bar,
-                      100.0 * (double)n_read / (double)n_all, rate, last ? 0 : left,
-                      last ? "\n" : "");
-    else
-        (void)fprintf(stderr, "\r%llu events  %.0f events/s \x1b[K%s",
-                      (unsigned long long)fold->line, rate, last ? "\n" : "");
-}
-
-/* Takes the whole lines of the buffer; returns how many bytes they are, or a negative errno. */
-static ssize_t take_lines(struct replay_fold *fold, const char *buffer, size_t size, bool last)
-{
-    size_t at = 0;
-
-    while (at < size) {
-        const char *end = memchr(buffer + at, '\n', size - at);
-        size_t length = end ? (size_t)(end - (buffer + at)) : size - at;
-        int r;
-
-        /* A line longer than the buffer is taken in parts: each is refused, none is lost sight of.
-         */
-        if (!end && !last && !(at == 0 && size == BUFFER_BYTES))
-            break;
-        r = take_line(fold, buffer + at, length);
-        if (r < 0)
-            return r;
-        at += length + (end != NULL);
-    }
-    return (ssize_t)at;
-}
-
-static int read_lines(struct replay_fold *fold, int fd, char *buffer, uint64_t n_all)
-{
-    int64_t begun = clock_monotonic_us(), shown = 0;
-    uint64_t n_read = 0;
-    size_t held = 0;
-
-    for (;;) {
-        ssize_t n = read(fd, buffer + held, BUFFER_BYTES - held);
-        ssize_t taken;
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        held += (size_t)n;
-        n_read += (uint64_t)n;
-        taken = take_lines(fold, buffer, held, n == 0);
-        if (taken < 0)
-            return (int)taken;
-        r = flush_all(fold); /* strings of the events are in the buffer */
-        if (r < 0)
-            return r;
-        held -= (size_t)taken;
-        memmove(buffer, buffer + taken, held);
-        if (fold->progress && (n == 0 || clock_monotonic_us() - shown > PROGRESS_US)) {
-            show_progress(fold, n_read, n_all, begun, n == 0);
-            shown = clock_monotonic_us();
-        }
-        if (n == 0)
-            return 0;
-    }
-}
-
-int replay_fold_file(struct replay_fold *fold, const char *path)
-{
-    bool standard = strcmp(path, "-") == 0;
-    struct stat status = {0};
-    char *buffer;
-    int fd, r;
-
-    fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0 || S_ISDIR(status.st_mode)) {
-        (void)fprintf(stderr, "kpid replay: %s: %s\n", path,
-                      strerror(S_ISDIR(status.st_mode) ? EISDIR : errno));
-        if (fd >= 0 && !standard)
-            (void)close(fd);
-        return REPLAY_E_FILE;
-    }
-    buffer = malloc(BUFFER_BYTES);
-    fold->file = path;
-    fold->file_hash = XXH3_64bits(path, strlen(path));
-    fold->line = 0;
-    r = buffer
-            ? read_lines(fold, fd, buffer, S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0)
-            : -ENOMEM;
-    free(buffer);
-    if (!standard)
-        (void)close(fd);
-    if (r < 0 && r != -ENOMEM) {
-        (void)fprintf(stderr, "kpid replay: %s: %s\n", path, strerror(-r));
-        return REPLAY_E_FILE;
-    }
-    return r;
-}
-
-int replay_fold_end(struct replay_fold *fold)
-{
-    return flush_all(fold);
+    if (refusal != KPI_REFUSAL_NONE)
+        return replay_fold_refuse(fold, refusal, place);
+    if (!is_inside(fold, event))
+        return 0;
+    if (fold->n_shards > 1)
+        shard = distribute(fold, event);
+    fold->places[shard][fold->batches[shard]->n_events++] = place;
+    if (fold->batches[shard]->n_events < KPI_BATCH_MAX)
+        return 0;
+    r = flush(fold, shard);
+    return r < 0 ? r : judge(fold);
 }
 
 static kpi_time newest_event(const struct replay_fold *fold)

@@ -135,8 +135,10 @@ class Replay(ProcessCase):
                 ((64,), ("replay", "-c", config, "--no-such-option", "-")),
                 ((64,), ("replay", "-c", config, "--shards", "0", "-")),
                 ((64,), ("replay", "-c", config, "--at", "soon", "-")),
+                ((64,), ("replay", "-c", config, "-o", "xml", "-")),
+                ((64,), ("replay", "-c", config, "--format", "xml", "-")),
                 ((78,), ("replay", "-c", os.path.join(directory, "no-such.yaml"), "-")),
-                ((65, 66), ("replay", "-c", config, os.path.join(directory, "no-such.ndjson")))):
+                ((66,), ("replay", "-c", config, os.path.join(directory, "no-such.ndjson")))):
             done = daemon.run(*arguments, stdin="")
             self.assertIn(done.returncode, code, (arguments, done.stderr))
             self.assertNotEqual(done.stderr.strip(), "", arguments)

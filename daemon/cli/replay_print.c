@@ -1,0 +1,190 @@
+/* The output of `kpid replay`: see replay_print.h. */
+#include "cli/replay_print.h"
+
+#include "api/kpis.h"
+#include "api/table.h"
+#include "codec/time_text.h"
+#include "codec/value_text.h"
+#include "util/error.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add_number(struct table *table, const struct kpi_number *number)
+{
+    char text[VALUE_TEXT_BYTES_MAX] = "";
+
+    if (number->kind == KPI_NUMBER_MONEY)
+        (void)value_text_format_decimal(number->value, text);
+    else if (number->kind == KPI_NUMBER_COUNT)
+        (void)snprintf(text, sizeof(text), "%lld", (long long)number->value);
+    else if (number->kind == KPI_NUMBER_REAL)
+        (void)snprintf(text, sizeof(text), "%.6g", number->real);
+    table_add(table, text);
+}
+
+static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_value *value)
+{
+    if (value->state != KPI_VALUE_OK)
+        table_add(table, value->state == KPI_VALUE_UNDEFINED ? "undefined" : "no data");
+    else if (unit == KPI_UNIT_RATIO)
+        table_add_format(table, "%.2f %%", 100 * value->value);
+    else if (unit == KPI_UNIT_MULTIPLE)
+        table_add_format(table, "1 : %.2f", value->value);
+    else
+        table_add_format(table, "%.6g", value->value);
+}
+
+static void add_scope(struct table *table, const struct kpi_plan *plan,
+                      const struct kpi_scope *scope)
+{
+    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, scope->campaign);
+    char text[TIME_TEXT_BYTES_MAX];
+
+    switch (scope->kind) {
+    case KPI_SCOPE_CAMPAIGN:
+        table_add(table, "campaign");
+        break;
+    case KPI_SCOPE_PHASE:
+        table_add_format(table, "%.*s", (int)campaign->phases[scope->phase].name.length,
+                         campaign->phases[scope->phase].name.data);
+        break;
+    case KPI_SCOPE_ROLLING:
+        table_add_format(table, "last %u days", scope->days);
+        break;
+    case KPI_SCOPE_DAY:
+        (void)time_text_format_utc((kpi_time)scope->start_day * KPI_DAY, text);
+        table_add_format(table, "%.10s", text);
+        break;
+    }
+}
+
+int replay_print_table(const struct view *view, FILE *out)
+{
+    static const struct table_column columns[] = {
+        {"campaign", false}, {"KPI", false},        {"scope", false},   {"value", true},
+        {"numerator", true}, {"denominator", true}, {"complete", true},
+    };
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan);
+    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    int r;
+
+    if (!table)
+        return error_origin(-ENOMEM);
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
+        const struct kpi_scope *scope = kpi_layout_scope(view->layout, i);
+
+        for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
+            const struct kpi_value *value = &view->values[(size_t)i * n_kpis + kpi];
+            const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
+            struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
+
+            table_add_format(table, "%.*s", (int)id.length, id.data);
+            table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
+                             (int)info->title_zh.length, info->title_zh.data);
+            add_scope(table, plan, scope);
+            add_value(table, info->unit, value);
+            add_number(table, &value->numerator);
+            add_number(table, &value->denominator);
+            table_add_format(table, "%.0f %%", 100 * value->complete);
+        }
+    }
+    r = table_print(table, out);
+    (void)table_free(table);
+    return r;
+}
+
+int replay_print_json(const struct view *view, FILE *out)
+{
+    char *text;
+    size_t size;
+    int r = kpis_write(&text, &size, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX);
+
+    if (r < 0)
+        return error_trace(r);
+    (void)fwrite(text, 1, size, out);
+    free(text);
+    return 0;
+}
+
+static void print_cell(const char *text, FILE *out)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        (void)fputs(text, out);
+        return;
+    }
+    (void)fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            (void)fputc('"', out);
+        (void)fputc(*text, out);
+    }
+    (void)fputc('"', out);
+}
+
+/* A member as text. Returns 0 or -ENOMEM. */
+static int print_item(const cJSON *item, FILE *out)
+{
+    char *text;
+
+    if (!item || cJSON_IsNull(item))
+        return 0;
+    if (cJSON_IsString(item) || cJSON_IsRaw(item)) { /* raw: a number, as it is written */
+        print_cell(item->valuestring, out);
+        return 0;
+    }
+    text = cJSON_PrintUnformatted(item);
+    if (!text)
+        return error_origin(-ENOMEM);
+    print_cell(text, out);
+    free(text);
+    return 0;
+}
+
+/* Behind as_of. */
+static const char *const columns[] = {"kpi",         "campaign",    "scope.kind", "scope.start",
+                                      "scope.end",   "scope.phase", "scope.days", "by",
+                                      "unit",        "state",       "value",      "numerator",
+                                      "denominator", "complete",    "definition"};
+
+static int print_row(const cJSON *as_of, const cJSON *item, FILE *out)
+{
+    const cJSON *scope = cJSON_GetObjectItemCaseSensitive(item, "scope");
+    int r = print_item(as_of, out);
+
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]) && r == 0; i++) {
+        bool of_scope = strncmp(columns[i], "scope.", 6) == 0;
+
+        (void)fputc(',', out);
+        r = print_item(of_scope ? cJSON_GetObjectItemCaseSensitive(scope, columns[i] + 6)
+                                : cJSON_GetObjectItemCaseSensitive(item, columns[i]),
+                       out);
+    }
+    (void)fputs("\r\n", out);
+    return r;
+}
+
+/* Made of the JSON itself, so that the two cannot say different things. */
+int replay_print_csv(const struct view *view, FILE *out)
+{
+    const cJSON *as_of, *item;
+    cJSON *document;
+    int r = kpis_document(&document, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX);
+
+    if (r < 0)
+        return error_trace(r);
+    (void)fputs("as_of", out);
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+        (void)fprintf(out, ",%s", columns[i]);
+    (void)fputs("\r\n", out);
+    as_of = cJSON_GetObjectItemCaseSensitive(document, "as_of");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(document, "kpis"))
+    {
+        if (r == 0)
+            r = print_row(as_of, item, out);
+    }
+    cJSON_Delete(document);
+    return r;
+}
