@@ -60,5 +60,15 @@ struct view {
  * memory.
  */
 struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows, kpi_time as_of);
+/*
+ * Judges no target, but says of each what there is to judge: fills view->alerts, which has room for
+ * all targets of the plan, with its scope and value as of the view, and the state that `find`
+ * knows. Targets for the same KPI and scope at different times (a value for each phase) are one
+ * alert: the one whose time made_at is in, else the first.
+ */
+void view_set_alerts(struct view *view,
+                     struct kpi_alert (*find)(const void *userdata,
+                                              const struct kpi_target *target),
+                     const void *userdata);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */
