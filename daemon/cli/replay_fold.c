@@ -106,21 +106,27 @@ static int flush_all(struct replay_fold *fold)
     return r;
 }
 
-static int take_line(struct replay_fold *fold, const char *line, size_t size)
+kpi_time replay_fold_time(struct replay_fold *fold, const char *bytes, size_t size)
 {
     struct kpi_event *decoded = &fold->batches[fold->n_shards]->events[0];
-    struct replay_place place = {fold->file, ++fold->line};
-    struct event_origin origin = {.record_time = KPI_TIME_NONE, .offset = (int64_t)fold->line};
+    struct event_origin origin = {.record_time = KPI_TIME_NONE};
+    enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, &origin, decoded);
+
+    event_decoder_reset(fold->decoder);
+    return refusal == KPI_REFUSAL_NONE ? decoded->time : KPI_TIME_NONE;
+}
+
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
+                      const struct event_origin *origin, struct replay_place place)
+{
+    struct kpi_event *decoded = &fold->batches[fold->n_shards]->events[0];
     enum kpi_refusal refusal;
     struct kpi_field *fields;
     struct kpi_event *event;
     struct kpi_batch *batch;
     uint32_t shard;
 
-    if (size > 0 && line[size - 1] == '\r')
-        size--;
-    origin.topic_hash = fold->file_hash;
-    refusal = event_decode(fold->decoder, line, size, &origin, decoded);
+    refusal = event_decode(fold->decoder, bytes, size, origin, decoded);
     if (refusal != KPI_REFUSAL_NONE) {
         refuse(fold, refusal, place);
         return 0;
@@ -135,6 +141,20 @@ static int take_line(struct replay_fold *fold, const char *line, size_t size)
     memcpy(fields, decoded->fields, kpi_plan_n_fields(fold->config->plan) * sizeof(*fields));
     fold->places[shard][batch->n_events] = place;
     return ++batch->n_events == KPI_BATCH_MAX ? flush(fold, shard) : 0;
+}
+
+static int take_line(struct replay_fold *fold, const char *line, size_t size)
+{
+    struct replay_place place = {fold->file, ++fold->line};
+    struct event_origin origin = {
+        .topic_hash = fold->file_hash,
+        .record_time = KPI_TIME_NONE,
+        .offset = (int64_t)fold->line,
+    };
+
+    if (size > 0 && line[size - 1] == '\r')
+        size--;
+    return replay_fold_event(fold, line, size, &origin, place);
 }
 
 static void show_progress(const struct replay_fold *fold, uint64_t n_read, uint64_t n_all,

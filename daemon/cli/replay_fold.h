@@ -10,6 +10,7 @@
 #include <kpi/engine.h>
 
 struct event_decoder;
+struct event_origin;
 
 struct replay_fold {
     const struct config *config; /* borrowed */
@@ -38,6 +39,17 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
 struct replay_fold *replay_fold_free(struct replay_fold *fold);
 /* "-" is standard input. The name must outlive the fold. 0, REPLAY_E_FILE or a negative errno. */
 int replay_fold_file(struct replay_fold *fold, const char *path);
+/*
+ * One event as bytes, which stay until replay_fold_end(); call that at least every KPI_BATCH_MAX
+ * events. `place` is what is remembered if it is refused. 0 or a negative errno.
+ */
+int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
+                      const struct event_origin *origin, struct replay_place place);
+/*
+ * When an event says that it happened; KPI_TIME_NONE if it will be refused. Not while events are
+ * held.
+ */
+kpi_time replay_fold_time(struct replay_fold *fold, const char *bytes, size_t size);
 /* Applies what is still held. */
 int replay_fold_end(struct replay_fold *fold);
 /* The merged view as of `at`, or of the newest event if it is KPI_TIME_NONE. NULL: no memory. */
