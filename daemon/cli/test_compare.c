@@ -278,7 +278,7 @@ static bool has_status(const struct kpi_alert *alert, enum test_status status)
            (status != TEST_STATUS_RESOLVED || alert->sequence > 0);
 }
 
-/* "firing, level serious, since …; 54/100 = 0.54, 1.1 bands off" */
+/* "firing, level serious, since …; 54/100 = 0.54, off by 1.1 of its band" */
 static void print_alert(FILE *out, const struct view *view, const struct view_alert *seen)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
@@ -290,7 +290,7 @@ static void print_alert(FILE *out, const struct view *view, const struct view_al
                   local_time(time, plan, seen->target->campaign, seen->alert.since));
     print_value(out, &seen->value);
     if (seen->value.state == KPI_VALUE_OK)
-        (void)fprintf(out, ", %.3g bands off", seen->distance);
+        (void)fprintf(out, ", off by %.3g of its band", seen->distance);
     (void)fputs("\n", out);
 }
 
