@@ -240,7 +240,6 @@ static kpi_time layout_end(const struct test_world *world, kpi_time limit)
 
 static kpi_time next_look(const struct test_world *world, kpi_time limit)
 {
-    const struct kpi_plan *plan = world->file->config->plan;
     kpi_time next = limit;
 
     if (world->next < world->n_arrivals)
@@ -249,10 +248,6 @@ static kpi_time next_look(const struct test_world *world, kpi_time limit)
         return next;
     if (world->turned)
         next = earlier(world, world->now + KPI_SECOND, next);
-    for (uint32_t i = 0; i < kpi_plan_n_targets(plan); i++) {
-        next = earlier(world, kpi_plan_target(plan, i)->from, next);
-        next = earlier(world, kpi_plan_target(plan, i)->to, next);
-    }
     for (const struct judged *judged = world->judged; judged->target; judged++) {
         if (judged->alert.status == KPI_ALERT_PENDING)
             next = earlier(world, judged->alert.deviating_since + judged->target->hold, next);

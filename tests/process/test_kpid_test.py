@@ -144,6 +144,8 @@ MISTAKES = (
     # of alerts
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{status: ok}", 32, "kpi is missing"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: roi}", 38, 'no target for "roi"'),
+    (HEAD.replace("65%}", "65%}, {kpi: participation_rate, value: 65%, scope: day}") +
+     "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate}", 32, "scope is missing"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, scope: day}", 65,
      "in this scope"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, status: fires}", 66,
@@ -240,6 +242,7 @@ class KpidTest(ProcessCase):
                                  "44/100 = 0.44, off by 2.1 of its band")
         self.check_fails(low(), "expected no alert that fires", "got      firing")
         self.check_fails(step("status: firing"), "expected firing", "got      ok")
+        self.check_fails(step("status: resolved"), "expected resolved", "got      ok")
 
     def test_only_an_exhaustive_list_says_that_no_other_fires(self):
         text = HEAD.replace("value: 65%}", "value: 65%}, {kpi: roi, value: 4, min_sample: 1}") + EVENTS
@@ -292,6 +295,27 @@ tests:
     steps: [{{at: 2026-11-02T00:00:00Z, expect: [{{kpi: roi, state: no_data}}]}}]
 """)
         self.assertEqual(daemon.run("test", path).stdout, "1 passed, 0 failed\n")
+
+    def test_money_and_counts_divide_exactly(self):
+        kpis = ("  kpis: {cost_each: {formula: cost / participants, unit: money},"
+                " spread: {formula: participants / cost}}\n  campaigns:\n")
+        text = self.step("expect: [%s]").replace("  campaigns:\n", kpis, 1)
+        text = text.replace("amount: 10}", "amount: 13.000013}")
+        for words in ("kpi: cost_each, value: 13.000013/65", "kpi: spread, value: 65/13.000013"):
+            self.check_passes(text.replace("%s", f"{{{words}}}"))
+        for words in ("kpi: cost_each, value: 13/65", "kpi: cost_each, value: 0.2",
+                      "kpi: cost_each, value: 0.200001", "kpi: spread, value: 5",
+                      "kpi: spread, value: 65/13"):
+            self.check_fails(text.replace("%s", f"{{{words}}}"), "got      ")
+        text = text.replace("13.000013", "13")
+        self.check_passes(text.replace("%s", "{kpi: cost_each, value: 0.2}, {kpi: spread, value: 5}"))
+
+    def test_what_is_quoted_is_a_string(self):
+        events = "    events: [{type: survey, user: %s, score: %s}, {type: survey, user: u8, score: 8}]\n"
+        step = "    steps: [{at: +1h, expect: [{kpi: nps, value: %s}]}]\n"
+        self.check_passes(HEAD + events % ("7", "9") + step % "100/2")
+        self.check_passes(HEAD + events % ("'7'", "9") + step % "100/2")
+        self.check_passes(HEAD + events % ("7", "'9'") + step % "0/1" + "    refused: {field: 1}\n")
 
     def test_a_tolerance_is_asked_for_where_nothing_is_exact(self):
         head = HEAD.replace("  campaigns:\n", "  kpis: {third: {formula: 1 / (reached / 3) / 7}}\n"
