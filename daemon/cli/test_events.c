@@ -242,7 +242,14 @@ static bool read_event_time(struct generator *generator, const struct doc_node *
     if (!time || time->kind != DOC_SCALAR ||
         (!every && time->value[0] != '+' && time->value[0] != '-'))
         return true;
-    return test_read_time(reader, time, "time", &generator->time);
+    if (!test_read_time(reader, time, "time", &generator->time))
+        return false;
+    if (generator->every <=
+        (TEST_TIME_END - generator->time) / (kpi_duration)(generator->last - generator->first + 1))
+        return true;
+    report_error(&reader->file->load.report, doc_node_place(every),
+                 "every: the last event is beyond the year 2199");
+    return false;
 }
 
 static int read_event(const struct test_reader *reader, const struct doc_node *node,

@@ -118,6 +118,8 @@ enum {
     TEST_EVENTS_MAX = 2000000,
 };
 
+#define TEST_TIME_END (INT64_C(7258118400) * KPI_SECOND) /* 2200-01-01 */
+
 /* What readers share: the file, and what holds for the test at hand. */
 struct test_reader {
     struct test_file *file;
@@ -133,7 +135,7 @@ struct test_file *test_file_free(struct test_file *file);
 
 /* test_scalar.c. Each returns false if it has reported what is wrong. */
 
-/* A time with zone, or "+5m" or "-1d12h" from the start. */
+/* A time with zone, or "+5m" or "-1d12h" from the start; from 1970 to before TEST_TIME_END. */
 bool test_read_time(const struct test_reader *reader, const struct doc_node *node, const char *what,
                     kpi_time *ret_time);
 /* "90s", "1d12h", with a sign if `sign` allows one. */

@@ -54,18 +54,24 @@ bool test_read_time(const struct test_reader *reader, const struct doc_node *nod
     struct kpi_string text;
     kpi_duration span;
     const char *error;
+    kpi_time time;
 
     if (!load_text(&reader->file->load, node, what, &text))
         return false;
     if (!has_sign(text)) {
-        error = scalar_time(text, ret_time);
-        return !error || wrong(reader, node, what, error);
-    }
-    if (!parse_signed_span(text, &span))
+        error = scalar_time(text, &time);
+        if (error)
+            return wrong(reader, node, what, error);
+    } else if (!parse_signed_span(text, &span)) {
         return wrong(reader, node, what, "is no time from the start, as +90s or +1d12h");
-    if (reader->start == KPI_TIME_NONE)
+    } else if (reader->start == KPI_TIME_NONE) {
         return wrong(reader, node, what, "counts from start, which is not given");
-    *ret_time = reader->start + span;
+    } else {
+        time = reader->start + span;
+    }
+    if (time < 0 || time >= TEST_TIME_END)
+        return wrong(reader, node, what, "is outside the years 1970 to 2199");
+    *ret_time = time;
     return true;
 }
 

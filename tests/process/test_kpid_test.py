@@ -109,10 +109,14 @@ MISTAKES = (
     (HEAD + "    steps: []\n    events: [@]", "{late: soon}", 21, "is not a duration"),
     (HEAD + "    steps: []\n    events: [@]", "{time: +5}", 21, "no time from the start"),
     (HEAD + "    steps: []\n    events: [@]", "{time: noon, every: 1s}", 21, "not a time with zone"),
+    (HEAD + "    steps: []\n    events: [@]", "{time: 1969-12-31T23:59:59Z, every: 1s}", 21,
+     "outside the years"),
+    (HEAD + "    steps: []\n    events: [@]", "{repeat: 1000000, every: 36500d}", 39, "beyond the year"),
     # of steps
     (HEAD + "    steps: [@]", "{expect: []}", 13, "at is missing"),
     (HEAD + "    steps: [@]", "{at: +1h}", 13, "neither expect nor alerts"),
     (HEAD + "    steps: [@]", "{at: 2026-11-01, alerts: []}", 18, "not a time with zone"),
+    (HEAD + "    steps: [@]", "{at: 2200-01-01T00:00:00Z, alerts: []}", 18, "outside the years"),
     (HEAD + "    steps: [@]", "{at: +1h, alerts: []}, {at: +1h, alerts: []}", 41, "forward in time"),
     (HEAD + "    steps: [@]", "{at: +1h, expect: [], exhaustive: true}", 35, "no list of alerts"),
     # of expectations
