@@ -66,8 +66,8 @@ static void compare_refused(struct test_output *output, const struct test_outcom
 
             (void)fputs(", the first at ", output->out);
             print_event(output->out, event);
-            (void)fprintf(output->out, ": %.*s%s", event->size > 200 ? 200 : (int)event->size,
-                          event->bytes, event->size > 200 ? " …" : "");
+            (void)fprintf(output->out, ": %s",
+                          QUOTE(((struct kpi_string){event->bytes, event->size})));
         }
         (void)fputs("\n", output->out);
     }

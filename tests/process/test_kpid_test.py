@@ -269,7 +269,7 @@ class KpidTest(ProcessCase):
         said = "    refused: {amount: 2, type: 1}\n    duplicates: 1\n    conflicts: 1\n"
         self.check_passes(events + said)
         self.check_fails(events + "    steps: []\n", "duplicates", "conflicts", "reason amount",
-                         "expected 0, as nothing is said", "got      2, the first at ", ':17:9: {"',
+                         "expected 0, as nothing is said", "got      2, the first at ", ':17:9: "{"',
                          "reason type")
         for right, wrong in (("amount: 2", "amount: 3"), ("duplicates: 1", "duplicates: 0"),
                              ("conflicts: 1", "conflicts: 2"), ("type: 1", "json: 1")):
@@ -288,7 +288,7 @@ class KpidTest(ProcessCase):
         done = daemon.run("test", path)
         self.assertEqual(done.returncode, 1)
         self.assertIn("reason json", done.stdout)
-        self.assertIn("the first at a.ndjson:3: oops", done.stdout)
+        self.assertIn("the first at a.ndjson:3: \"oops\"", done.stdout)
         self.assertEqual(done.stdout.count("FAILED"), 1, done.stdout)
 
     def test_a_configuration_by_its_path(self):
