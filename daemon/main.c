@@ -19,6 +19,7 @@ static const struct command {
     {"demo", cli_demo, "the whole daemon on a simulated campaign, nothing to set up"},
     {"check", cli_check, "check a configuration: all errors at once"},
     {"replay", cli_replay, "compute the KPIs of files of events, without Kafka and Redis"},
+    {"test", cli_test, "check definitions against events and the KPIs and alerts they should give"},
     {"status", cli_status, "ask a running kpid how it is"},
     {"state", cli_state, "look at the stored state: kpid state digest"},
     {"version", cli_version, "versions of kpid and its libraries"},
@@ -34,6 +35,7 @@ static void print_help(FILE *out)
         "  kpid demo                               see it work, in a minute\n"
         "  kpid check -c kpid.yaml                 is this configuration right?\n"
         "  kpid replay -c kpid.yaml events.ndjson  what would the KPIs be?\n"
+        "  kpid test tests.yaml                    are they what they should be?\n"
         "  kpid run -c kpid.yaml                   the daemon\n\n"
         "Commands (each has --help):\n",
         out);

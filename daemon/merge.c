@@ -146,79 +146,9 @@ static void fill_partitions(const struct server *server, struct view *view)
     }
 }
 
-/* The scope in today's layout that a target is about; false: there is none now. */
-static bool find_scope(const struct kpi_layout *layout, const struct kpi_target *target,
-                       uint32_t *ret_scope)
+static struct kpi_alert find_alert(const void *userdata, const struct kpi_target *target)
 {
-    bool found = false;
-
-    for (uint32_t i = 0; i < kpi_layout_n_scopes(layout); i++) {
-        const struct kpi_scope *scope = kpi_layout_scope(layout, i);
-        const struct kpi_scope *wanted = &target->scope_pattern;
-
-        if (scope->campaign != target->campaign || scope->kind != wanted->kind ||
-            (scope->kind == KPI_SCOPE_PHASE && scope->phase != wanted->phase) ||
-            (scope->kind == KPI_SCOPE_ROLLING && scope->days != wanted->days))
-            continue;
-        *ret_scope = i; /* days are in order: the last one is today */
-        found = true;
-    }
-    return found;
-}
-
-/*
- * Targets for the same KPI and scope at different times (a value for each phase) are one alert, and
- * one of them stands for all: whose time it is, else the first. Targets are in order of campaigns.
- */
-static bool stands_for_all(const struct kpi_plan *plan, uint32_t index, kpi_time now)
-{
-    const struct kpi_target *target = kpi_plan_target(plan, index);
-    bool in_time = target->from <= now && now < target->to;
-    uint32_t first = index;
-
-    while (first > 0 && kpi_plan_target(plan, first - 1)->campaign == target->campaign)
-        first--;
-    for (uint32_t i = first; i < kpi_plan_n_targets(plan); i++) {
-        const struct kpi_target *other = kpi_plan_target(plan, i);
-        bool other_in_time = other->from <= now && now < other->to;
-
-        if (other->campaign != target->campaign)
-            break;
-        if (i != index && other->fingerprint == target->fingerprint &&
-            (other_in_time > in_time || (other_in_time == in_time && i < index)))
-            return false;
-    }
-    return true;
-}
-
-static void fill_alerts(const struct server *server, struct view *view)
-{
-    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint32_t n_kpis = kpi_plan_n_kpis(plan);
-
-    for (uint32_t i = 0; i < kpi_plan_n_targets(plan); i++) {
-        const struct kpi_target *target = kpi_plan_target(plan, i);
-        struct view_alert *alert = &view->alerts[view->n_alerts];
-        uint32_t scope;
-
-        if (!stands_for_all(plan, i, view->made_at))
-            continue;
-        view->n_alerts++;
-
-        *alert = (struct view_alert){
-            .target = target,
-            .alert = leader_alert(server->leader, target),
-            .value = {.state = KPI_VALUE_NO_DATA},
-            .scope = target->scope_pattern,
-        };
-        if (find_scope(view->layout, target, &scope)) {
-            alert->scope = *kpi_layout_scope(view->layout, scope);
-            alert->value = view->values[(size_t)scope * n_kpis + target->kpi];
-        }
-        alert->distance = alert->value.state == KPI_VALUE_OK
-                              ? kpi_target_distance(target, alert->value.value)
-                              : __builtin_nan("");
-    }
+    return leader_alert(userdata, target);
 }
 
 static struct view *make_view(struct server *server, const struct kpi_row *rows, kpi_time now)
@@ -276,7 +206,7 @@ static void merge(struct server *server)
     }
     fill_shards(server, view);
     fill_partitions(server, view);
-    fill_alerts(server, view);
+    view_set_alerts(view, find_alert, server->leader);
     (void)view_unref(server->view);
     server->view = view;
     api_set_view(server->api, view);

@@ -74,5 +74,15 @@ int view_add_groups(struct view *view, struct kpi_supplement *supplement);
  * borrowed from the view; NULL if there are none. Returns 0 or -ENOMEM.
  */
 int view_groups(const struct view *view, const struct kpi_supplement **ret_groups);
+/*
+ * Judges no target, but says of each what there is to judge: fills view->alerts, which has room for
+ * all targets of the plan, with its scope and value as of the view, and the state that `find`
+ * knows. Targets for the same KPI and scope at different times (a value for each phase) are one
+ * alert: the one whose time made_at is in, else the first.
+ */
+void view_set_alerts(struct view *view,
+                     struct kpi_alert (*find)(const void *userdata,
+                                              const struct kpi_target *target),
+                     const void *userdata);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

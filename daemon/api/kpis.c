@@ -1,5 +1,6 @@
 #include "kpis.h"
 
+#include "scope_text.h"
 #include "util/error.h"
 
 #include <math.h>
@@ -19,45 +20,12 @@ struct selection {
 
 static const char *const kind_names[] = {"campaign", "phase", "day", "rolling"};
 
-enum {
-    SCOPE_NAME_BYTES_MAX = 300,
-};
-
 const char *kpis_unit_name(enum kpi_unit unit)
 {
     static const char *const names[] = {"ratio",    "count",  "money",
                                         "duration", "points", "multiple"};
 
     return names[unit];
-}
-
-/* What the filter calls this scope. */
-static void name_scope(char ret_name[SCOPE_NAME_BYTES_MAX], const struct kpi_plan *plan,
-                       const struct kpi_scope *scope)
-{
-    const char *kind = kind_names[scope->kind];
-    char time[40];
-
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        (void)strcpy(ret_name, kind);
-        break;
-    case KPI_SCOPE_PHASE: {
-        struct kpi_string phase =
-            kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name;
-
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%.*s", kind, (int)phase.length,
-                       phase.data);
-        break;
-    }
-    case KPI_SCOPE_DAY:
-        (void)json_format_time(time, scope->start_day * KPI_DAY, 0);
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%.10s", kind, time);
-        break;
-    case KPI_SCOPE_ROLLING:
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%ud", kind, scope->days);
-        break;
-    }
 }
 
 static bool is_kind(const char *text)
@@ -72,11 +40,11 @@ static bool is_kind(const char *text)
 static bool scope_passes(const struct kpi_plan *plan, const struct kpi_scope *scope,
                          const char *filter)
 {
-    char name[SCOPE_NAME_BYTES_MAX];
+    char name[SCOPE_TEXT_BYTES_MAX];
 
     if (!filter || strcmp(filter, kind_names[scope->kind]) == 0)
         return true;
-    name_scope(name, plan, scope);
+    scope_text_format(name, plan, scope);
     return strcmp(filter, name) == 0;
 }
 

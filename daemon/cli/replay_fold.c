@@ -129,6 +129,16 @@ int replay_fold_end(struct replay_fold *fold)
     return r;
 }
 
+kpi_time replay_fold_time(struct replay_fold *fold, const char *bytes, size_t size)
+{
+    struct kpi_event *decoded = &fold->batches[fold->n_shards]->events[0];
+    struct event_origin origin = {.record_time = KPI_TIME_NONE};
+    enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, &origin, decoded);
+
+    event_decoder_reset(fold->decoder);
+    return refusal == KPI_REFUSAL_NONE ? decoded->time : KPI_TIME_NONE;
+}
+
 /* Strict: what is still held may be refused, too, and stand before. */
 static int judge(struct replay_fold *fold)
 {

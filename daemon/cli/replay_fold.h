@@ -71,6 +71,11 @@ struct replay_fold *replay_fold_free(struct replay_fold *fold);
 #define REPLAY_HELD_BYTES_MAX ((size_t)2 << 20)
 int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
                       const struct event_origin *origin, struct replay_place place);
+/*
+ * When an event says that it happened; KPI_TIME_NONE if it will be refused. Not while events are
+ * held.
+ */
+kpi_time replay_fold_time(struct replay_fold *fold, const char *bytes, size_t size);
 /* Counts what is no event, as refused. Returns the same. */
 int replay_fold_refuse(struct replay_fold *fold, unsigned refusal, struct replay_place place);
 /* Applies what is still held. Returns the same; after anything but 0 the fold must only be freed.

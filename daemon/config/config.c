@@ -243,6 +243,17 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
     return kpi_plan_new(ret_plan, &definitions, &memory_kpi, &diag);
 }
 
+int load_configuration(struct load *load, struct doc_node *root)
+{
+    int r = settings_read(load, root);
+
+    if (r == 0)
+        r = read_all_definitions(load, root);
+    if (r == 0)
+        r = make_plan(load, &load->settings.config.plan);
+    return r < 0 ? r : 0; /* an invalid plan has been reported */
+}
+
 /* Reads everything into load->settings. 0, DOC_E_SYNTAX (reported) or -ENOMEM. */
 static int read_file(struct load *load, const struct doc_file *file)
 {
@@ -253,14 +264,7 @@ static int read_file(struct load *load, const struct doc_file *file)
         return r;
     if (!root && load->report.n_errors == 0)
         report_error(&load->report, (struct doc_place){file, 0, 0}, "the file is empty");
-    r = settings_read(load, root);
-    if (r < 0)
-        return r;
-    r = read_all_definitions(load, root);
-    if (r < 0)
-        return r;
-    r = make_plan(load, &load->settings.config.plan);
-    return r < 0 ? r : 0; /* an invalid plan has been reported */
+    return load_configuration(load, root);
 }
 
 static int load_file(struct load *load, const char *path, const struct config_report *report)
@@ -286,15 +290,21 @@ static int load_file(struct load *load, const char *path, const struct config_re
     return load->report.n_errors > 0 ? CONFIG_E_INVALID : 0;
 }
 
+void load_init(struct load *load, uint32_t n_shards)
+{
+    *load = (struct load){.n_shards = n_shards};
+    load->docs = (struct doc_set){.arena = &load->arena, .report = &load->report};
+    load->report.arena = &load->arena;
+}
+
 int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
                 const struct config_report *report)
 {
-    struct load load = {.n_shards = n_shards};
     struct config *config;
+    struct load load;
     int r;
 
-    load.docs = (struct doc_set){.arena = &load.arena, .report = &load.report};
-    load.report.arena = &load.arena;
+    load_init(&load, n_shards);
     config = malloc(sizeof(*config));
     r = config ? load_file(&load, path, report) : -ENOMEM;
     if (r == 0) {

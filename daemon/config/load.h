@@ -27,6 +27,18 @@ struct load {
     struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
 };
 
+/*
+ * config.c: `load` must stay where it is; its owner ends with settings_deinit() (unless the
+ * settings have moved on) and arena_deinit().
+ */
+void load_init(struct load *load, uint32_t n_shards);
+/*
+ * config.c: reads a whole configuration from the root of a tree that has been expanded (NULL: there
+ * is nothing in it) into load->settings.config. Mistakes are reported; its plan may then be NULL.
+ * 0 or -ENOMEM.
+ */
+int load_configuration(struct load *load, struct doc_node *root);
+
 /* A key that a mapping may hold, and where its value goes. */
 struct load_field {
     const char *name;
