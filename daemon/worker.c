@@ -19,7 +19,9 @@ enum {
     HELD_BYTES_MAX = 32 * EVENT_BYTES_MAX, /* of messages between two resets of the decoder */
 };
 
-/* Publishing may take 2 % of a worker's time, but is done at least this often and at most that. */
+/* Publishing may take 2 % of a worker's time. A shard does not publish anew before the first of
+ * these intervals, but after the second, which is also its pace while it catches up with its log.
+ */
 #define PUBLISH_MIN_US 20000
 #define PUBLISH_MAX_US 1000000
 #define PUBLISH_SHARE  50
@@ -284,10 +286,14 @@ static bool publish_due(const struct worker *worker, const struct shard *shard, 
 {
     if (!worker->layout || now < worker->publish_at || now < shard->publish_at)
         return false;
-    return kpi_engine_version(shard->engine) != shard->published_version ||
-           kpi_layout_fingerprint(worker->layout) != shard->published_layout ||
-           shard_caught_up(shard, clock_now_us()) != shard->published_caught_up ||
-           now >= shard->publish_at + PUBLISH_MAX_US;
+    if (kpi_layout_fingerprint(worker->layout) != shard->published_layout ||
+        shard_caught_up(shard, clock_now_us()) != shard->published_caught_up ||
+        now >= shard->publish_at + PUBLISH_MAX_US)
+        return true;
+    /* Numbers of the past need not be fresh: while it catches up, once in PUBLISH_MAX_US will do.
+     */
+    return shard->published_caught_up &&
+           kpi_engine_version(shard->engine) != shard->published_version;
 }
 
 /* Memory for ids has run out, or suffices again: people must know what copies are still noticed. */

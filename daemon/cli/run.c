@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "server.h"
 #include "util/log.h"
+#include "util/memory.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -58,5 +59,6 @@ int cli_run(int argc, char **argv)
     if (optind < argc)
         return cli_usage("run", "unexpected argument", argv[optind]);
     log_setup(level, format);
+    memory_want_huge_pages();
     return server_run(&server);
 }

@@ -111,6 +111,15 @@ static void *memory_resize(void *userdata, void *pointer, size_t old_size, size_
 
 const struct kpi_mem memory_kpi = {.resize = memory_resize};
 
+/*
+ * Most of a shard of ordinary size are small blocks: segments of users and ids, pages of sets. On
+ * pages of 4 KiB nearly every event waited for the page tables, in a virtual machine twice over.
+ */
+void memory_want_huge_pages(void)
+{
+    memory_small_want_huge_pages();
+}
+
 uint64_t memory_bytes(void)
 {
     return atomic_load_explicit(&n_bytes, memory_order_relaxed);

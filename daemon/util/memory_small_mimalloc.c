@@ -2,6 +2,11 @@
 
 #include <mimalloc.h>
 
+void memory_small_want_huge_pages(void)
+{
+    mi_option_set_enabled_default(mi_option_large_os_pages, true);
+}
+
 void *memory_small_resize(void *pointer, size_t old_size, size_t new_size)
 {
     if (new_size == 0) {

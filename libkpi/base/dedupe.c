@@ -9,6 +9,7 @@ enum {
     ARRIVAL_MASK = 63,
     SEGMENT_SHIFT = 56, /* of an id: what is above is the segment */
     PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
+    PLACES_MASK = (1 << KPI_DEDUPE_PER_LINE) - 1,
 };
 
 #define CONTENT_MASK ((1u << KPI_DEDUPE_CONTENT_BITS) - 1)
@@ -63,12 +64,52 @@ static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
            (line->events_low[k / 2] >> (k % 2 * 4) & 15u);
 }
 
-static bool entry_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line,
-                        unsigned k)
+/*
+ * Sets of places of a line are bits 0 … 5. They are found for all places at once and without a
+ * branch: which place of a line is taken is as good as random, and a branch on it costs more than
+ * all six comparisons.
+ */
+static unsigned places_taken(const struct kpi_dedupe_line *line)
 {
-    int64_t age = (dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK;
+    unsigned taken = 0;
 
-    return age <= dedupe->now - dedupe->floor && line->keys[k];
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
+        taken |= (unsigned)(line->keys[k] != 0) << k;
+    return taken;
+}
+
+/* With the id of a key, whatever the content. */
+static unsigned places_of_id(const struct kpi_dedupe_line *line, uint64_t key)
+{
+    unsigned same = 0;
+
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
+        same |= (unsigned)((line->keys[k] ^ key) <= CONTENT_MASK) << k;
+    return same;
+}
+
+/*
+ * Arrived within [floor, now]. The six arrivals are taken as the low bytes of one number: each byte
+ * becomes an age of 0 … 63, and 64 + span - age has bit 6 set where the age is not above the span.
+ * A multiplication then gathers those bits.
+ */
+static unsigned places_recent(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t now = (uint64_t)dedupe->now & ARRIVAL_MASK;
+    uint64_t span = (uint64_t)(dedupe->now - dedupe->floor);
+    uint64_t arrivals = 0, ages;
+
+    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
+        arrivals |= (uint64_t)line->arrivals[k] << (8 * k);
+    ages = (each * (64 + now) - (arrivals & each * ARRIVAL_MASK)) & each * ARRIVAL_MASK;
+    ages = (each * (64 + span) - ages) >> 6 & each;
+    return (unsigned)((ages * UINT64_C(0x0102040810204080)) >> 56) & PLACES_MASK;
+}
+
+static unsigned places_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
+{
+    return places_recent(dedupe, line) & places_taken(line);
 }
 
 /* An entry out of its line, and into one. */
@@ -119,12 +160,13 @@ static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segme
 
     for (;;) {
         struct kpi_dedupe_line *line = &segment->lines[place.line];
+        unsigned free = ~places_alive(dedupe, line) & PLACES_MASK;
 
-        for (place.k = 0; place.k < KPI_DEDUPE_PER_LINE; place.k++)
-            if (!entry_alive(dedupe, line, place.k)) {
-                place_put(segment, &place, entry);
-                return;
-            }
+        if (free) {
+            place.k = (uint32_t)__builtin_ctz(free);
+            place_put(segment, &place, entry);
+            return;
+        }
         line->dirty |= PASSED_BY;
         if (++place.line == segment->n_lines)
             place.line = 0;
@@ -144,12 +186,11 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
         dedupe->bytes += segment_bytes(n_lines);
     }
     for (uint32_t i = 0; n_lines && i < segment->n_lines; i++)
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
-            if (entry_alive(dedupe, &segment->lines[i], k)) {
-                struct entry entry = entry_get(&segment->lines[i], k);
+        for (unsigned alive = places_alive(dedupe, &segment->lines[i]); alive; alive &= alive - 1) {
+            struct entry entry = entry_get(&segment->lines[i], (unsigned)__builtin_ctz(alive));
 
-                segment_put(dedupe, &rebuilt, &entry);
-            }
+            segment_put(dedupe, &rebuilt, &entry);
+        }
     if (segment->lines) {
         kpi_mem_free(dedupe->mem, segment->lines, segment_bytes(segment->n_lines));
         dedupe->bytes -= segment_bytes(segment->n_lines);
@@ -167,13 +208,12 @@ static uint32_t segment_purge(const struct kpi_dedupe *dedupe, struct kpi_dedupe
     for (uint32_t i = 0; i < segment->n_lines; i++) {
         struct kpi_dedupe_line *line = &segment->lines[i];
 
+        unsigned alive = places_alive(dedupe, line);
+
         n_passed += (line->dirty & PASSED_BY) != 0;
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
-            if (entry_alive(dedupe, line, k))
-                segment->n++;
-            else
-                line->keys[k] = 0;
-        }
+        segment->n += (uint32_t)__builtin_popcount(alive);
+        for (unsigned dead = ~alive & PLACES_MASK; dead; dead &= dead - 1)
+            line->keys[__builtin_ctz(dead)] = 0;
     }
     return n_passed;
 }
@@ -186,12 +226,15 @@ static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 
 /*
  * Loads. Living entries take 0.66 to 0.8 of the places, 16 to 13.3 bytes an id; with the dead ones,
- * whose places new ones take, it may be 0.85.
+ * whose places new ones take, it may be 0.85. A segment of a few hundred ids swings by more than
+ * that from hour to hour, and would be made anew again and again: hence the spare lines, which are
+ * of no weight in a large one.
  */
 enum {
     PERCENT_MIN = 66,
     PERCENT_LIVING = 78,
     PERCENT_MAX = 85,
+    LINES_SPARE = 4, /* of a segment, beyond what those loads ask for */
 };
 
 /*
@@ -207,8 +250,8 @@ static int segment_tidy(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *se
     if (n == 0)
         n_lines = 0;
     else if (!fits(n, n_lines, PERCENT_LIVING))
-        n_lines += n_lines / 8 + 1;
-    else if (n_lines > 2 && fits(n, n_lines, PERCENT_MIN))
+        n_lines += n_lines / 8 + LINES_SPARE;
+    else if (n_lines > 2 * LINES_SPARE && fits(n, n_lines - 2 * LINES_SPARE, PERCENT_MIN))
         n_lines = (uint32_t)(n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1;
     else if (n_passed * 2 <= n_lines)
         return 0;
@@ -335,6 +378,27 @@ static uint32_t event_stamp(const struct kpi_dedupe *dedupe, int64_t hour)
     return (uint32_t)(coarse(hour, dedupe->event_hours) & EVENT_MASK);
 }
 
+/* With the entries of the same id in a line: NEW if the event times of none are near enough. */
+static enum kpi_dedupe_answer compare(const struct kpi_dedupe *dedupe,
+                                      const struct kpi_dedupe_line *line, unsigned same,
+                                      uint64_t key, kpi_time event_time)
+{
+    uint32_t event = event_stamp(dedupe, hour_of(event_time)), reach = dedupe->event_reach;
+    enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
+
+    for (; same; same &= same - 1) {
+        unsigned k = (unsigned)__builtin_ctz(same);
+        uint32_t ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
+
+        if (ahead > 2 * reach)
+            continue;
+        if (line->keys[k] == key)
+            return KPI_DEDUPE_COPY;
+        answer = KPI_DEDUPE_CONFLICT;
+    }
+    return answer;
+}
+
 enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t id,
                                        uint32_t content, kpi_time event_time,
                                        struct kpi_dedupe_place *ret_place)
@@ -343,8 +407,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     struct kpi_dedupe_place place = {0, KPI_DEDUPE_PER_LINE};
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
-    uint32_t event = event_stamp(dedupe, hour_of(event_time)), i;
-    uint32_t reach = dedupe->event_reach;
+    uint32_t i;
 
     if (!segment->n_lines || !dedupe->options.window) {
         *ret_place = place;
@@ -354,23 +417,18 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     /* At the most once around: in time every line may have been passed by. */
     for (uint32_t n = segment->n_lines; n; n--) {
         const struct kpi_dedupe_line *line = &segment->lines[i];
+        unsigned alive = places_alive(dedupe, line);
+        unsigned same = places_of_id(line, key) & alive;
 
-        for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
-            uint32_t ahead;
+        if (place.k == KPI_DEDUPE_PER_LINE && alive != PLACES_MASK)
+            place = (struct kpi_dedupe_place){i, (uint32_t)__builtin_ctz(~alive)};
+        if (same) {
+            enum kpi_dedupe_answer found = compare(dedupe, line, same, key, event_time);
 
-            if (!entry_alive(dedupe, line, k)) {
-                if (place.k == KPI_DEDUPE_PER_LINE)
-                    place = (struct kpi_dedupe_place){i, k};
-                continue;
-            }
-            if ((line->keys[k] ^ key) & ~(uint64_t)CONTENT_MASK)
-                continue;
-            ahead = (event - entry_event(line, k) + reach) & EVENT_MASK;
-            if (ahead > 2 * reach)
-                continue;
-            if (line->keys[k] == key)
-                return KPI_DEDUPE_COPY;
-            answer = KPI_DEDUPE_CONFLICT;
+            if (found == KPI_DEDUPE_COPY)
+                return found;
+            if (found == KPI_DEDUPE_CONFLICT)
+                answer = found;
         }
         if (!(line->dirty & PASSED_BY))
             break;
@@ -480,14 +538,14 @@ int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *
         for (uint32_t i = 0; i < dedupe->segments[s].n_lines; i++) {
             const struct kpi_dedupe_line *line = &dedupe->segments[s].lines[i];
 
-            for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
-                if (entry_alive(dedupe, line, k)) {
-                    struct kpi_dedupe_record record = record_of(dedupe, s, line, k);
-                    int r = fn(userdata, &record);
+            for (unsigned alive = places_alive(dedupe, line); alive; alive &= alive - 1) {
+                struct kpi_dedupe_record record =
+                    record_of(dedupe, s, line, (unsigned)__builtin_ctz(alive));
+                int r = fn(userdata, &record);
 
-                    if (r)
-                        return r;
-                }
+                if (r)
+                    return r;
+            }
         }
     return 0;
 }
@@ -495,14 +553,15 @@ int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *
 static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
                            struct kpi_dedupe_line *line, kpi_dedupe_fn fn, void *userdata)
 {
+    unsigned dirty = places_alive(dedupe, line) & line->dirty;
     int r = 0;
 
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE && r == 0; k++)
-        if (line->dirty >> k & 1 && entry_alive(dedupe, line, k)) {
-            struct kpi_dedupe_record record = record_of(dedupe, segment, line, k);
+    for (; dirty && r == 0; dirty &= dirty - 1) {
+        struct kpi_dedupe_record record =
+            record_of(dedupe, segment, line, (unsigned)__builtin_ctz(dirty));
 
-            r = fn(userdata, &record);
-        }
+        r = fn(userdata, &record);
+    }
     line->dirty &= PASSED_BY;
     return r;
 }
@@ -549,6 +608,8 @@ void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int6
 
     dedupe->now = floor_div(hour_of(log_time), dedupe->tick_hours);
     dedupe->floor = dedupe->now - dedupe->window_ticks;
+    if (floor > dedupe->now)
+        floor = dedupe->now; /* not from a save of ours */
     if (floor > dedupe->floor)
         dedupe->floor = dedupe->forced = floor;
     dedupe->swept = dedupe->floor;
@@ -570,12 +631,14 @@ int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record
 static void line_retune(const struct kpi_dedupe *old, struct kpi_dedupe *dedupe, uint32_t segment,
                         struct kpi_dedupe_line *line)
 {
+    unsigned alive = places_alive(old, line);
+
     for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
         struct kpi_dedupe_record record = record_of(old, segment, line, k);
         int64_t arrival = floor_div(record.arrival_hour, dedupe->tick_hours);
         struct entry entry = {line->keys[k], event_stamp(dedupe, record.event_hour), 0, true};
 
-        if (entry_alive(old, line, k) && arrival >= dedupe->floor) {
+        if (alive >> k & 1 && arrival >= dedupe->floor) {
             dedupe->counts[arrival & ARRIVAL_MASK]++;
             dedupe->n++;
         } else {

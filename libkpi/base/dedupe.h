@@ -1,5 +1,6 @@
 /*
- * The memory of event ids: at most 16 bytes an id, and a function of the log alone.
+ * The memory of event ids: at most 16 bytes an id (and up to 128 KiB that do not grow with their
+ * number), and a function of the log alone.
  *
  * An id is remembered from its arrival, stamped with the log's time, until the log's time has moved
  * on by the window. A second event with that id is a copy (same content) or a conflict (other
