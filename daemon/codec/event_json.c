@@ -12,6 +12,7 @@
  */
 #include "codec/event_json.h"
 
+#include "codec/event_glue.h"
 #include "codec/event_keys.h"
 #include "codec/event_take.h"
 
@@ -25,12 +26,14 @@ enum {
 struct event_decoder {
     uint32_t n_fields;
     struct kpi_string currency;
-    uint64_t n_messages;
+    uint64_t n_messages; /* and second attempts */
+    uint64_t n_followed;
     size_t arena_used;
     uint8_t *copy; /* EVENT_BYTES_MAX + JSON_SCAN_PADDING */
     char *arena;   /* ARENA_BYTES; touched only by strings with escapes */
     uint8_t secret[EVENT_KEY_BYTES];
     struct event_keys keys;
+    struct event_glue glue;
 };
 
 /* One message on its way through the decoder. */
@@ -61,6 +64,7 @@ int event_decoder_new(struct event_decoder **ret_decoder,
     decoder->n_fields = kpi_plan_n_fields(options->plan);
     memcpy(decoder->secret, options->key, EVENT_KEY_BYTES);
     event_keys_init(&decoder->keys, options->plan, decoder->secret);
+    event_glue_init(&decoder->glue, decoder->secret);
     *ret_decoder = decoder;
     return 0;
 }
@@ -85,6 +89,11 @@ void event_decoder_freep(struct event_decoder **decoder)
 void event_decoder_reset(struct event_decoder *decoder)
 {
     decoder->arena_used = 0;
+}
+
+uint64_t event_decoder_n_followed(const struct event_decoder *decoder)
+{
+    return decoder->n_followed;
 }
 
 static const uint8_t *fail(struct message *message, enum kpi_refusal problem)
@@ -222,6 +231,81 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
     }
 }
 
+/* A string that is not plain to its end, p behind its quote; returns at its closing quote. */
+static const uint8_t *odd_text_follow(struct message *message, struct event_key *key,
+                                      const uint8_t *p)
+{
+    struct json_text text;
+    const uint8_t *end = json_scan_string(p, &text, &message->problem);
+
+    if (!end)
+        return NULL;
+    if (key) {
+        event_take_key(&message->take, key, p - 1);
+        event_take_string(&message->take, key, text_get(message, &text), text.has_nul, p - 1);
+    }
+    return end - 1;
+}
+
+/* A number or literal at p; returns behind it. */
+static inline const uint8_t *bare_follow(struct message *message, struct event_key *key,
+                                         const uint8_t *p)
+{
+    const uint8_t *end = json_scan_bare(p, &message->problem);
+
+    if (end && key) {
+        event_take_key(&message->take, key, p);
+        event_take_other(&message->take, key, p, (size_t)(end - p));
+    }
+    return end;
+}
+
+/* A string's content at p; returns at its closing quote. */
+static inline const uint8_t *text_follow(struct message *message, struct event_key *key,
+                                         const uint8_t *p, uintptr_t shift)
+{
+    const uint8_t *end = json_skip_plain(p);
+
+    if (__builtin_expect(*end != '"', 0))
+        return odd_text_follow(message, key, p);
+    if (key) {
+        struct kpi_string string = {(const char *)((uintptr_t)p + shift), (size_t)(end - p)};
+
+        event_take_key(&message->take, key, p - 1);
+        event_take_string(&message->take, key, string, false, p - 1);
+    }
+    return end;
+}
+
+/*
+ * Follows the learned glue through the message. False if it leads nowhere: then what was taken is
+ * void, and the message is for the scanner. The quotes of strings belong to the glue.
+ *
+ * Not inlined: the loop needs all registers for itself.
+ */
+__attribute__((noinline)) static bool glue_follow(struct message *message,
+                                                  struct event_glue_state *state,
+                                                  const uint8_t *end)
+{
+    const uint8_t *p = message->decoder->copy;
+    uintptr_t shift = (uintptr_t)message->bytes - (uintptr_t)p; /* to the caller's bytes */
+
+    while (p) {
+        const struct event_glue_edge *edge = state->first;
+
+        if (__builtin_expect(!event_glue_fits_short(edge, p), 0)) {
+            edge = event_glue_find(state, p, end);
+            if (!edge || edge->kind == EVENT_GLUE_END)
+                return edge != NULL;
+        }
+        p += edge->length;
+        state = edge->to;
+        p = edge->kind == EVENT_GLUE_TEXT ? text_follow(message, edge->key, p, shift)
+                                          : bare_follow(message, edge->key, p);
+    }
+    return false;
+}
+
 /* Anything but an object at the top: is it at least JSON? */
 static enum kpi_refusal other_refuse(struct message *message, const uint8_t *p, const uint8_t *end)
 {
@@ -231,21 +315,11 @@ static enum kpi_refusal other_refuse(struct message *message, const uint8_t *p, 
     return json_skip_space(p) == end ? KPI_REFUSAL_NOT_OBJECT : KPI_REFUSAL_JSON;
 }
 
-enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
-                              const struct event_origin *origin, struct kpi_event *event)
+static void message_begin(struct message *message, struct kpi_event *event)
 {
-    struct message message = {.decoder = decoder, .bytes = bytes};
-    const uint8_t *p = decoder->copy, *end = p + size;
+    struct event_decoder *decoder = message->decoder;
 
-    if (size > EVENT_BYTES_MAX)
-        return KPI_REFUSAL_TOO_LARGE;
-    /* Fails only if a batch of 64 was exceeded without event_decoder_reset(). */
-    assert(decoder->arena_used <= ARENA_BYTES - EVENT_BYTES_MAX);
-
-    if (size > 0)
-        memcpy(decoder->copy, bytes, size);
-    memset(decoder->copy + size, 0, JSON_SCAN_PADDING);
-    message.take = (struct event_take){
+    message->take = (struct event_take){
         .event = event,
         .secret = decoder->secret,
         .currency = decoder->currency,
@@ -254,18 +328,59 @@ enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, 
     event->flags = 0;
     event->user = 0;
     memset(event->fields, 0, decoder->n_fields * sizeof(*event->fields));
+}
 
-    p = json_skip_space(p);
+/* Is the message up to its end one object in valid JSON? Takes what is wanted of it. */
+static enum kpi_refusal message_scan(struct message *message, const uint8_t *end)
+{
+    const uint8_t *p = json_skip_space(message->decoder->copy);
+
     if (p == end)
         return KPI_REFUSAL_EMPTY;
-    if (memcmp(p, "\xef\xbb\xbf", 3) == 0 && p == decoder->copy)
+    if (memcmp(p, "\xef\xbb\xbf", 3) == 0 && p == message->decoder->copy)
         return KPI_REFUSAL_UTF8;
     if (*p != '{')
-        return other_refuse(&message, p, end);
-    p = members_scan(&message, p + 1);
+        return other_refuse(message, p, end);
+    p = members_scan(message, p + 1);
     if (!p)
-        return message.problem;
-    if (json_skip_space(p) != end)
-        return KPI_REFUSAL_JSON;
-    return event_take_finish(&message.take, bytes, size, origin);
+        return message->problem;
+    return json_skip_space(p) == end ? KPI_REFUSAL_NONE : KPI_REFUSAL_JSON;
+}
+
+enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
+                              const struct event_origin *origin, struct kpi_event *event)
+{
+    struct message message = {.decoder = decoder, .bytes = bytes};
+    const uint8_t *end = decoder->copy + size;
+    size_t arena_used = decoder->arena_used;
+    struct event_glue_state *state;
+    enum kpi_refusal refusal;
+
+    if (size > EVENT_BYTES_MAX)
+        return KPI_REFUSAL_TOO_LARGE;
+    /* Fails only if a batch of 64 was exceeded without event_decoder_reset(). */
+    assert(arena_used <= ARENA_BYTES - EVENT_BYTES_MAX);
+
+    if (size > 0)
+        memcpy(decoder->copy, bytes, size);
+    json_pad(decoder->copy + size);
+    message_begin(&message, event);
+    state = event_glue_begin(&decoder->glue);
+    if (state) {
+        if (glue_follow(&message, state, end)) {
+            event_glue_done(&decoder->glue);
+            decoder->n_followed++;
+            return event_take_finish(&message.take, bytes, size, origin);
+        }
+        event_glue_missed(&decoder->glue);
+        decoder->arena_used = arena_used;
+        message_begin(&message, event);
+    }
+    refusal = message_scan(&message, end);
+    if (refusal)
+        return refusal;
+    refusal = event_take_finish(&message.take, bytes, size, origin);
+    if (!refusal && state)
+        event_glue_learn(&decoder->glue, &decoder->keys, message.take.message, decoder->copy, size);
+    return refusal;
 }

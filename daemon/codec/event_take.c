@@ -12,10 +12,44 @@
 
 enum {
     USER_DIGITS_MAX = 19, /* of 2^63 - 1 */
+    TEXT_SHORT = 16,      /* XXH3 has a way of its own for these */
 };
 
 /* The first instant of the year 10000. */
 #define TIME_END ((kpi_time)253402300800 * KPI_SECOND)
+
+/*
+ * Most texts are short. The many registers that hashing longer ones takes are not their concern, so
+ * that is apart, and is called last.
+ */
+static __attribute__((noinline)) void long_text_hash(struct kpi_string text, uint64_t *ret_hash)
+{
+    *ret_hash = XXH3_64bits(text.data, text.length);
+}
+
+static __attribute__((noinline)) void long_text_hash_keyed(struct kpi_string text,
+                                                           const uint8_t *secret,
+                                                           uint64_t *ret_hash)
+{
+    *ret_hash = XXH3_64bits_withSecret(text.data, text.length, secret, EVENT_KEY_BYTES);
+}
+
+static inline void text_hash(struct kpi_string text, uint64_t *ret_hash)
+{
+    if (text.length > TEXT_SHORT)
+        long_text_hash(text, ret_hash);
+    else
+        *ret_hash = XXH3_64bits(text.data, text.length);
+}
+
+static inline void text_hash_keyed(struct kpi_string text, const uint8_t *secret,
+                                   uint64_t *ret_hash)
+{
+    if (text.length > TEXT_SHORT)
+        long_text_hash_keyed(text, secret, ret_hash);
+    else
+        *ret_hash = XXH3_64bits_withSecret(text.data, text.length, secret, EVENT_KEY_BYTES);
+}
 
 void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at)
 {
@@ -44,21 +78,20 @@ static void time_take(struct event_take *take, kpi_time time, const uint8_t *at)
 
 static void user_take(struct event_take *take, struct kpi_string user)
 {
-    take->event->user =
-        XXH3_64bits_withSecret(user.data, user.length, take->secret, EVENT_KEY_BYTES);
     take->event->flags |= KPI_EVENT_HAS_USER;
+    text_hash_keyed(user, take->secret, &take->event->user);
 }
 
-static void string_field_put(struct kpi_field *field, struct kpi_string string)
+static inline void string_field_put(struct kpi_field *field, struct kpi_string string)
 {
     field->string = string.data;
     field->length = (uint32_t)string.length;
-    field->hash = XXH3_64bits(string.data, string.length);
     field->kind = KPI_FIELD_STRING;
+    text_hash(string, &field->hash);
 }
 
-static void amount_take(struct event_take *take, const struct event_key *key, const char *data,
-                        size_t length, unsigned allowed, const uint8_t *at)
+static inline void amount_take(struct event_take *take, const struct event_key *key,
+                               const char *data, size_t length, unsigned allowed, const uint8_t *at)
 {
     struct kpi_field *field = &take->event->fields[key->field];
     kpi_decimal amount;
@@ -77,59 +110,90 @@ static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul
     return string.length > 0 && string.length <= bytes_max && !has_nul;
 }
 
-void event_take_string(struct event_take *take, const struct event_key *key,
-                       struct kpi_string string, bool has_nul, const uint8_t *at)
+static void id_take(struct event_take *take, const struct event_key *key, struct kpi_string string,
+                    bool has_nul, const uint8_t *at)
 {
-    struct kpi_event *event = take->event;
+    if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
+        event_take_refuse(take, KPI_REFUSAL_ID, at);
+    take->id = string;
+    take->has_id = true;
+}
+
+static void source_take(struct event_take *take, const struct event_key *key,
+                        struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
+        event_take_refuse(take, KPI_REFUSAL_ID, at);
+    take->source = string;
+    take->has_source = true;
+}
+
+static void type_take(struct event_take *take, const struct event_key *key,
+                      struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    if (!string_fits(string, EVENT_TYPE_BYTES_MAX, has_nul))
+        event_take_refuse(take, KPI_REFUSAL_TYPE, at);
+    take->has_type = true;
+    string_field_put(&take->event->type, string);
+}
+
+__attribute__((flatten)) static void user_string_take(struct event_take *take,
+                                                      const struct event_key *key,
+                                                      struct kpi_string string, bool has_nul,
+                                                      const uint8_t *at)
+{
+    if (!string_fits(string, EVENT_USER_BYTES_MAX, has_nul))
+        event_take_refuse(take, KPI_REFUSAL_USER, at);
+    user_take(take, string);
+}
+
+static void time_string_take(struct event_take *take, const struct event_key *key,
+                             struct kpi_string string, bool has_nul, const uint8_t *at)
+{
     kpi_time time;
 
-    switch (key->kind) {
-    case EVENT_KEY_ID:
-        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
-            event_take_refuse(take, KPI_REFUSAL_ID, at);
-        take->id = string;
-        take->has_id = true;
-        break;
-    case EVENT_KEY_SOURCE:
-        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
-            event_take_refuse(take, KPI_REFUSAL_ID, at);
-        take->source = string;
-        take->has_source = true;
-        break;
-    case EVENT_KEY_TYPE:
-        if (!string_fits(string, EVENT_TYPE_BYTES_MAX, has_nul))
-            event_take_refuse(take, KPI_REFUSAL_TYPE, at);
-        string_field_put(&event->type, string);
-        take->has_type = true;
-        break;
-    case EVENT_KEY_USER:
-        if (!string_fits(string, EVENT_USER_BYTES_MAX, has_nul))
-            event_take_refuse(take, KPI_REFUSAL_USER, at);
-        user_take(take, string);
-        break;
-    case EVENT_KEY_TIME:
-        if (time_text_parse(string.data, string.length, &time) == 0)
-            time_take(take, time, at);
-        else
-            event_take_refuse(take, KPI_REFUSAL_TIME, at);
-        break;
-    case EVENT_KEY_CURRENCY:
-        if (!kpi_string_equal(string, take->currency))
-            currency_doubt(take, at);
-        break;
-    case EVENT_KEY_STRING:
-        if (has_nul)
-            event_take_refuse(take, KPI_REFUSAL_FIELD, at);
-        string_field_put(&event->fields[key->field], string);
-        break;
-    case EVENT_KEY_AMOUNT:
-        amount_take(take, key, string.data, string.length, 0, at);
-        break;
-    default: /* a number or bool of the plan */
-        event_take_refuse(take, KPI_REFUSAL_FIELD, at);
-        break;
-    }
+    if (time_text_parse(string.data, string.length, &time) == 0)
+        time_take(take, time, at);
+    else
+        event_take_refuse(take, KPI_REFUSAL_TIME, at);
 }
+
+static void currency_take(struct event_take *take, const struct event_key *key,
+                          struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    if (!kpi_string_equal(string, take->currency))
+        currency_doubt(take, at);
+}
+
+static void field_string_take(struct event_take *take, const struct event_key *key,
+                              struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    if (has_nul)
+        event_take_refuse(take, KPI_REFUSAL_FIELD, at);
+    string_field_put(&take->event->fields[key->field], string);
+}
+
+static void amount_string_take(struct event_take *take, const struct event_key *key,
+                               struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    amount_take(take, key, string.data, string.length, 0, at);
+}
+
+/* A number or bool of the plan. */
+static void string_refuse(struct event_take *take, const struct event_key *key,
+                          struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    event_take_refuse(take, KPI_REFUSAL_FIELD, at);
+}
+
+event_take_string_fn *const event_take_string_of_kind[EVENT_KEY_KINDS] = {
+    [EVENT_KEY_OTHER] = string_refuse,       [EVENT_KEY_ID] = id_take,
+    [EVENT_KEY_SOURCE] = source_take,        [EVENT_KEY_TYPE] = type_take,
+    [EVENT_KEY_USER] = user_string_take,     [EVENT_KEY_TIME] = time_string_take,
+    [EVENT_KEY_CURRENCY] = currency_take,    [EVENT_KEY_STRING] = field_string_take,
+    [EVENT_KEY_NUMBER] = string_refuse,      [EVENT_KEY_BOOL] = string_refuse,
+    [EVENT_KEY_AMOUNT] = amount_string_take,
+};
 
 /* What a wanted key is refused as when its value is of a kind that it may not have. */
 static void kind_refuse(struct event_take *take, const struct event_key *key, const uint8_t *at)
@@ -250,24 +314,21 @@ void event_take_other(struct event_take *take, const struct event_key *key, cons
 }
 
 /*
- * The hash that copies are known by. The three kinds of bytes that go into it cannot be taken for
- * one another: neither id nor source holds a zero.
+ * The hash that copies are known by, unless it is that of the id alone. The three kinds of bytes
+ * that go into it cannot be taken for one another: neither id nor source holds a zero.
  */
-static uint64_t id_hash(const struct event_take *take, const struct event_origin *origin)
+static uint64_t made_id_hash(const struct event_take *take, const struct event_origin *origin)
 {
-    const uint8_t *secret = take->secret;
     uint8_t bytes[EVENT_ID_BYTES_MAX + 1 + EVENT_ID_BYTES_MAX];
     size_t n_bytes = 0;
 
-    if (take->has_id && !take->has_source)
-        return XXH3_64bits_withSecret(take->id.data, take->id.length, secret, EVENT_KEY_BYTES);
     if (take->has_id) {
         memcpy(bytes, take->source.data, take->source.length);
         n_bytes = take->source.length;
         bytes[n_bytes++] = 0;
         memcpy(bytes + n_bytes, take->id.data, take->id.length);
         n_bytes += take->id.length;
-        return XXH3_64bits_withSecret(bytes, n_bytes, secret, EVENT_KEY_BYTES);
+        return XXH3_64bits_withSecret(bytes, n_bytes, take->secret, EVENT_KEY_BYTES);
     }
     bytes[n_bytes++] = 0;
     for (unsigned shift = 0; shift < 64; shift += 8)
@@ -276,7 +337,7 @@ static uint64_t id_hash(const struct event_take *take, const struct event_origin
         bytes[n_bytes++] = (uint8_t)((uint32_t)origin->partition >> shift);
     for (unsigned shift = 0; shift < 64; shift += 8)
         bytes[n_bytes++] = (uint8_t)((uint64_t)origin->offset >> shift);
-    return XXH3_64bits_withSecret(bytes, n_bytes, secret, EVENT_KEY_BYTES);
+    return XXH3_64bits_withSecret(bytes, n_bytes, take->secret, EVENT_KEY_BYTES);
 }
 
 enum kpi_refusal event_take_finish(struct event_take *take, const char *bytes, size_t size,
@@ -297,7 +358,10 @@ enum kpi_refusal event_take_finish(struct event_take *take, const char *bytes, s
 
     if (take->has_id)
         event->flags |= KPI_EVENT_HAS_ID;
-    event->id = id_hash(take, origin);
+    if (take->has_id && !take->has_source)
+        text_hash_keyed(take->id, take->secret, &event->id);
+    else
+        event->id = made_id_hash(take, origin);
     event->record_time = origin->record_time == KPI_TIME_NONE ? event->time : origin->record_time;
     content = XXH3_64bits(bytes, size);
     event->content = (uint32_t)(content ^ content >> 32);

@@ -32,17 +32,27 @@ struct event_take {
 
 void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at);
 
-/* A wanted key, before its value: none may come twice. */
+/* A wanted key, before its value, which begins at `at`: none may come twice. */
 static inline void event_take_key(struct event_take *take, struct event_key *key, const uint8_t *at)
 {
     if (__builtin_expect(key->seen_in == take->message, 0))
         event_take_refuse(take, KPI_REFUSAL_DUPLICATE_KEY, at);
     key->seen_in = take->message;
+    key->value_at = at;
 }
 
+typedef void event_take_string_fn(struct event_take *take, const struct event_key *key,
+                                  struct kpi_string string, bool has_nul, const uint8_t *at);
+
+/* A function a kind, so that each saves only the registers that itself needs. */
+extern event_take_string_fn *const event_take_string_of_kind[EVENT_KEY_KINDS];
+
 /* Its value is a string, here unescaped and as long-lived as the event. */
-void event_take_string(struct event_take *take, const struct event_key *key,
-                       struct kpi_string string, bool has_nul, const uint8_t *at);
+static inline void event_take_string(struct event_take *take, const struct event_key *key,
+                                     struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    event_take_string_of_kind[key->kind](take, key, string, has_nul, at);
+}
 
 /* Its value is anything else; `at` is its text, valid JSON, and length the text's. */
 void event_take_other(struct event_take *take, const struct event_key *key, const uint8_t *at,
