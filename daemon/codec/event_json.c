@@ -1,5 +1,6 @@
 /*
- * The decoder of native events.
+ * The decoder of native events: walks the bytes, checks all of them and hands what is wanted to
+ * event_take.h.
  *
  * A message is first copied into a buffer of ours that ends in zero bytes. That costs a few dozen
  * instructions and frees every loop behind it from asking where the message ends (json_scan.h);
@@ -11,51 +12,36 @@
  */
 #include "codec/event_json.h"
 
+#include "codec/event_glue.h"
 #include "codec/event_keys.h"
-#include "codec/time_text.h"
-#include "codec/value_text.h"
+#include "codec/event_take.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL /* the texts are short: a call would cost as much as the hash */
-#include <xxhash.h>
 
 enum {
     ARENA_BYTES = KPI_BATCH_MAX * EVENT_BYTES_MAX,
-    USER_DIGITS_MAX = 19, /* of 2^63 - 1 */
 };
-
-/* The first instant of the year 10000. */
-#define TIME_END ((kpi_time)253402300800 * KPI_SECOND)
 
 struct event_decoder {
     uint32_t n_fields;
     struct kpi_string currency;
-    uint64_t n_messages;
+    uint64_t n_messages; /* and second attempts */
+    uint64_t n_followed;
     size_t arena_used;
     uint8_t *copy; /* EVENT_BYTES_MAX + JSON_SCAN_PADDING */
     char *arena;   /* ARENA_BYTES; touched only by strings with escapes */
     uint8_t secret[EVENT_KEY_BYTES];
     struct event_keys keys;
+    struct event_glue glue;
 };
 
 /* One message on its way through the decoder. */
 struct message {
     struct event_decoder *decoder;
-    struct kpi_event *event;
     const char *bytes;
-    const struct event_key *key; /* of the value that is being taken */
-    enum kpi_refusal problem;    /* of syntax; ends the scan */
-    enum kpi_refusal refusal;    /* the first of a field, or none */
-    const uint8_t *refused_at;
-    const uint8_t *currency_bad_at; /* NULL: none, or the base currency */
-    bool has_amount;
-    bool has_type;
-    bool has_time;
-    bool has_id;
-    bool has_source;
-    struct kpi_string id;
-    struct kpi_string source;
+    enum kpi_refusal problem; /* of syntax; ends the scan */
+    struct event_take take;
 };
 
 int event_decoder_new(struct event_decoder **ret_decoder,
@@ -78,6 +64,7 @@ int event_decoder_new(struct event_decoder **ret_decoder,
     decoder->n_fields = kpi_plan_n_fields(options->plan);
     memcpy(decoder->secret, options->key, EVENT_KEY_BYTES);
     event_keys_init(&decoder->keys, options->plan, decoder->secret);
+    event_glue_init(&decoder->glue, decoder->secret);
     *ret_decoder = decoder;
     return 0;
 }
@@ -104,19 +91,9 @@ void event_decoder_reset(struct event_decoder *decoder)
     decoder->arena_used = 0;
 }
 
-static void refuse(struct message *message, enum kpi_refusal refusal, const uint8_t *at)
+uint64_t event_decoder_n_followed(const struct event_decoder *decoder)
 {
-    if (message->refusal)
-        return;
-    message->refusal = refusal;
-    message->refused_at = at;
-}
-
-/* Another currency is wrong only beside an amount, which may come later. */
-static void currency_doubt(struct message *message, const uint8_t *at)
-{
-    if (!message->currency_bad_at)
-        message->currency_bad_at = at;
+    return decoder->n_followed;
 }
 
 static const uint8_t *fail(struct message *message, enum kpi_refusal problem)
@@ -141,253 +118,46 @@ static struct kpi_string text_get(struct message *message, const struct json_tex
     return (struct kpi_string){to, length};
 }
 
-static void time_take(struct message *message, kpi_time time, const uint8_t *at)
-{
-    if (time <= 0 || time >= TIME_END) {
-        refuse(message, KPI_REFUSAL_TIME, at);
-        return;
-    }
-    message->event->time = time;
-    message->has_time = true;
-}
-
-static void user_take(struct message *message, struct kpi_string user)
-{
-    message->event->user =
-        XXH3_64bits_withSecret(user.data, user.length, message->decoder->secret, EVENT_KEY_BYTES);
-    message->event->flags |= KPI_EVENT_HAS_USER;
-}
-
-static void string_field_put(struct kpi_field *field, struct kpi_string string)
-{
-    field->string = string.data;
-    field->length = (uint32_t)string.length;
-    field->hash = XXH3_64bits(string.data, string.length);
-    field->kind = KPI_FIELD_STRING;
-}
-
-static void amount_take(struct message *message, const char *data, size_t length, unsigned allowed,
-                        const uint8_t *at)
-{
-    struct kpi_field *field = &message->event->fields[message->key->field];
-    kpi_decimal amount;
-
-    message->has_amount = true;
-    if (value_text_parse_decimal(data, length, allowed, &amount) != 0 || amount < 0) {
-        refuse(message, KPI_REFUSAL_AMOUNT, at);
-        return;
-    }
-    field->number = amount;
-    field->kind = KPI_FIELD_NUMBER;
-}
-
-static bool string_fits(struct kpi_string string, size_t bytes_max, bool has_nul)
-{
-    return string.length > 0 && string.length <= bytes_max && !has_nul;
-}
-
-/* A wanted string; `at` is its opening quote. */
-static inline __attribute__((always_inline)) void string_take(struct message *message,
-                                                              struct kpi_string string,
-                                                              bool has_nul, const uint8_t *at)
-{
-    struct kpi_event *event = message->event;
-    kpi_time time;
-
-    switch (message->key->kind) {
-    case EVENT_KEY_ID:
-        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
-            refuse(message, KPI_REFUSAL_ID, at);
-        message->id = string;
-        message->has_id = true;
-        break;
-    case EVENT_KEY_SOURCE:
-        if (!string_fits(string, EVENT_ID_BYTES_MAX, has_nul))
-            refuse(message, KPI_REFUSAL_ID, at);
-        message->source = string;
-        message->has_source = true;
-        break;
-    case EVENT_KEY_TYPE:
-        if (!string_fits(string, EVENT_TYPE_BYTES_MAX, has_nul))
-            refuse(message, KPI_REFUSAL_TYPE, at);
-        string_field_put(&event->type, string);
-        message->has_type = true;
-        break;
-    case EVENT_KEY_USER:
-        if (!string_fits(string, EVENT_USER_BYTES_MAX, has_nul))
-            refuse(message, KPI_REFUSAL_USER, at);
-        user_take(message, string);
-        break;
-    case EVENT_KEY_TIME:
-        if (time_text_parse(string.data, string.length, &time) == 0)
-            time_take(message, time, at);
-        else
-            refuse(message, KPI_REFUSAL_TIME, at);
-        break;
-    case EVENT_KEY_CURRENCY:
-        if (!kpi_string_equal(string, message->decoder->currency))
-            currency_doubt(message, at);
-        break;
-    case EVENT_KEY_STRING:
-        if (has_nul)
-            refuse(message, KPI_REFUSAL_FIELD, at);
-        string_field_put(&event->fields[message->key->field], string);
-        break;
-    case EVENT_KEY_AMOUNT:
-        amount_take(message, string.data, string.length, 0, at);
-        break;
-    default: /* a number or bool of the plan */
-        refuse(message, KPI_REFUSAL_FIELD, at);
-        break;
-    }
-}
-
-/* What a wanted key is refused as when its value is of a kind that it may not have. */
-static void kind_refuse(struct message *message, const uint8_t *at)
-{
-    switch (message->key->kind) {
-    case EVENT_KEY_ID:
-    case EVENT_KEY_SOURCE:
-        refuse(message, KPI_REFUSAL_ID, at);
-        break;
-    case EVENT_KEY_TYPE:
-        refuse(message, KPI_REFUSAL_TYPE, at);
-        break;
-    case EVENT_KEY_USER:
-        refuse(message, KPI_REFUSAL_USER, at);
-        break;
-    case EVENT_KEY_TIME:
-        refuse(message, KPI_REFUSAL_TIME, at);
-        break;
-    case EVENT_KEY_CURRENCY:
-        currency_doubt(message, at);
-        break;
-    case EVENT_KEY_AMOUNT:
-        message->has_amount = true;
-        refuse(message, KPI_REFUSAL_AMOUNT, at);
-        break;
-    default:
-        refuse(message, KPI_REFUSAL_FIELD, at);
-        break;
-    }
-}
-
-/*
- * A number that is written as a whole one without sign and is at most INT64_MAX. Its grammar has
- * been checked, so it has no leading zeros.
- */
-static bool integer_get(const uint8_t *data, size_t length, int64_t *ret_value)
-{
-    uint64_t value = 0;
-
-    if (length > USER_DIGITS_MAX)
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        if (data[i] < '0' || data[i] > '9')
-            return false;
-        value = value * 10 + (data[i] - '0');
-    }
-    *ret_value = (int64_t)value;
-    return value <= INT64_MAX;
-}
-
-static void number_take(struct message *message, const uint8_t *at, size_t length)
-{
-    const char *data = (const char *)at;
-    struct kpi_field *field;
-    int64_t integer;
-
-    switch (message->key->kind) {
-    case EVENT_KEY_USER:
-        if (integer_get(at, length, &integer))
-            user_take(message, (struct kpi_string){data, length});
-        else
-            refuse(message, KPI_REFUSAL_USER, at);
-        break;
-    case EVENT_KEY_TIME:
-        if (integer_get(at, length, &integer) && integer < TIME_END / KPI_MILLISECOND)
-            time_take(message, integer * KPI_MILLISECOND, at);
-        else
-            refuse(message, KPI_REFUSAL_TIME, at);
-        break;
-    case EVENT_KEY_NUMBER:
-        field = &message->event->fields[message->key->field];
-        if (value_text_parse_decimal(data, length, VALUE_TEXT_EXPONENT | VALUE_TEXT_ZEROS_BEYOND_6,
-                                     &field->number) != 0)
-            refuse(message, KPI_REFUSAL_NUMBER, at);
-        field->kind = KPI_FIELD_NUMBER;
-        break;
-    case EVENT_KEY_AMOUNT:
-        amount_take(message, data, length, VALUE_TEXT_EXPONENT, at);
-        break;
-    default:
-        kind_refuse(message, at);
-        break;
-    }
-}
-
-static void bool_take(struct message *message, bool value, const uint8_t *at)
-{
-    struct kpi_field *field = &message->event->fields[message->key->field];
-
-    if (message->key->kind != EVENT_KEY_BOOL) {
-        kind_refuse(message, at);
-        return;
-    }
-    field->number = value;
-    field->kind = KPI_FIELD_BOOL;
-}
-
 /* A wanted value that is no string, at p. */
-static const uint8_t *other_take(struct message *message, const uint8_t *p)
+static const uint8_t *other_take(struct message *message, const struct event_key *key,
+                                 const uint8_t *p)
 {
     const uint8_t *end = json_scan_value(p, 1, EVENT_DEPTH_MAX, &message->problem);
 
     if (!end)
         return NULL;
-    switch (*p) {
-    case 'n': /* null is as if the key were not there */
-        break;
-    case 't':
-    case 'f':
-        bool_take(message, *p == 't', p);
-        break;
-    case '{':
-    case '[':
-        kind_refuse(message, p);
-        break;
-    default:
-        number_take(message, p, (size_t)(end - p));
-        break;
-    }
+    event_take_other(&message->take, key, p, (size_t)(end - p));
     return end;
 }
 
 /* A wanted string with escapes or characters beyond ASCII; p is its quote. */
-static const uint8_t *odd_string_take(struct message *message, const uint8_t *p)
+static const uint8_t *odd_string_take(struct message *message, const struct event_key *key,
+                                      const uint8_t *p)
 {
     struct json_text text;
     const uint8_t *end = json_scan_string(p + 1, &text, &message->problem);
 
     if (end)
-        string_take(message, text_get(message, &text), text.has_nul, p);
+        event_take_string(&message->take, key, text_get(message, &text), text.has_nul, p);
     return end;
 }
 
 /* The value of a wanted key, at p; returns behind it, or NULL with message->problem. */
-static inline const uint8_t *wanted_take(struct message *message, const uint8_t *p)
+static inline const uint8_t *wanted_take(struct message *message, struct event_key *key,
+                                         const uint8_t *p)
 {
+    struct kpi_string string;
     const uint8_t *end;
 
+    event_take_key(&message->take, key, p);
     if (*p != '"')
-        return other_take(message, p);
+        return other_take(message, key, p);
     end = json_skip_plain(p + 1);
     if (__builtin_expect(*end != '"', 0))
-        return odd_string_take(message, p);
-    string_take(message,
-                (struct kpi_string){message->bytes + (p + 1 - message->decoder->copy),
-                                    (size_t)(end - p - 1)},
-                false, p);
+        return odd_string_take(message, key, p);
+    string.data = message->bytes + (p + 1 - message->decoder->copy);
+    string.length = (size_t)(end - p - 1);
+    event_take_string(&message->take, key, string, false, p);
     return end + 1;
 }
 
@@ -447,15 +217,7 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
             if (!p)
                 return NULL;
         }
-        if (key->kind == EVENT_KEY_OTHER) {
-            p = unwanted_skip(message, p);
-        } else {
-            if (key->seen_in == decoder->n_messages)
-                refuse(message, KPI_REFUSAL_DUPLICATE_KEY, p);
-            key->seen_in = decoder->n_messages;
-            message->key = key;
-            p = wanted_take(message, p);
-        }
+        p = key->kind == EVENT_KEY_OTHER ? unwanted_skip(message, p) : wanted_take(message, key, p);
         if (!p)
             return NULL;
         if (*p != ',') {
@@ -469,61 +231,79 @@ static const uint8_t *members_scan(struct message *message, const uint8_t *p)
     }
 }
 
-/*
- * The hash that copies are known by. The three kinds of bytes that go into it cannot be taken for
- * one another: neither id nor source holds a zero.
- */
-static uint64_t id_hash(const struct message *message, const struct event_origin *origin)
+/* A string that is not plain to its end, p behind its quote; returns at its closing quote. */
+static const uint8_t *odd_text_follow(struct message *message, struct event_key *key,
+                                      const uint8_t *p)
 {
-    const uint8_t *secret = message->decoder->secret;
-    uint8_t bytes[EVENT_ID_BYTES_MAX + 1 + EVENT_ID_BYTES_MAX];
-    size_t n_bytes = 0;
+    struct json_text text;
+    const uint8_t *end = json_scan_string(p, &text, &message->problem);
 
-    if (message->has_id && !message->has_source)
-        return XXH3_64bits_withSecret(message->id.data, message->id.length, secret,
-                                      EVENT_KEY_BYTES);
-    if (message->has_id) {
-        memcpy(bytes, message->source.data, message->source.length);
-        n_bytes = message->source.length;
-        bytes[n_bytes++] = 0;
-        memcpy(bytes + n_bytes, message->id.data, message->id.length);
-        n_bytes += message->id.length;
-        return XXH3_64bits_withSecret(bytes, n_bytes, secret, EVENT_KEY_BYTES);
+    if (!end)
+        return NULL;
+    if (key) {
+        event_take_key(&message->take, key, p - 1);
+        event_take_string(&message->take, key, text_get(message, &text), text.has_nul, p - 1);
     }
-    bytes[n_bytes++] = 0;
-    for (unsigned shift = 0; shift < 64; shift += 8)
-        bytes[n_bytes++] = (uint8_t)(origin->topic_hash >> shift);
-    for (unsigned shift = 0; shift < 32; shift += 8)
-        bytes[n_bytes++] = (uint8_t)((uint32_t)origin->partition >> shift);
-    for (unsigned shift = 0; shift < 64; shift += 8)
-        bytes[n_bytes++] = (uint8_t)((uint64_t)origin->offset >> shift);
-    return XXH3_64bits_withSecret(bytes, n_bytes, secret, EVENT_KEY_BYTES);
+    return end - 1;
 }
 
-/* The whole message is valid JSON: is it an event? */
-static enum kpi_refusal message_finish(struct message *message, size_t size,
-                                       const struct event_origin *origin)
+/* A number or literal at p; returns behind it. */
+static inline const uint8_t *bare_follow(struct message *message, struct event_key *key,
+                                         const uint8_t *p)
 {
-    struct kpi_event *event = message->event;
-    uint64_t content;
+    const uint8_t *end = json_scan_bare(p, &message->problem);
 
-    if (message->currency_bad_at && message->has_amount &&
-        (!message->refusal || message->currency_bad_at < message->refused_at))
-        return KPI_REFUSAL_CURRENCY;
-    if (message->refusal)
-        return message->refusal;
-    if (!message->has_type)
-        return KPI_REFUSAL_TYPE;
-    if (!message->has_time)
-        return KPI_REFUSAL_TIME;
+    if (end && key) {
+        event_take_key(&message->take, key, p);
+        event_take_other(&message->take, key, p, (size_t)(end - p));
+    }
+    return end;
+}
 
-    if (message->has_id)
-        event->flags |= KPI_EVENT_HAS_ID;
-    event->id = id_hash(message, origin);
-    event->record_time = origin->record_time == KPI_TIME_NONE ? event->time : origin->record_time;
-    content = XXH3_64bits(message->bytes, size);
-    event->content = (uint32_t)(content ^ content >> 32);
-    return KPI_REFUSAL_NONE;
+/* A string's content at p; returns at its closing quote. */
+static inline const uint8_t *text_follow(struct message *message, struct event_key *key,
+                                         const uint8_t *p, uintptr_t shift)
+{
+    const uint8_t *end = json_skip_plain(p);
+
+    if (__builtin_expect(*end != '"', 0))
+        return odd_text_follow(message, key, p);
+    if (key) {
+        struct kpi_string string = {(const char *)((uintptr_t)p + shift), (size_t)(end - p)};
+
+        event_take_key(&message->take, key, p - 1);
+        event_take_string(&message->take, key, string, false, p - 1);
+    }
+    return end;
+}
+
+/*
+ * Follows the learned glue through the message. False if it leads nowhere: then what was taken is
+ * void, and the message is for the scanner. The quotes of strings belong to the glue.
+ *
+ * Not inlined: the loop needs all registers for itself.
+ */
+__attribute__((noinline)) static bool glue_follow(struct message *message,
+                                                  struct event_glue_state *state,
+                                                  const uint8_t *end)
+{
+    const uint8_t *p = message->decoder->copy;
+    uintptr_t shift = (uintptr_t)message->bytes - (uintptr_t)p; /* to the caller's bytes */
+
+    while (p) {
+        const struct event_glue_edge *edge = state->first;
+
+        if (__builtin_expect(!event_glue_fits_short(edge, p), 0)) {
+            edge = event_glue_find(state, p, end);
+            if (!edge || edge->kind == EVENT_GLUE_END)
+                return edge != NULL;
+        }
+        p += edge->length;
+        state = edge->to;
+        p = edge->kind == EVENT_GLUE_TEXT ? text_follow(message, edge->key, p, shift)
+                                          : bare_follow(message, edge->key, p);
+    }
+    return false;
 }
 
 /* Anything but an object at the top: is it at least JSON? */
@@ -535,36 +315,72 @@ static enum kpi_refusal other_refuse(struct message *message, const uint8_t *p, 
     return json_skip_space(p) == end ? KPI_REFUSAL_NOT_OBJECT : KPI_REFUSAL_JSON;
 }
 
+static void message_begin(struct message *message, struct kpi_event *event)
+{
+    struct event_decoder *decoder = message->decoder;
+
+    message->take = (struct event_take){
+        .event = event,
+        .secret = decoder->secret,
+        .currency = decoder->currency,
+        .message = ++decoder->n_messages,
+    };
+    event->flags = 0;
+    event->user = 0;
+    memset(event->fields, 0, decoder->n_fields * sizeof(*event->fields));
+}
+
+/* Is the message up to its end one object in valid JSON? Takes what is wanted of it. */
+static enum kpi_refusal message_scan(struct message *message, const uint8_t *end)
+{
+    const uint8_t *p = json_skip_space(message->decoder->copy);
+
+    if (p == end)
+        return KPI_REFUSAL_EMPTY;
+    if (memcmp(p, "\xef\xbb\xbf", 3) == 0 && p == message->decoder->copy)
+        return KPI_REFUSAL_UTF8;
+    if (*p != '{')
+        return other_refuse(message, p, end);
+    p = members_scan(message, p + 1);
+    if (!p)
+        return message->problem;
+    return json_skip_space(p) == end ? KPI_REFUSAL_NONE : KPI_REFUSAL_JSON;
+}
+
 enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
                               const struct event_origin *origin, struct kpi_event *event)
 {
-    struct message message = {.decoder = decoder, .event = event, .bytes = bytes};
-    const uint8_t *p = decoder->copy, *end = p + size;
+    struct message message = {.decoder = decoder, .bytes = bytes};
+    const uint8_t *end = decoder->copy + size;
+    size_t arena_used = decoder->arena_used;
+    struct event_glue_state *state;
+    enum kpi_refusal refusal;
 
     if (size > EVENT_BYTES_MAX)
         return KPI_REFUSAL_TOO_LARGE;
     /* Fails only if a batch of 64 was exceeded without event_decoder_reset(). */
-    assert(decoder->arena_used <= ARENA_BYTES - EVENT_BYTES_MAX);
+    assert(arena_used <= ARENA_BYTES - EVENT_BYTES_MAX);
 
     if (size > 0)
         memcpy(decoder->copy, bytes, size);
-    memset(decoder->copy + size, 0, JSON_SCAN_PADDING);
-    decoder->n_messages++;
-    event->flags = 0;
-    event->user = 0;
-    memset(event->fields, 0, decoder->n_fields * sizeof(*event->fields));
-
-    p = json_skip_space(p);
-    if (p == end)
-        return KPI_REFUSAL_EMPTY;
-    if (memcmp(p, "\xef\xbb\xbf", 3) == 0 && p == decoder->copy)
-        return KPI_REFUSAL_UTF8;
-    if (*p != '{')
-        return other_refuse(&message, p, end);
-    p = members_scan(&message, p + 1);
-    if (!p)
-        return message.problem;
-    if (json_skip_space(p) != end)
-        return KPI_REFUSAL_JSON;
-    return message_finish(&message, size, origin);
+    json_pad(decoder->copy + size);
+    message_begin(&message, event);
+    state = event_glue_begin(&decoder->glue);
+    if (state) {
+        if (glue_follow(&message, state, end)) {
+            event_glue_done(&decoder->glue);
+            decoder->n_followed++;
+            return event_take_finish(&message.take, bytes, size, origin);
+        }
+        event_glue_missed(&decoder->glue);
+        decoder->arena_used = arena_used;
+        message_begin(&message, event);
+    }
+    refusal = message_scan(&message, end);
+    if (refusal)
+        return refusal;
+    refusal = event_take_finish(&message.take, bytes, size, origin);
+    if (!refusal && state)
+        event_glue_learn(&decoder->glue, &decoder->keys, message.take.message, decoder->copy, size);
+    return refusal;
 }

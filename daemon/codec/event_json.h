@@ -8,6 +8,9 @@
  * type, user, time, currency, and the plan's fields) is refused (duplicate_key); of any other key
  * it does not matter. null is as if the key were not there.
  *
+ * A message whose parts between the values were learned from earlier ones is read by comparing with
+ * those (event_glue.h); that changes what it costs and nothing else.
+ *
  * Allocates nothing per event: strings with escapes are unescaped into the decoder's own buffer,
  * which lives until event_decoder_reset().
  */
@@ -44,6 +47,9 @@ void event_decoder_freep(struct event_decoder **decoder);
  * the buffer is as large as so many of the largest messages.
  */
 void event_decoder_reset(struct event_decoder *decoder);
+
+/* How many messages were read by what was learned from others, without the full scanner. */
+uint64_t event_decoder_n_followed(const struct event_decoder *decoder);
 
 /* Where a message came from, for an event without id, and its log time. */
 struct event_origin {

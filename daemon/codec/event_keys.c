@@ -160,3 +160,14 @@ struct event_key *event_keys_find(struct event_keys *keys, struct event_key *bef
     }
     return key;
 }
+
+struct event_key *event_keys_taken_at(struct event_keys *keys, uint64_t message, const uint8_t *at)
+{
+    for (uint32_t i = 1; i <= keys->n_wanted; i++) {
+        struct event_key *key = &keys->keys[i];
+
+        if (key->seen_in == message && key->value_at == at)
+            return key;
+    }
+    return NULL;
+}

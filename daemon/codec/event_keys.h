@@ -33,6 +33,7 @@ enum event_key_kind {
     EVENT_KEY_NUMBER,
     EVENT_KEY_BOOL,
     EVENT_KEY_AMOUNT,
+    EVENT_KEY_KINDS,
 };
 
 struct event_key {
@@ -43,6 +44,7 @@ struct event_key {
     uint8_t field;             /* index in the plan, for its fields */
     struct event_key *next[2]; /* likeliest first; keys[0] is none */
     uint64_t seen_in;          /* number of the last message that had it (wanted ones) */
+    const uint8_t *value_at;   /* where its value began in that message */
     const char *name;          /* of the plan, static, or inside quoted */
     size_t length;
 };
@@ -66,6 +68,9 @@ void event_keys_init(struct event_keys *keys, const struct kpi_plan *plan, const
  */
 struct event_key *event_keys_find(struct event_keys *keys, struct event_key *before,
                                   const char *name, size_t length);
+
+/* The wanted key that has its value in this message at this position, or NULL. */
+struct event_key *event_keys_taken_at(struct event_keys *keys, uint64_t message, const uint8_t *at);
 
 /* Does the text at p begin with this key, its quotes and its colon? Reads 32 bytes. */
 static inline bool event_key_matches(const struct event_key *key, const uint8_t *p)

@@ -13,6 +13,8 @@
 
 #include <kpi/event.h>
 
+#include <endian.h>
+
 /* KPID_PORTABLE leaves the vector form out, so that a test can try the other one on any machine. */
 #if defined(__SSE2__) && !defined(KPID_PORTABLE)
 #include <emmintrin.h>
@@ -36,6 +38,17 @@ struct json_text {
 extern const uint8_t
     json_plain_bytes[256]; /* 1: stands for itself inside a string, one byte long */
 
+/* Writes the padding, behind the copy. */
+static inline void json_pad(uint8_t *end)
+{
+#if JSON_SCAN_SSE2
+    for (unsigned i = 0; i < JSON_SCAN_PADDING; i += 16) /* memset() would be a call */
+        _mm_storeu_si128((__m128i *)(end + i), _mm_setzero_si128());
+#else
+    memset(end, 0, JSON_SCAN_PADDING);
+#endif
+}
+
 /* Skips to the first byte that ends a run of plain ones: quote, backslash, control, not ASCII. */
 static inline const uint8_t *json_skip_plain(const uint8_t *p)
 {
@@ -47,10 +60,10 @@ static inline const uint8_t *json_skip_plain(const uint8_t *p)
         __m128i odd = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
                                                 _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
                                    _mm_subs_epi8(v, _mm_set1_epi8(0x20)));
-        unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+        uint64_t mask = (uint32_t)_mm_movemask_epi8(odd);
 
         if (mask)
-            return p + (unsigned)__builtin_ctz(mask);
+            return p + __builtin_ctzll(mask);
     }
 #else
     while (json_plain_bytes[*p])
@@ -100,9 +113,33 @@ static inline const uint8_t *json_skip_string(const uint8_t *p, enum kpi_refusal
     return json_scan_string(p, &text, ret_problem);
 }
 
+/* How many of the eight bytes at p, from the first on, are digits. */
+static inline unsigned json_count_digits8(const uint8_t *p)
+{
+    uint64_t x;
+
+    memcpy(&x, p, sizeof(x));
+    x = le64toh(x) ^ 0x3030303030303030;
+    /* Bit 7 of each byte that is none; a carry out of one spoils only those behind it. */
+    x = ((x + 0x7676767676767676) | x) & 0x8080808080808080;
+    return x ? (unsigned)__builtin_ctzll(x) / 8 : 8;
+}
+
 /* Any value. `depth` is how many objects and arrays are open already, depth_max how many may be. */
 const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_max,
                                enum kpi_refusal *ret_problem);
+
+/* A number or literal, which p is known to begin one of. */
+static inline const uint8_t *json_scan_bare(const uint8_t *p, enum kpi_refusal *ret_problem)
+{
+    unsigned n_digits = json_count_digits8(p);
+    uint8_t behind = p[n_digits];
+
+    /* Most are whole numbers of up to seven digits. */
+    if (n_digits - 1 < 7 && *p != '0' && behind != '.' && (behind | 0x20) != 'e')
+        return p + n_digits;
+    return json_scan_value(p, 0, 0, ret_problem);
+}
 
 /*
  * Writes the text that a scanned string stands for, at most text->length bytes; returns how many.

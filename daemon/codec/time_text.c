@@ -16,35 +16,48 @@ enum {
     ZONE_BYTES = sizeof("+08:00") - 1,
 };
 
-static inline int64_t days_get(int64_t year, unsigned month, unsigned day)
+/* For years from 0 on; years of March are counted from -400, so that none is negative. */
+static inline int64_t days_get(unsigned year, unsigned month, unsigned day)
 {
-    int64_t shifted = month <= 2 ? year - 1 : year;
-    int64_t era = (shifted >= 0 ? shifted : shifted - 399) / 400;
-    unsigned year_of_era = (unsigned)(shifted - era * 400);
-    unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    static const uint16_t days_before[13] = {0,   306, 337, 0,   31,  61, 92,
+                                             122, 153, 184, 214, 245, 275};
+    unsigned shifted = year + 400 - (month <= 2), century = shifted / 100;
+    unsigned leap_days = shifted / 4 - century + century / 4;
 
-    return era * DAYS_PER_ERA + day_of_era - DAYS_TO_EPOCH;
+    return (int64_t)(shifted * 365 + leap_days + days_before[month] + day - 1) - DAYS_PER_ERA -
+           DAYS_TO_EPOCH;
 }
 
 int64_t time_text_days(int64_t year, unsigned month, unsigned day)
 {
-    return days_get(year, month, day);
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+
+    return era * DAYS_PER_ERA + days_get((unsigned)(year - era * 400), month, day);
 }
 
 static inline bool date_exists(int64_t year, unsigned month, unsigned day)
 {
     static const uint8_t lengths[13] = {0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 
     if (month < 1 || month > 12 || day < 1)
         return false;
-    return day <= lengths[month] || (month == 2 && day == 29 && leap);
+    if (day <= lengths[month])
+        return true;
+    return month == 2 && day == 29 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
 bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
 {
     return date_exists(year, month, day);
+}
+
+/* Eight bytes, the first one lowest. */
+static inline uint64_t word_get(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return le64toh(word);
 }
 
 /*
@@ -55,14 +68,11 @@ bool time_text_date_exists(int64_t year, unsigned month, unsigned day)
  * XOR with the pattern (a zero for each digit) leaves 0-9 where a digit was and nothing where a
  * separator was; adding `room` then carries into bit 7 of every byte that is too large.
  */
-static inline bool digits8_get(const char *p, const char pattern[8], uint64_t room,
+static inline bool digits8_get(uint64_t word, const char pattern[8], uint64_t room,
                                uint64_t *ret_pairs)
 {
-    uint64_t x, expected;
+    uint64_t x = word ^ word_get(pattern);
 
-    memcpy(&x, p, sizeof(x));
-    memcpy(&expected, pattern, sizeof(expected));
-    x = le64toh(x ^ expected);
     if (((x + room) | x) & 0x8080808080808080)
         return false;
     *ret_pairs = x * 10 + (x >> 8);
@@ -74,6 +84,9 @@ static inline bool digits8_get(const char *p, const char pattern[8], uint64_t ro
 #define ROOM2(shift)   (ROOM_DIGIT << (shift) | ROOM_DIGIT << ((shift) + 8))
 #define ROOM_DATE      (ROOM2(0) | ROOM2(16) | ROOM_SEPARATOR << 32 | ROOM2(40) | ROOM_SEPARATOR << 56)
 #define ROOM_CLOCK     (ROOM2(0) | ROOM_SEPARATOR << 16 | ROOM2(24) | ROOM_SEPARATOR << 40 | ROOM2(48))
+
+#define ROOM_ZONE (ROOM2(0) | ROOM_SEPARATOR << 16 | ROOM2(24))
+#define ROOM_ALL  (ROOM2(0) | ROOM2(16) | ROOM2(32) | ROOM2(48))
 
 static inline unsigned pair_get(uint64_t pairs, unsigned index)
 {
@@ -88,14 +101,28 @@ static inline unsigned digits2_get(const char *p)
     return tens <= 9 && ones <= 9 ? tens * 10 + ones : 100;
 }
 
-/* Fraction digits from p, at least one: microseconds, what is finer cut off. Returns behind them.
+/*
+ * Fraction digits from p, at least one: microseconds, what is finer cut off. Returns behind them.
  */
-static const char *fraction_parse(const char *p, const char *end, uint32_t *ret_microseconds)
+static inline const char *fraction_parse(const char *p, const char *end, uint32_t *ret_microseconds)
 {
     static const uint32_t units[7] = {1000000, 100000, 10000, 1000, 100, 10, 1};
     const char *start = p;
     uint32_t value = 0;
 
+    if (end - p >= 8) {
+        uint64_t x = word_get(p) ^ 0x3030303030303030;
+        uint64_t others = ((x + ROOM_ALL) | x) & 0x8080808080808080; /* the lowest is right */
+
+        if (others & 0x0080808080808000) {
+            unsigned n_bits = (unsigned)__builtin_ctzll(others) & ~7u;
+
+            x &= ((uint64_t)1 << n_bits) - 1;
+            x = x * 10 + (x >> 8);
+            *ret_microseconds = pair_get(x, 0) * 10000 + pair_get(x, 2) * 100 + pair_get(x, 4);
+            return n_bits > 0 ? p + n_bits / 8 : NULL;
+        }
+    }
     for (; p < end && p < start + 6 && *p >= '0' && *p <= '9'; p++)
         value = value * 10 + (uint32_t)(*p - '0');
     if (p == start)
@@ -106,25 +133,27 @@ static const char *fraction_parse(const char *p, const char *end, uint32_t *ret_
     return p;
 }
 
-/* The zone must be all that is left. */
-static int zone_parse(const char *p, const char *end, int64_t *ret_offset_s)
+/* The zone must be all that is left, of a text that is at least eight bytes long. */
+static inline bool zone_parse(const char *p, const char *end, int64_t *ret_offset_s)
 {
+    uint64_t pairs;
     unsigned hours, minutes;
+    int64_t offset_s;
 
     if (end - p == 1 && (*p == 'Z' || *p == 'z')) {
         *ret_offset_s = 0;
-        return 0;
+        return true;
     }
-    if (end - p != ZONE_BYTES || (*p != '+' && *p != '-') || p[3] != ':')
-        return TIME_TEXT_E_INVALID;
-    hours = digits2_get(p + 1);
-    minutes = digits2_get(p + 4);
+    if (end - p != ZONE_BYTES || (*p != '+' && *p != '-') ||
+        !digits8_get(word_get(end - 8) >> 24, "00:00\0\0", ROOM_ZONE, &pairs))
+        return false;
+    hours = pair_get(pairs, 0);
+    minutes = pair_get(pairs, 3);
     if (hours > 23 || minutes > 59)
-        return TIME_TEXT_E_INVALID;
-    *ret_offset_s = (int64_t)(hours * 3600 + minutes * 60);
-    if (*p == '-')
-        *ret_offset_s = -*ret_offset_s;
-    return 0;
+        return false;
+    offset_s = hours * 3600 + minutes * 60;
+    *ret_offset_s = *p == '-' ? -offset_s : offset_s;
+    return true;
 }
 
 int time_text_parse(const char *data, size_t length, kpi_time *ret_time)
@@ -134,11 +163,10 @@ int time_text_parse(const char *data, size_t length, kpi_time *ret_time)
     unsigned year, month, day, hour, minute, second;
     uint32_t microsecond = 0;
     int64_t offset_s, seconds;
-    int r;
 
     if (length < SHORTEST_BYTES || (p[10] != 'T' && p[10] != 't' && p[10] != ' ') ||
-        !digits8_get(p, "0000-00-", ROOM_DATE, &date) ||
-        !digits8_get(p + 11, "00:00:00", ROOM_CLOCK, &clock))
+        !digits8_get(word_get(p), "0000-00-", ROOM_DATE, &date) ||
+        !digits8_get(word_get(p + 11), "00:00:00", ROOM_CLOCK, &clock))
         return TIME_TEXT_E_INVALID;
     year = pair_get(date, 0) * 100 + pair_get(date, 2);
     month = pair_get(date, 5);
@@ -154,9 +182,8 @@ int time_text_parse(const char *data, size_t length, kpi_time *ret_time)
         if (!p)
             return TIME_TEXT_E_INVALID;
     }
-    r = zone_parse(p, end, &offset_s);
-    if (r)
-        return r;
+    if (!zone_parse(p, end, &offset_s))
+        return TIME_TEXT_E_INVALID;
 
     seconds = days_get(year, month, day) * SECONDS_PER_DAY +
               (int64_t)(hour * 3600 + minute * 60 + second) - offset_s;

@@ -1,0 +1,63 @@
+/*
+ * What an event is made of, taken value by value: a wanted key and the text of its value go in, and
+ * what the field may not hold is noted, the first one in the order of the bytes. Whoever walks the
+ * bytes (event_json.c) knows only keys and where values are; what a key means is known here.
+ *
+ * Positions (`at`) are where the value begins in the walker's bytes; they only tell which of two
+ * faults came first.
+ */
+#pragma once
+
+#include "codec/event_json.h"
+#include "codec/event_keys.h"
+
+/* One message's. Zeroed but for the first four. */
+struct event_take {
+    struct kpi_event *event;
+    const uint8_t *secret; /* EVENT_KEY_BYTES */
+    struct kpi_string currency;
+    uint64_t message; /* its number, from 1: tells a key's second time in it */
+
+    enum kpi_refusal refusal; /* the first of a field, or none */
+    const uint8_t *refused_at;
+    const uint8_t *currency_bad_at; /* NULL: none, or the base currency */
+    bool has_amount;
+    bool has_type;
+    bool has_time;
+    bool has_id;
+    bool has_source;
+    struct kpi_string id;
+    struct kpi_string source;
+};
+
+void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at);
+
+/* A wanted key, before its value, which begins at `at`: none may come twice. */
+static inline void event_take_key(struct event_take *take, struct event_key *key, const uint8_t *at)
+{
+    if (__builtin_expect(key->seen_in == take->message, 0))
+        event_take_refuse(take, KPI_REFUSAL_DUPLICATE_KEY, at);
+    key->seen_in = take->message;
+    key->value_at = at;
+}
+
+typedef void event_take_string_fn(struct event_take *take, const struct event_key *key,
+                                  struct kpi_string string, bool has_nul, const uint8_t *at);
+
+/* A function a kind, so that each saves only the registers that itself needs. */
+extern event_take_string_fn *const event_take_string_of_kind[EVENT_KEY_KINDS];
+
+/* Its value is a string, here unescaped and as long-lived as the event. */
+static inline void event_take_string(struct event_take *take, const struct event_key *key,
+                                     struct kpi_string string, bool has_nul, const uint8_t *at)
+{
+    event_take_string_of_kind[key->kind](take, key, string, has_nul, at);
+}
+
+/* Its value is anything else; `at` is its text, valid JSON, and length the text's. */
+void event_take_other(struct event_take *take, const struct event_key *key, const uint8_t *at,
+                      size_t length);
+
+/* The whole message is valid JSON and all of it was taken: is it an event? */
+enum kpi_refusal event_take_finish(struct event_take *take, const char *bytes, size_t size,
+                                   const struct event_origin *origin);
