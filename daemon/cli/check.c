@@ -1,16 +1,22 @@
 /* kpid check: is a configuration right? */
-#include "cli/cli.h"
+#include "cli/diagnostics.h"
 
+#include "util/clock.h"
 #include "util/counters.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 static const char help[] =
-    "usage: kpid check -c FILE | --settings | --metrics\n\n"
-    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are "
-    "any\n"
+    "usage: kpid check -c FILE [-o text|json] | --settings | --metrics\n\n"
+    "  kpid check -c kpid.yaml      all errors and warnings, with line and column; exit 78 if "
+    "there "
+    "are errors\n"
+    "  kpid check -c kpid.yaml -o json\n"
+    "                               the same for editors: an array of {file, line, column,\n"
+    "                               end_column, severity, message, suggestion}\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n"
     "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
     "meaning\n";
@@ -52,21 +58,25 @@ static int print_metrics(void)
 int cli_check(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"settings", no_argument, NULL, 's'},
-        {"metrics", no_argument, NULL, 'm'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"config", required_argument, NULL, 'c'}, {"output", required_argument, NULL, 'o'},
+        {"settings", no_argument, NULL, 's'},     {"metrics", no_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     const char *path = NULL;
     struct config *config;
     char summary[512];
+    bool json = false;
     int option, code = 0;
 
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             path = optarg;
+            break;
+        case 'o':
+            json = strcmp(optarg, "json") == 0;
+            if (!json && strcmp(optarg, "text") != 0)
+                return cli_usage("check", "-o is text or json, not", optarg);
             break;
         case 's':
             config_print_settings(stdout);
@@ -85,7 +95,9 @@ int cli_check(int argc, char **argv)
     if (!path || optind < argc)
         return cli_usage("check", path ? "unexpected argument" : "-c FILE is needed",
                          path ? argv[optind] : NULL);
-    config = cli_config(path, 0, &code);
+    if (json)
+        return diagnostics_print(path);
+    config = cli_config(path, 0, clock_now_us(), &code);
     if (!config)
         return code;
     config_summary(config, summary, sizeof(summary));

@@ -175,3 +175,13 @@ void *load_push(struct load *load, struct load_list *list, size_t item_size)
     list->n++;
     return item;
 }
+
+int load_push_node(struct load *load, struct load_list *list, const struct doc_node *node)
+{
+    const struct doc_node **item = load_push(load, list, sizeof(*item));
+
+    if (!item)
+        return -ENOMEM;
+    *item = node;
+    return 0;
+}
