@@ -67,6 +67,8 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
 bool load_text(struct load *load, const struct doc_node *node, const char *what,
                struct kpi_string *ret_text)
 {
+    if (node->broken)
+        return false;
     if (node->kind != DOC_SCALAR) {
         report_error(&load->report, head_place(node), "%s: expected a text, found %s%s", what,
                      kind_name(node),
