@@ -80,6 +80,12 @@ const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t t
     return &plan->targets[target];
 }
 
+const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n)
+{
+    *ret_n = plan->n_rolling_days;
+    return plan->rolling_days;
+}
+
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)
 {
     return &plan->program;

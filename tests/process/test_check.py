@@ -2,11 +2,12 @@
 of it a running daemon says."""
 
 import json
+import re
 
 from support import daemon
 from support.case import ProcessCase, write
 
-EX_CONFIG = 78
+EX_USAGE, EX_CONFIG = 64, 78
 
 MEANT_OTHERWISE = "attributes: {n: {agg: count}}\n"
 
@@ -62,3 +63,30 @@ class Check(ProcessCase):
         lines = [line for line in app.log().splitlines() if "warnings=2" in line]
         self.assertEqual(len(lines), 1)
         self.assertNotIn("no measure asks", app.log())
+
+    def estimate(self, *arguments):
+        """{kind: (a shard, in all)} in bytes."""
+        path = self.file("campaigns: [{id: c, start: 2099-01-01, end: 2099-02-01}]\n")
+        done = daemon.run("check", "-c", path, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        units = {"B": 1, "KiB": 2 ** 10, "MiB": 2 ** 20, "GiB": 2 ** 30}
+        return {kind: (float(each) * units[unit], float(all_) * units[unit_all])
+                for kind, each, unit, all_, unit_all in re.findall(
+                    r"^(\w+) +([\d.]+) (\w+) +([\d.]+) (\w+)", done.stdout, re.MULTILINE)}
+
+    def test_memory_for_so_many_users(self):
+        few, many = self.estimate("--users", 10**6), self.estimate("--users", 10**7)
+        parts = sum(each for kind, (each, _) in few.items() if kind != "total")
+        self.assertAlmostEqual(parts, few["total"][0], delta=few["total"][0] / 20)
+        self.assertGreater(many["total"][0], 5 * few["total"][0])
+        shared = self.estimate("--users", 10**7, "--shards", 10)
+        self.assertAlmostEqual(shared["total"][1], 10 * shared["total"][0],
+                               delta=shared["total"][1] / 20)
+        self.assertAlmostEqual(shared["users"][1], many["users"][0], delta=many["users"][0] / 5)
+        self.assertLess(self.estimate("--users", 10**6, "--days", 5)["sets"][0], few["sets"][0] / 3)
+
+    def test_numbers_that_are_none(self):
+        path = self.file("timezone: UTC\n")
+        for arguments in (("--users", "x"), ("--users", "0"), ("--users", "1", "--days", "-1"),
+                          ("--users", "1", "-o", "json"), ("--shards", "")):
+            self.assertEqual(daemon.run("check", "-c", path, *arguments).returncode, EX_USAGE)
