@@ -1,6 +1,7 @@
 /* kpid check: is a configuration right? */
 #include "cli/diagnostics.h"
 #include "cli/estimate.h"
+#include "cli/schema.h"
 
 #include "util/clock.h"
 #include "util/counters.h"
@@ -15,7 +16,7 @@
 static const char help[] =
     "usage: kpid check -c FILE [-o text|json]\n"
     "       kpid check -c FILE --users N [--values N] [--days N] [--shards N]\n"
-    "       kpid check --settings | --metrics\n\n"
+    "       kpid check --settings | --metrics | --schema\n\n"
     "  kpid check -c kpid.yaml      all errors and warnings, with line and column; exit 78 if "
     "there "
     "are errors\n"
@@ -28,7 +29,8 @@ static const char help[] =
     "                               fields whose text is kept (1000)\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n"
     "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
-    "meaning\n";
+    "meaning\n"
+    "  kpid check --schema          JSON Schema of the configuration, for editors\n";
 
 /* One line, or two with the values of the label. */
 static void print_metric(const struct counters_entry *entry)
@@ -75,6 +77,7 @@ enum {
     OPTION_VALUES,
     OPTION_DAYS,
     OPTION_SHARDS,
+    OPTION_SCHEMA,
 };
 
 /* A number from 1 to max. */
@@ -127,6 +130,8 @@ static int read_option(struct arguments *arguments, int option)
         return 0;
     case 'm':
         return print_metrics();
+    case OPTION_SCHEMA:
+        return schema_print();
     case 'h':
         (void)fputs(help, stdout);
         return 0;
@@ -151,6 +156,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
         {"shards", required_argument, NULL, OPTION_SHARDS},
         {"settings", no_argument, NULL, 's'},
         {"metrics", no_argument, NULL, 'm'},
+        {"schema", no_argument, NULL, OPTION_SCHEMA},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
