@@ -515,6 +515,8 @@ static int start(struct server *server)
         .group = server->group_name,
         .instance = server->instance,
         .started_at = clock_now_us(),
+        .settings = server->settings,
+        .n_settings = config_settings(server->config, server->settings),
         .kafka.state = "joining",
         .reload = {.successful = true, .successful_at = clock_now_us()},
         .sink_stats = receiver_stats,

@@ -1,4 +1,5 @@
 /* kpid check: is a configuration right? */
+#include "cli/against.h"
 #include "cli/diagnostics.h"
 #include "cli/estimate.h"
 #include "cli/schema.h"
@@ -16,6 +17,7 @@
 static const char help[] =
     "usage: kpid check -c FILE [-o text|json]\n"
     "       kpid check -c FILE --users N [--values N] [--days N] [--shards N]\n"
+    "       kpid check -c FILE --against URL|FILE\n"
     "       kpid check --settings | --metrics | --schema\n\n"
     "  kpid check -c kpid.yaml      all errors and warnings, with line and column; exit 78 if "
     "there "
@@ -27,6 +29,11 @@ static const char help[] =
     "                               how much memory so many users will take, by kind; --values: "
     "of\n"
     "                               fields whose text is kept (1000)\n"
+    "  kpid check -c new.yaml --against http://127.0.0.1:9480\n"
+    "                               what would change if a running kpid, or one with another "
+    "file,\n"
+    "                               took this one: KPIs, targets, state kept and dropped, "
+    "restarts\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n"
     "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
     "meaning\n"
@@ -70,6 +77,7 @@ struct arguments {
     const char *config;
     bool json;
     struct kpi_estimate_stream stream; /* users 0: no estimate is asked for */
+    const char *against;               /* NULL: nothing */
 };
 
 enum {
@@ -78,6 +86,7 @@ enum {
     OPTION_DAYS,
     OPTION_SHARDS,
     OPTION_SCHEMA,
+    OPTION_AGAINST,
 };
 
 /* A number from 1 to max. */
@@ -132,6 +141,9 @@ static int read_option(struct arguments *arguments, int option)
         return print_metrics();
     case OPTION_SCHEMA:
         return schema_print();
+    case OPTION_AGAINST:
+        arguments->against = optarg;
+        return -1;
     case 'h':
         (void)fputs(help, stdout);
         return 0;
@@ -156,6 +168,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
         {"shards", required_argument, NULL, OPTION_SHARDS},
         {"settings", no_argument, NULL, 's'},
         {"metrics", no_argument, NULL, 'm'},
+        {"against", required_argument, NULL, OPTION_AGAINST},
         {"schema", no_argument, NULL, OPTION_SCHEMA},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -172,8 +185,9 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
         return cli_usage("check", "-c FILE is needed", NULL);
     if (optind < argc)
         return cli_usage("check", "unexpected argument", argv[optind]);
-    if (arguments->json && arguments->stream.users > 0)
-        return cli_usage("check", "-o json goes with messages alone, not with --users", NULL);
+    if (arguments->json && (arguments->stream.users > 0 || arguments->against))
+        return cli_usage("check", "-o json gives messages alone: not with --users or --against",
+                         NULL);
     return -1;
 }
 
@@ -191,12 +205,17 @@ int cli_check(int argc, char **argv)
     config = cli_config(arguments.config, arguments.stream.n_shards, clock_now_us(), &code);
     if (!config)
         return code;
+    code = 0;
     config_summary(config, summary, sizeof(summary));
     (void)printf("%s\n", summary);
     if (arguments.stream.users > 0) {
         (void)printf("\n");
         estimate_print(config, arguments.stream);
     }
+    if (arguments.against) {
+        (void)printf("\n");
+        code = against_print(config, arguments.against);
+    }
     (void)config_free(config);
-    return 0;
+    return code;
 }

@@ -116,6 +116,23 @@ struct config *config_free(struct config *config); /* NULL is fine; returns NULL
 void config_compare(const struct config *running, const struct config *loaded,
                     void (*tell)(void *userdata, const char *setting), void *userdata);
 
+enum {
+    CONFIG_SETTINGS_MAX = 64
+};
+
+/* A setting that needs a restart, and a hash of what it is. */
+struct config_setting {
+    const char *name; /* "kafka.group" */
+    uint64_t hash;
+};
+
+/*
+ * Those settings, without secrets, and without threads, which depend on the machine. Returns how
+ * many there are.
+ */
+uint32_t config_settings(const struct config *config,
+                         struct config_setting ret_settings[CONFIG_SETTINGS_MAX]);
+
 /* "kpid.yaml: OK (12 campaigns, 34 KPIs, 3 receivers)", terminated, cut at size. */
 void config_summary(const struct config *config, char *text, size_t size);
 

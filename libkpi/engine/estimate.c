@@ -283,8 +283,3 @@ void kpi_plan_estimate(const struct kpi_plan *plan, const struct kpi_estimate_st
                   bytes.dedupe + bytes.cells;
     *ret_estimate = bytes;
 }
-
-uint32_t kpi_plan_keep_days(const struct kpi_plan *plan)
-{
-    return (uint32_t)((kpi_plan_program(plan)->keep + KPI_DAY - 1) / KPI_DAY);
-}

@@ -80,6 +80,40 @@ const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t t
     return &plan->targets[target];
 }
 
+uint32_t kpi_plan_n_states(const struct kpi_plan *plan)
+{
+    return plan->program.n_instances + plan->program.n_attributes;
+}
+
+void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info)
+{
+    const struct kpi_program *program = &plan->program;
+    const struct kpi_instance *instance;
+
+    assert(state < kpi_plan_n_states(plan));
+    if (state >= program->n_instances) {
+        *ret_info = (struct kpi_state_info){
+            .name = plan->state_names[state],
+            .is_attribute = true,
+            .fingerprint = program->attributes[state - program->n_instances].fingerprint,
+        };
+        return;
+    }
+    instance = &program->instances[state];
+    *ret_info = (struct kpi_state_info){
+        .name = plan->state_names[state],
+        .zone = plan->zones[instance->zone].name,
+        .by_campaign = instance->dimensions == KPI_DIMENSIONS_CAMPAIGN,
+        .level = instance->level,
+        .fingerprint = instance->fingerprint,
+    };
+}
+
+uint32_t kpi_plan_keep_days(const struct kpi_plan *plan)
+{
+    return (uint32_t)((plan->program.keep + KPI_DAY - 1) / KPI_DAY);
+}
+
 const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n)
 {
     *ret_n = plan->n_rolling_days;

@@ -126,8 +126,6 @@ struct kpi_program {
 };
 
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan);
-/* The rolling scopes: n days each. */
-const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n);
 
 /* The entry of a type: by its hash, then its bytes. Always an entry. */
 const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,

@@ -2,9 +2,10 @@
 of it a running daemon says."""
 
 import json
+import os
 import re
 
-from support import daemon
+from support import config, daemon
 from support.case import ProcessCase, write
 
 EX_USAGE, EX_CONFIG = 64, 78
@@ -90,3 +91,116 @@ class Check(ProcessCase):
         for arguments in (("--users", "x"), ("--users", "0"), ("--users", "1", "--days", "-1"),
                           ("--users", "1", "-o", "json"), ("--shards", "")):
             self.assertEqual(daemon.run("check", "-c", path, *arguments).returncode, EX_USAGE)
+
+    BEFORE = """
+keep: 100d
+measures:
+  shared: {agg: users, where: type == "share"}
+  gone:   {agg: users, where: type == "gone"}
+  same:   {agg: users(2), where: type == "same"}
+kpis:
+  share_rate: {formula: shared / reached}
+  gone_rate:  {formula: gone / reached}
+  same_rate:  {formula: same / reached}
+campaigns:
+  - id: c
+    start: 2099-01-01
+    end: 2099-02-01
+    targets:
+      - {kpi: roi, value: 4}
+      - {kpi: share_rate, value: 20%}
+"""
+    AFTER = """
+keep: 50d
+measures:
+  shared: {agg: users, where: type == "share" or type == "repost"}
+  fresh:  {agg: count, where: type == "fresh"}
+  twice:  {agg: users(2), where: '"same" == type'}
+kpis:
+  share_rate: {formula: shared / reached}
+  same_rate:  {formula: twice / reached}
+  fresh_rate: {formula: fresh / reached, unit: count}
+campaigns:
+  - id: c
+    start: 2099-01-01
+    end: 2099-03-01
+    targets:
+      - {kpi: roi, value: 5}
+      - {kpi: fresh_rate, value: 2}
+"""
+
+    def against(self, path, where):
+        done = daemon.run("check", "-c", path, "--against", where)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_what_a_file_would_change_of_another(self):
+        """same_rate is written otherwise, and its measure is called otherwise: the state stays."""
+        before, after = self.file(self.BEFORE), self.file(self.AFTER)
+        said = self.against(after, before).split("\n\n", 1)[1]
+        self.assertEqual(said, """kpis
+  ~ share_rate
+      a measure or attribute in it means something else
+  ~ same_rate
+      formula: same / reached -> twice / reached
+  + fresh_rate: fresh / reached
+  - gone_rate: gone / reached
+campaigns
+  ~ c
+      end: 2099-02-01 -> 2099-03-01
+targets
+  ~ c roi campaign
+      value: 4 -> 5
+      band: 0.4 -> 0.5
+  + c fresh_rate campaign: 2
+  - c share_rate campaign: 0.2
+state
+  ~ measure shared, days of UTC: starts anew
+  + measure fresh, days of UTC: starts empty
+  - measure gone, days of UTC: dropped
+  KEPT kept
+settings
+  ~ keep: 100 -> 50 days: what is older is forgotten
+""".replace("KEPT", re.search(r"\d+ of \d+", said)[0]))
+        kept, total = map(int, re.search(r"(\d+) of (\d+) kept", said).groups())
+        self.assertEqual(kept, total - 2)
+
+    def test_a_file_changes_nothing_of_itself(self):
+        path = self.file(self.BEFORE)
+        self.assertIn("\nnothing changes\n", self.against(path, path))
+
+    def test_what_needs_a_restart_is_said(self):
+        before = self.file("kafka: {brokers: a:1, topics: t, properties: {sasl.password: x}}\n")
+        after = self.file("kafka: {brokers: a:1, topics: t, group: g, properties: {sasl.password: y}}\n"
+                          "redis: {url: 'redis://h/0', password: secret}\n")
+        self.assertEqual(self.against(after, before).split("\n\n", 1)[1],
+                         "settings\n  ~ kafka.group: needs a restart\n  ~ redis.url: needs a restart\n")
+
+    def test_a_side_that_is_no_good(self):
+        good, bad = self.file("timezone: UTC\n"), self.file("timezone: Nowhere\n")
+        for where, code in ((bad, EX_CONFIG), ("http://127.0.0.1:1", 69)):
+            done = daemon.run("check", "-c", good, "--against", where)
+            self.assertEqual(done.returncode, code)
+            self.assertNotEqual(done.stderr, "")
+        self.assertEqual(daemon.run("check", "-c", bad, "--against", good).returncode, EX_CONFIG)
+
+    def test_what_a_file_would_change_of_a_running_daemon(self):
+        """And what it says comes true: after the reload nothing is left to change, but the group."""
+        app = self.stage(measures={"sharers": {"agg": "users", "where": 'type == "share"'}},
+                         kpis={"share_rate": {"formula": "sharers / participants"}})
+        url = f"http://127.0.0.1:{app.port}"
+        self.assertIn("\nnothing changes\n", self.against(app.config_path, url))
+        changed = config.merged(app.settings, {
+            "measures": {"likers": {"agg": "users", "where": 'type == "like"'}},
+            "kpis": {"share_rate": {"formula": "likers / participants"}},
+            "kafka": {"group": "another"},
+            "state": {"key_file": os.path.join(app.directory, "key")}})
+        path = self.file(config.to_yaml(changed))
+        said = self.against(path, url)
+        self.assertIn("formula: sharers / participants -> likers / participants", said)
+        self.assertRegex(said, r"  \+ measure likers, days of [\w/]+: starts empty\n")
+        self.assertRegex(said, r"  - measure sharers, days of [\w/]+: dropped\n")
+        self.assertIn("  ~ kafka.group: needs a restart\n", said)
+        app.reload(**{key: changed[key] for key in ("measures", "kpis", "kafka")})
+        app.wait(lambda: self.against(path, url).split("\n\n", 1)[1] ==
+                 "settings\n  ~ kafka.group: needs a restart\n", 20, "the change has been taken up")

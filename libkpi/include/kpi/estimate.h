@@ -29,9 +29,6 @@ struct kpi_estimate {
     uint64_t total;
 };
 
-/* Days of events that a plan keeps, rounded up. */
-uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);
-
 /* users_daily of a day are spread evenly over the campaigns that run on it. Allocates nothing. */
 void kpi_plan_estimate(const struct kpi_plan *plan, const struct kpi_estimate_stream *stream,
                        struct kpi_estimate *ret_estimate);
