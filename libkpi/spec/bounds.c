@@ -150,14 +150,15 @@ static uint32_t leaf_days(const struct kpi_leaf *leaf)
            2; /* February is 2.4 short of the mean */
 }
 
-static struct range formula_range(const struct kpi_plan *plan, const struct kpi_formula *formula)
+static struct range formula_range(const struct kpi_plan *plan, const struct kpi_formula *formula,
+                                  enum kpi_unit unit)
 {
     const struct kpi_term *below = formula->terms + formula->n_numerator;
     struct range range;
 
     if (formula->retained != KPI_NO_INDEX)
         return (struct range){0, 1};
-    if (is_users(plan, formula->terms, formula->n_numerator) &&
+    if (unit == KPI_UNIT_RATIO && is_users(plan, formula->terms, formula->n_numerator) &&
         is_users(plan, below, formula->n_denominator))
         return (struct range){0, 1};
     range = terms_range(plan, formula->terms, formula->n_numerator);
@@ -170,7 +171,7 @@ void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bound
 {
     const struct kpi_formula *formula = &plan->formulas[kpi];
     const struct kpi_term *below = formula->terms + formula->n_numerator;
-    struct range range = formula_range(plan, formula);
+    struct range range = formula_range(plan, formula, plan->kpis[kpi].unit);
     uint32_t days = 0;
 
     if (plan->kpis[kpi].unit == KPI_UNIT_POINTS) {

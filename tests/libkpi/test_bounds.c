@@ -71,6 +71,12 @@ static void formulas_have_bounds(void **state)
     }
 }
 
+/* Of another unit it may be twice as many users as others. */
+static void only_ratios_are_shares(void **state)
+{
+    assert_true(isinf(bounds_of("participants / reached", KPI_UNIT_MULTIPLE).high));
+}
+
 static void points_end_at_a_hundred(void **state)
 {
     struct kpi_bounds bounds =
@@ -108,9 +114,8 @@ static void looking_back_takes_days(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(formulas_have_bounds),
-        cmocka_unit_test(points_end_at_a_hundred),
-        cmocka_unit_test(samples_are_users_or_not),
+        cmocka_unit_test(formulas_have_bounds),    cmocka_unit_test(only_ratios_are_shares),
+        cmocka_unit_test(points_end_at_a_hundred), cmocka_unit_test(samples_are_users_or_not),
         cmocka_unit_test(looking_back_takes_days),
     };
 

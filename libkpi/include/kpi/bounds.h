@@ -14,7 +14,7 @@ struct kpi_bounds {
 };
 
 /*
- * A share of users among users is taken to end at 1, though missing events can make it more; points
- * lie between -100 and 100. Amounts are never negative, other number fields may be.
+ * Users by users of unit ratio are taken for a share, which ends at 1, though missing events can
+ * make it more; points lie between -100 and 100. Amounts are never negative, other fields may be.
  */
 void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bounds *ret_bounds);
