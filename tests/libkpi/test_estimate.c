@@ -1,6 +1,6 @@
 /*
- * Claims: of streams with the assumed shape the estimate is within half and twice of what an engine
- * really takes, and of dedupe alone within 0.7 and 1.4; it is shared out over shards, and
+ * Claims: of streams with the assumed shape the estimate is 0.7 to 1.5 times what an engine really
+ * takes, and of dedupe alone 0.7 to 1.4 times; it is shared out over shards, and
  * the limits of the plan hold for it.
  */
 #include "spec_fixture.h"
@@ -182,7 +182,7 @@ static struct kpi_estimate estimate_of(const struct kpi_plan *plan, const struct
     return estimate;
 }
 
-static void real_engines_are_within_a_factor_of_two(void **state)
+static void real_engines_take_about_that(void **state)
 {
     unsigned n_wrong = 0;
 
@@ -193,7 +193,7 @@ static void real_engines_are_within_a_factor_of_two(void **state)
         double factor = (double)e.total / (double)stats.bytes;
         double dedupe = (double)e.dedupe / (double)stats.dedupe_bytes;
 
-        if (factor < 0.5 || factor > 2 || dedupe < 0.7 || dedupe > 1.4)
+        if (factor < 0.7 || factor > 1.5 || dedupe < 0.7 || dedupe > 1.4)
             n_wrong +=
                 (print_error("%s: %.2f of %llu bytes, %.2f of those for dedupe\n", shapes[i].name,
                              factor, (unsigned long long)stats.bytes, dedupe),
@@ -242,7 +242,7 @@ static void limits_of_the_plan_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(real_engines_are_within_a_factor_of_two),
+        cmocka_unit_test(real_engines_take_about_that),
         cmocka_unit_test(shards_share),
         cmocka_unit_test(limits_of_the_plan_hold),
     };
