@@ -1,14 +1,11 @@
 /* libyaml's events to a tree. */
-#include "config/doc.h"
+#include "config/doc_cut.h"
 #include "config/report.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <yaml.h>
-
-#define CUT_HINT "put the expression in quotes or on a line of its own"
 
 enum {
     STRIDE = 64
@@ -46,58 +43,6 @@ static int node_new(struct parser *p, enum doc_kind kind, struct doc_node **ret_
     return 0;
 }
 
-/* What libyaml says where it meets an expression, and what that means to who wrote it. */
-static const struct {
-    const char *problem; /* a part of it */
-    const char *hint;
-} hints[] = {
-    {"mapping values are not allowed", "YAML takes \": \" for a new key: " CUT_HINT},
-    {"cannot start any token", "YAML keeps @ ` and % at the begin of a value for itself: put all "
-                               "of it in quotes"},
-    {"expected comment or line break", "YAML takes > and | at the begin of a value for a text of "
-                                       "several lines: put all of it in quotes"},
-    {"expected alphabetic or numeric", "YAML keeps & and * at the begin of a value for itself: put "
-                                       "all of it in quotes"},
-    {"block sequence entries", "YAML takes \"- \" for an item of a list: put all of it in quotes, "
-                               "or leave the blank out"},
-};
-
-/* A value that began with a quote or bracket ends where that ends; this is what follows it. */
-static const char *behind_hint(const struct doc_file *file, uint32_t offset)
-{
-    char before;
-
-    while (offset > 0 && file->text[offset - 1] == ' ')
-        offset--;
-    before = offset > 0 ? file->text[offset - 1] : 0;
-    if (before == '"' || before == '\'')
-        return "YAML ends a value that begins with a quote where the quote ends: put all of it in "
-               "other quotes";
-    if (before == ']' || before == '}')
-        return "YAML ends a value that begins with [ or { where that is closed: put all of it in "
-               "quotes";
-    return NULL;
-}
-
-static const char *syntax_hint(const struct doc_file *file, const char *problem, uint32_t offset)
-{
-    bool flow = strstr(problem, "',' or '}'") || strstr(problem, "',' or ']'");
-    const char *behind;
-
-    if (offset < file->size && file->text[offset] == '\t')
-        return "YAML is indented with spaces, not with tabs";
-    behind = flow || strstr(problem, "expected key") ? behind_hint(file, offset) : NULL;
-    if (behind)
-        return behind;
-    if (strstr(problem, "',' or '}'"))
-        return "inside {…} YAML itself reads , [ ] { } and \": \": " CUT_HINT;
-    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
-        if (strstr(problem, hints[i].problem))
-            return hints[i].hint;
-    }
-    return NULL;
-}
-
 static int syntax_error(struct parser *p)
 {
     const yaml_parser_t *yaml = &p->yaml;
@@ -116,7 +61,7 @@ static int syntax_error(struct parser *p)
     place.start = place.end = doc_file_offset(p->file, yaml->problem_mark.index);
     if (p->commented)
         return DOC_E_SYNTAX; /* that is why */
-    hint = syntax_hint(p->file, problem, place.start);
+    hint = doc_syntax_hint(p->file, problem, place.start);
     if (yaml->context && yaml->context_mark.index != yaml->problem_mark.index) {
         uint32_t line, column;
 
@@ -217,124 +162,6 @@ static int refuse_duplicates(struct parser *p, struct doc_node *mapping)
     return 0;
 }
 
-/* Brackets and quotes of an expression that are open at some point of it. */
-struct open {
-    int depth;
-    char quote;
-};
-
-/* The ' of a word, as in it's, begins no string. */
-static bool begins_string(const char *text, uint32_t i)
-{
-    unsigned char before = i > 0 ? (unsigned char)text[i - 1] : ' ';
-
-    return text[i] == '"' || (text[i] == '\'' && !isalnum(before) && before < 0x80);
-}
-
-static void scan(struct open *open, const char *text, uint32_t length)
-{
-    for (uint32_t i = 0; i < length; i++) {
-        char c = text[i];
-
-        if (open->quote)
-            open->quote = c == open->quote ? 0 : open->quote;
-        else if (begins_string(text, i))
-            open->quote = c;
-        else
-            open->depth += (c == '(') - (c == ')');
-    }
-}
-
-static bool is_open(const struct open *open)
-{
-    return open->depth > 0 || open->quote;
-}
-
-/* What a plain scalar leaves open at its end. */
-static struct open left_open(const struct doc_node *node)
-{
-    struct open open = {0, 0};
-
-    if (node->kind == DOC_SCALAR && node->plain)
-        scan(&open, node->value, node->length);
-    return open;
-}
-
-static void report_cut(struct parser *p, struct doc_node *node, const char *outside)
-{
-    report_error(p->set->report, doc_node_place(node),
-                 "YAML cuts this at the comma, inside %s it reads , itself: " CUT_HINT, outside);
-    node->broken = true;
-}
-
-/*
- * {formula: f(a, b)} reads as the keys "formula" and "b)", the latter without value: the comma was
- * the expression's. Says so once, and drops the pieces, which would only be unknown keys: up to
- * where the expression closes, else those without value.
- */
-static void mend_cuts(struct parser *p, struct doc_node *mapping)
-{
-    for (struct doc_node *child = mapping->first; child; child = child->next) {
-        struct open open = left_open(child);
-        struct doc_node *last = child, *piece;
-
-        for (piece = child->next; piece && is_open(&open); piece = piece->next) {
-            scan(&open, piece->key->value, piece->key->length);
-            if (piece->kind == DOC_SCALAR)
-                scan(&open, piece->value, piece->length);
-            last = piece;
-        }
-        if (is_open(&open)) {
-            for (last = child; last->next && doc_is_empty(last->next);)
-                last = last->next;
-        }
-        if (last == child)
-            continue;
-        report_cut(p, child, "{…}");
-        for (piece = child->next; piece != last->next; piece = piece->next)
-            mapping->n_children--;
-        child->next = last->next;
-    }
-}
-
-/* The same for [type == "a", f(b, c)]: a part that others of the list close. */
-static void mend_list_cuts(struct parser *p, struct doc_node *list)
-{
-    for (struct doc_node *child = list->first; child; child = child->next) {
-        struct open open = left_open(child);
-        struct doc_node *last = child;
-
-        while (is_open(&open) && last->next && last->next->kind == DOC_SCALAR) {
-            last = last->next;
-            scan(&open, last->value, last->length);
-        }
-        if (last == child || is_open(&open))
-            continue;
-        report_cut(p, child, "[…]");
-        for (struct doc_node *piece = child->next; piece != last->next; piece = piece->next)
-            list->n_children--;
-        child->next = last->next;
-    }
-}
-
-/* channel == "a #b": a comment to YAML, whatever it stands in. */
-static void refuse_comment(struct parser *p, struct doc_node *node)
-{
-    const struct doc_file *file = p->file;
-    uint32_t end = node->end;
-
-    if (!left_open(node).quote)
-        return;
-    while (end < file->size && file->text[end] == ' ')
-        end++;
-    if (end == node->end || end >= file->size || file->text[end] != '#')
-        return;
-    report_error(p->set->report, (struct doc_place){file, end, end + 1},
-                 "YAML takes # behind a blank for a comment, also inside a string: put the "
-                 "expression in quotes");
-    node->broken = p->commented = true;
-}
-
 static int parse_node(struct parser *p, unsigned depth, struct doc_node **ret_node);
 
 static int too_deep(struct parser *p, const struct doc_node *node)
@@ -376,7 +203,7 @@ static int parse_sequence(struct parser *p, unsigned depth, struct doc_node *nod
     }
     node->end = doc_file_offset(p->file, p->event.end_mark.index);
     if (node->flow)
-        mend_list_cuts(p, node);
+        doc_mend_list(p->set->report, node);
     return 0;
 }
 
@@ -432,7 +259,7 @@ static int parse_mapping(struct parser *p, unsigned depth, struct doc_node *node
     }
     node->end = doc_file_offset(p->file, p->event.end_mark.index);
     if (node->flow)
-        mend_cuts(p, node);
+        doc_mend_mapping(p->set->report, node);
     return refuse_duplicates(p, node);
 }
 
@@ -449,7 +276,7 @@ static int parse_scalar(struct parser *p, struct doc_node *node)
     refuse_properties(p, node, p->event.data.scalar.anchor, p->event.data.scalar.tag);
     if (memchr(node->value, 0, length))
         report_error(p->set->report, doc_node_place(node), "a value must not contain NUL");
-    refuse_comment(p, node);
+    p->commented |= doc_refuse_comment(p->set->report, node);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * How much memory a plan will take, before there is a user: from the sizes of the engine's own
- * structures, and what is assumed of the stream. A test folds streams of the
- * assumed shape and holds it within 0.7 and 1.5 times what they really take.
+ * structures, and what is assumed of the stream. A test folds streams of the assumed shape and
+ * holds it within 0.7 and 1.5 times what they really take.
  */
 #pragma once
 
