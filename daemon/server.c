@@ -220,6 +220,17 @@ static void log_config_line(void *userdata, const char *text)
     (void)fputs(text, stderr);
 }
 
+/* Errors are shown whole, for they end it; warnings are there for whoever writes the file. */
+static const struct config_report config_report = {.line = log_config_line, .errors_only = true};
+
+static void log_config_warnings(const struct server *server)
+{
+    if (server->config->n_warnings > 0)
+        log_warning("the configuration has warnings: kpid check shows them",
+                    LOG_STRING("file", server->options.config_path),
+                    LOG_INT("warnings", server->config->n_warnings));
+}
+
 static int sink_receivers(const struct config *config, struct sink_receiver **ret_receivers)
 {
     struct sink_receiver *receivers = calloc(config->n_receivers + 1, sizeof(*receivers));
@@ -279,12 +290,11 @@ static void warn_restart(void *userdata, const char *setting)
 static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
 {
     struct server *server = userdata;
-    struct config_report report = {.line = log_config_line};
     struct config *config = NULL;
     int r;
 
     counters_add(counters.config_reloads, 1);
-    r = config_load(&config, server->options.config_path, server->n_shards, &report);
+    r = config_load(&config, server->options.config_path, server->n_shards, &config_report);
     if (r == 0)
         r = start_sink(server, config);
     server->status.reload.successful = r == 0;
@@ -304,6 +314,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
     server->config = config;
     merge_plan(server);
     log_notice("configuration reloaded", LOG_STRING("file", server->options.config_path));
+    log_config_warnings(server);
     refresh_status(server);
 }
 
@@ -480,15 +491,15 @@ static int start_events(struct server *server)
 
 static int start(struct server *server)
 {
-    struct config_report report = {.line = log_config_line};
     char host[48] = "localhost";
     int r;
 
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(server->instance, sizeof(server->instance), "%s:%ld", host, (long)getpid());
-    r = config_load(&server->config, server->options.config_path, 0, &report);
+    r = config_load(&server->config, server->options.config_path, 0, &config_report);
     if (r != 0)
         return r < 0 ? EX_SOFTWARE : EX_CONFIG;
+    log_config_warnings(server);
     if (!server->config->kafka.brokers) {
         log_error("the configuration has no section kafka: nothing to read from",
                   LOG_STRING("file", server->options.config_path));
@@ -504,6 +515,8 @@ static int start(struct server *server)
         .group = server->group_name,
         .instance = server->instance,
         .started_at = clock_now_us(),
+        .settings = server->settings,
+        .n_settings = config_settings(server->config, server->settings),
         .kafka.state = "joining",
         .reload = {.successful = true, .successful_at = clock_now_us()},
         .sink_stats = receiver_stats,
@@ -519,7 +532,7 @@ static int start(struct server *server)
         return r;
     /* Limits that are given for the whole group depend on how many shards there are. */
     server->config = config_free(server->config);
-    r = config_load(&server->config, server->options.config_path, server->n_shards, &report);
+    r = config_load(&server->config, server->options.config_path, server->n_shards, &config_report);
     if (r != 0)
         return r < 0 ? EX_SOFTWARE : EX_CONFIG;
     r = start_shards(server);

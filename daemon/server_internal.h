@@ -86,8 +86,9 @@ struct server {
     struct sink *sink;
     struct api *api;
     struct api_status status;
-    char instance[80]; /* host:pid */
-    char *group_name;  /* kafka.group as it was at the start; a reload does not change it */
+    struct config_setting settings[CONFIG_SETTINGS_MAX]; /* those in force since the start */
+    char instance[80];                                   /* host:pid */
+    char *group_name; /* kafka.group as it was at the start; a reload does not change it */
     char reasons[API_CHECKS_MAX][160];
 
     struct event *events[8];

@@ -10,6 +10,7 @@
 #include "api/kpis.h"
 #include "api/metrics.h"
 #include "api/pages.h"
+#include "api/plan.h"
 #include "util/clock.h"
 #include "util/error.h"
 
@@ -217,6 +218,25 @@ static void handle_alerts(void *userdata, const struct http_request *request,
         (void)reply_cached(api, &page, "alerts", INT64_MAX, request, response);
 }
 
+static int write_plan(const struct api *api, const void *question, char **ret_text,
+                      size_t *ret_size)
+{
+    return plan_write(ret_text, ret_size, kpi_layout_plan(api->view->layout), api->status->settings,
+                      api->status->n_settings);
+}
+
+static void handle_plan(void *userdata, const struct http_request *request,
+                        struct http_response *response)
+{
+    static const struct page page = {JSON, write_plan, NULL};
+    const struct api *api = userdata;
+
+    if (request->n_parameters > 0)
+        refuse_parameters(request, response);
+    else if (!lacks_view(api, request, response))
+        (void)reply_fresh(api, &page, request, response);
+}
+
 static int write_status(const struct api *api, const void *question, char **ret_text,
                         size_t *ret_size)
 {
@@ -282,6 +302,7 @@ static void handle_root(void *userdata, const struct http_request *request,
         "<li><a href=\"/api/v1/kpis\">KPI values</a> (JSON; filters: campaign, kpi, scope, "
         "by)</li>\n"
         "<li><a href=\"/api/v1/alerts\">Targets and alerts</a> (JSON)</li>\n"
+        "<li><a href=\"/api/v1/plan\">What is counted, by which definitions</a> (JSON)</li>\n"
         "<li><a href=\"/api/v1/status\">Status of this instance</a> (JSON)</li>\n"
         "<li><a href=\"/metrics\">Metrics</a> (Prometheus)</li>\n"
         "<li><a href=\"/-/ready\">Ready?</a> <a href=\"/-/healthy\">Healthy?</a></li>\n"
@@ -300,6 +321,7 @@ static const struct http_route routes[] = {
     {"/-/ready", handle_ready},
     {"/api/v1/alerts", handle_alerts},
     {"/api/v1/kpis", handle_kpis},
+    {"/api/v1/plan", handle_plan},
     {"/api/v1/status", handle_status},
     {"/metrics", handle_metrics},
 };

@@ -1,10 +1,12 @@
 /*
- * What the daemon shows over HTTP: /metrics, /api/v1/{kpis,alerts,status}, /-/healthy, /-/ready and
+ * What the daemon shows over HTTP: /metrics, /api/v1/{kpis,alerts,plan,status}, /-/healthy,
+ * /-/ready and
  * /. It reads the current view and the status that the main thread keeps, nothing else: never a
  * worker's state, never Redis. Lives in the main thread, on its loop.
  */
 #pragma once
 
+#include "config/config.h"
 #include "sink/sink.h"
 #include "store/store.h"
 #include "view.h"
@@ -50,6 +52,8 @@ struct api_status {
         kpi_time successful_at; /* of the last good one */
         const char *error;      /* of the last bad one, or NULL */
     } reload;
+    const struct config_setting *settings; /* those in force that a reload does not change */
+    uint32_t n_settings;
     /* sink_stats() of the sink, or NULL without one */
     unsigned (*sink_stats)(void *userdata, struct sink_stats *ret_stats, unsigned n_max);
     void *userdata;

@@ -1,19 +1,43 @@
 /* kpid check: is a configuration right? */
-#include "cli/cli.h"
+#include "cli/against.h"
+#include "cli/diagnostics.h"
+#include "cli/estimate.h"
+#include "cli/schema.h"
 
+#include "util/clock.h"
 #include "util/counters.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 static const char help[] =
-    "usage: kpid check -c FILE | --settings | --metrics\n\n"
-    "  kpid check -c kpid.yaml      all errors at once, with line and column; exit 78 if there are "
-    "any\n"
+    "usage: kpid check -c FILE [-o text|json]\n"
+    "       kpid check -c FILE --users N [--values N] [--days N] [--shards N]\n"
+    "       kpid check -c FILE --against URL|FILE\n"
+    "       kpid check --settings | --metrics | --schema\n\n"
+    "  kpid check -c kpid.yaml      all errors and warnings, with line and column; exit 78 if "
+    "there "
+    "are errors\n"
+    "  kpid check -c kpid.yaml -o json\n"
+    "                               the same for editors: an array of {file, line, column,\n"
+    "                               end_column, severity, message, suggestion}\n"
+    "  kpid check -c kpid.yaml --users 10000000 --days 90 --shards 16\n"
+    "                               how much memory so many users will take, by kind; --values: "
+    "of\n"
+    "                               fields whose text is kept (1000)\n"
+    "  kpid check -c new.yaml --against http://127.0.0.1:9480\n"
+    "                               what would change if a running kpid, or one with another "
+    "file,\n"
+    "                               took this one: KPIs, targets, state kept and dropped, "
+    "restarts\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n"
     "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
-    "meaning\n";
+    "meaning\n"
+    "  kpid check --schema          JSON Schema of the configuration, for editors\n";
 
 /* One line, or two with the values of the label. */
 static void print_metric(const struct counters_entry *entry)
@@ -49,47 +73,149 @@ static int print_metrics(void)
     return 0;
 }
 
-int cli_check(int argc, char **argv)
+struct arguments {
+    const char *config;
+    bool json;
+    struct kpi_estimate_stream stream; /* users 0: no estimate is asked for */
+    const char *against;               /* NULL: nothing */
+};
+
+enum {
+    OPTION_USERS = 256,
+    OPTION_VALUES,
+    OPTION_DAYS,
+    OPTION_SHARDS,
+    OPTION_SCHEMA,
+    OPTION_AGAINST,
+};
+
+/* A number from 1 to max. */
+static bool number(const char *text, uint64_t max, uint64_t *ret_number)
+{
+    unsigned long long value;
+    char *end;
+
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || value < 1 || value > max)
+        return false;
+    *ret_number = value;
+    return true;
+}
+
+/* A number of the estimate. -1: go on, else an exit code. */
+static int read_number(struct arguments *arguments, int option)
+{
+    struct kpi_estimate_stream *stream = &arguments->stream;
+    uint64_t value;
+
+    if (!number(optarg, option == OPTION_USERS ? 100000000000 : 1000000, &value))
+        return cli_usage("check", "not a number from 1 on", optarg);
+    if (option == OPTION_USERS)
+        stream->users = value;
+    else if (option == OPTION_VALUES)
+        stream->values = (uint32_t)value;
+    else if (option == OPTION_DAYS)
+        stream->days = (uint32_t)value;
+    else
+        stream->n_shards = (uint32_t)value;
+    return -1;
+}
+
+/* -1: go on, else an exit code. */
+static int read_option(struct arguments *arguments, int option)
+{
+    switch (option) {
+    case 'c':
+        arguments->config = optarg;
+        return -1;
+    case 'o':
+        arguments->json = strcmp(optarg, "json") == 0;
+        if (!arguments->json && strcmp(optarg, "text") != 0)
+            return cli_usage("check", "-o is text or json, not", optarg);
+        return -1;
+    case 's':
+        config_print_settings(stdout);
+        return 0;
+    case 'm':
+        return print_metrics();
+    case OPTION_SCHEMA:
+        return schema_print();
+    case OPTION_AGAINST:
+        arguments->against = optarg;
+        return -1;
+    case 'h':
+        (void)fputs(help, stdout);
+        return 0;
+    case OPTION_USERS:
+    case OPTION_VALUES:
+    case OPTION_DAYS:
+    case OPTION_SHARDS:
+        return read_number(arguments, option);
+    default:
+        return cli_usage("check", "unknown option", NULL);
+    }
+}
+
+static int read_arguments(struct arguments *arguments, int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"output", required_argument, NULL, 'o'},
+        {"users", required_argument, NULL, OPTION_USERS},
+        {"values", required_argument, NULL, OPTION_VALUES},
+        {"days", required_argument, NULL, OPTION_DAYS},
+        {"shards", required_argument, NULL, OPTION_SHARDS},
         {"settings", no_argument, NULL, 's'},
         {"metrics", no_argument, NULL, 'm'},
+        {"against", required_argument, NULL, OPTION_AGAINST},
+        {"schema", no_argument, NULL, OPTION_SCHEMA},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    const char *path = NULL;
+    int option, code = -1;
+
+    while (code < 0 && (option = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1)
+        code = read_option(arguments, option);
+    if (code >= 0)
+        return code;
+    if (!arguments->config && optind < argc)
+        arguments->config = argv[optind++];
+    if (!arguments->config)
+        return cli_usage("check", "-c FILE is needed", NULL);
+    if (optind < argc)
+        return cli_usage("check", "unexpected argument", argv[optind]);
+    if (arguments->json && (arguments->stream.users > 0 || arguments->against))
+        return cli_usage("check", "-o json gives messages alone: not with --users or --against",
+                         NULL);
+    return -1;
+}
+
+int cli_check(int argc, char **argv)
+{
+    struct arguments arguments = {.stream = {.values = 1000, .n_shards = 1}};
     struct config *config;
     char summary[512];
-    int option, code = 0;
+    int code = read_arguments(&arguments, argc, argv);
 
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            path = optarg;
-            break;
-        case 's':
-            config_print_settings(stdout);
-            return 0;
-        case 'm':
-            return print_metrics();
-        case 'h':
-            (void)fputs(help, stdout);
-            return 0;
-        default:
-            return cli_usage("check", "unknown option", NULL);
-        }
-    }
-    if (!path && optind < argc)
-        path = argv[optind++];
-    if (!path || optind < argc)
-        return cli_usage("check", path ? "unexpected argument" : "-c FILE is needed",
-                         path ? argv[optind] : NULL);
-    config = cli_config(path, 0, &code);
+    if (code >= 0)
+        return code;
+    if (arguments.json)
+        return diagnostics_print(arguments.config);
+    config = cli_config(arguments.config, arguments.stream.n_shards, clock_now_us(), &code);
     if (!config)
         return code;
+    code = 0;
     config_summary(config, summary, sizeof(summary));
     (void)printf("%s\n", summary);
+    if (arguments.stream.users > 0) {
+        (void)printf("\n");
+        estimate_print(config, arguments.stream);
+    }
+    if (arguments.against) {
+        (void)printf("\n");
+        code = against_print(config, arguments.against);
+    }
     (void)config_free(config);
-    return 0;
+    return code;
 }

@@ -22,10 +22,10 @@ int cli_version(int argc, char **argv);
 int cli_usage(const char *command, const char *text, const char *argument);
 
 /*
- * Loads FILE and prints what is wrong with it on stderr. NULL with *ret_exit set (78 or 70) if it
- * cannot be used.
+ * Loads FILE and prints what is wrong with it on stderr; of campaigns that are over by `now` it
+ * warns, too (0: of none). NULL with *ret_exit set (78 or 70) if it cannot be used.
  */
-struct config *cli_config(const char *path, uint32_t n_shards, int *ret_exit);
+struct config *cli_config(const char *path, uint32_t n_shards, kpi_time now, int *ret_exit);
 
 /* The secret key if the configuration's file has one, else a fixed one (replay needs no secret). */
 void cli_replay_key(const struct config *config, uint8_t ret_key[192]);

@@ -19,9 +19,9 @@ static void print_line(void *userdata, const char *text)
     (void)fputs(text, stderr);
 }
 
-struct config *cli_config(const char *path, uint32_t n_shards, int *ret_exit)
+struct config *cli_config(const char *path, uint32_t n_shards, kpi_time now, int *ret_exit)
 {
-    struct config_report report = {.line = print_line};
+    const struct config_report report = {.line = print_line, .now = now};
     struct config *config = NULL;
     int r;
 

@@ -335,7 +335,7 @@ int cli_replay(int argc, char **argv)
     if (r > 0)
         return r - 1;
     log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_LOGFMT);
-    config = cli_config(arguments.config, arguments.n_shards, &code);
+    config = cli_config(arguments.config, arguments.n_shards, 0, &code);
     if (!config)
         return code;
     code = fold_files(config, &arguments, argv + optind, argc - optind);

@@ -135,7 +135,7 @@ int cli_state(int argc, char **argv)
     if (!path)
         return cli_usage("state", "-c FILE is needed", NULL);
     log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_LOGFMT);
-    config = cli_config(path, 0, &code);
+    config = cli_config(path, 0, 0, &code);
     if (!config)
         return code;
     if (!config->redis.url) {

@@ -329,7 +329,7 @@ static int read_campaign(struct load *load, const struct doc_node *node)
     if (!added)
         return -ENOMEM;
     *added = campaign;
-    return 0;
+    return load_push_node(load, &load->campaign_nodes, node);
 }
 
 int load_campaigns(struct load *load, const struct doc_node *section)

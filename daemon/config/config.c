@@ -21,11 +21,16 @@ typedef int (*section_fn)(struct load *load, const struct doc_node *section);
 static int tell_unreadable(struct load *load, const char *path, const char *error,
                            const struct config_report *report)
 {
-    const char *line = arena_format(&load->arena, "%s: error: cannot be read: %s\n", path, error);
+    const char *text = arena_format(&load->arena, "cannot be read: %s", error);
+    const char *line = arena_format(&load->arena, "%s: error: %s\n", path, text ? text : "");
 
-    if (!line)
+    if (!text || !line)
         return -ENOMEM;
-    report->line(report->userdata, line);
+    if (report->message)
+        report->message(report->userdata,
+                        &(struct config_message){path, 1, 1, 1, true, text, NULL});
+    else
+        report->line(report->userdata, line);
     return CONFIG_E_MISSING;
 }
 
@@ -255,7 +260,7 @@ int load_configuration(struct load *load, struct doc_node *root)
 }
 
 /* Reads everything into load->settings. 0, DOC_E_SYNTAX (reported) or -ENOMEM. */
-static int read_file(struct load *load, const struct doc_file *file)
+static int read_file(struct load *load, const struct doc_file *file, kpi_time now)
 {
     struct doc_node *root = NULL;
     int r = read_tree(load, file, &root);
@@ -264,7 +269,10 @@ static int read_file(struct load *load, const struct doc_file *file)
         return r;
     if (!root && load->report.n_errors == 0)
         report_error(&load->report, (struct doc_place){file, 0, 0}, "the file is empty");
-    return load_configuration(load, root);
+    r = load_configuration(load, root);
+    if (r == 0)
+        load_warnings(load, root, now);
+    return r;
 }
 
 static int load_file(struct load *load, const char *path, const struct config_report *report)
@@ -281,7 +289,7 @@ static int load_file(struct load *load, const char *path, const struct config_re
         return r;
     if (r > 0)
         return tell_unreadable(load, path, error, report);
-    r = read_file(load, file);
+    r = read_file(load, file, report->now);
     if (r < 0)
         return r;
     r = report_flush(&load->report, report);

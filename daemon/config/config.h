@@ -82,10 +82,23 @@ enum {
     CONFIG_E_MISSING,     /* the file cannot be read; reported */
 };
 
-/* One message, already rendered with source line and caret, ending in a newline; or as parts. */
+/* A message in parts, for editors. Lines and columns count from 1; columns count characters. */
+struct config_message {
+    const char *file;
+    uint32_t line, column, end_column; /* [column, end_column) of that line; 1, 1, 1: all of it */
+    bool is_error;                     /* else a warning */
+    const char *text;
+    const char *suggestion; /* what was probably meant, or NULL */
+};
+
+/* Who hears what is wrong: `line` or `message`, once a message, errors and warnings. */
 struct config_report {
+    /* A message rendered with source line and caret, ending in a newline. */
     void (*line)(void *userdata, const char *text);
     void *userdata;
+    void (*message)(void *userdata, const struct config_message *message); /* instead, if set */
+    bool errors_only; /* warnings are counted, in config.n_warnings */
+    kpi_time now;     /* what is over by then is warned of; 0: nothing is */
 };
 
 /*
@@ -102,6 +115,23 @@ struct config *config_free(struct config *config); /* NULL is fine; returns NULL
  */
 void config_compare(const struct config *running, const struct config *loaded,
                     void (*tell)(void *userdata, const char *setting), void *userdata);
+
+enum {
+    CONFIG_SETTINGS_MAX = 64
+};
+
+/* A setting that needs a restart, and a hash of what it is. */
+struct config_setting {
+    const char *name; /* "kafka.group" */
+    uint64_t hash;
+};
+
+/*
+ * Those settings, without secrets, and without threads, which depend on the machine. Returns how
+ * many there are.
+ */
+uint32_t config_settings(const struct config *config,
+                         struct config_setting ret_settings[CONFIG_SETTINGS_MAX]);
 
 /* "kpid.yaml: OK (12 campaigns, 34 KPIs, 3 receivers)", terminated, cut at size. */
 void config_summary(const struct config *config, char *text, size_t size);

@@ -1,13 +1,11 @@
 /* libyaml's events to a tree. */
-#include "config/doc.h"
+#include "config/doc_cut.h"
 #include "config/report.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <yaml.h>
-
-#define CUT_HINT "put the expression in quotes or on a line of its own"
 
 enum {
     STRIDE = 64
@@ -18,6 +16,7 @@ struct parser {
     const struct doc_file *file;
     yaml_parser_t yaml;
     yaml_event_t event;
+    bool commented; /* an expression lost its end to a comment, which was reported */
 };
 
 static int node_new(struct parser *p, enum doc_kind kind, struct doc_node **ret_node)
@@ -44,27 +43,6 @@ static int node_new(struct parser *p, enum doc_kind kind, struct doc_node **ret_
     return 0;
 }
 
-static const char *syntax_hint(const struct doc_file *file, const char *problem,
-                               const char *context, uint32_t offset)
-{
-    char before = 0;
-
-    if (offset < file->size && file->text[offset] == '\t')
-        return "YAML is indented with spaces, not with tabs";
-    if (strstr(problem, "',' or '}'"))
-        return "inside {…} YAML itself reads , [ ] { } and \": \": " CUT_HINT;
-    if (strstr(problem, "mapping values are not allowed"))
-        return "YAML takes \": \" for a new key: " CUT_HINT;
-    while (offset > 0 && (file->text[offset - 1] == ' '))
-        offset--;
-    if (offset > 0)
-        before = file->text[offset - 1];
-    if (strstr(problem, "expected key") && context && (before == '"' || before == '\''))
-        return "YAML ends a value that begins with a quote where the quote ends: put all of it in "
-               "other quotes";
-    return NULL;
-}
-
 static int syntax_error(struct parser *p)
 {
     const yaml_parser_t *yaml = &p->yaml;
@@ -81,7 +59,9 @@ static int syntax_error(struct parser *p)
         return DOC_E_SYNTAX;
     }
     place.start = place.end = doc_file_offset(p->file, yaml->problem_mark.index);
-    hint = syntax_hint(p->file, problem, yaml->context, place.start);
+    if (p->commented)
+        return DOC_E_SYNTAX; /* that is why */
+    hint = doc_syntax_hint(p->file, problem, place.start);
     if (yaml->context && yaml->context_mark.index != yaml->problem_mark.index) {
         uint32_t line, column;
 
@@ -102,7 +82,7 @@ static int next_event(struct parser *p)
     return 0;
 }
 
-static void refuse_properties(struct parser *p, const struct doc_node *node, const void *anchor,
+static void refuse_properties(struct parser *p, struct doc_node *node, const void *anchor,
                               const void *tag)
 {
     struct doc_place place = {p->file, node->start, node->start};
@@ -111,8 +91,12 @@ static void refuse_properties(struct parser *p, const struct doc_node *node, con
         report_error(p->set->report, place, "anchors are not supported: write the value out");
     /* libyaml forgets the tag "!" once it is read */
     if (tag || (node->start < p->file->size && node->plain && node->length > 0 &&
-                p->file->text[node->start] == '!'))
-        report_error(p->set->report, place, "tags are not supported: remove the one here");
+                p->file->text[node->start] == '!')) {
+        report_error(p->set->report, place,
+                     "tags are not supported: remove the one here, or quote a text that begins "
+                     "with !");
+        node->broken = true;
+    }
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -178,48 +162,6 @@ static int refuse_duplicates(struct parser *p, struct doc_node *mapping)
     return 0;
 }
 
-/* Brackets or quotes that begin here and do not end here? */
-static bool is_cut(const struct doc_node *node)
-{
-    int depth = 0;
-    char quote = 0;
-    uint32_t i;
-
-    if (node->kind != DOC_SCALAR || !node->plain)
-        return false;
-    for (i = 0; i < node->length; i++) {
-        char c = node->value[i];
-
-        if (quote)
-            quote = c == quote ? 0 : quote;
-        else if (c == '"' || c == '\'')
-            quote = c;
-        else
-            depth += (c == '(') - (c == ')');
-    }
-    return depth > 0 || quote;
-}
-
-/*
- * {formula: f(a, b)} reads as the keys "formula" and "b)", the latter without value: the comma was
- * the expression's. Says so once, and drops the pieces, which would only be unknown keys.
- */
-static void mend_cuts(struct parser *p, struct doc_node *mapping)
-{
-    struct doc_node *child;
-
-    for (child = mapping->first; child; child = child->next) {
-        if (!is_cut(child) || !child->next || !doc_is_empty(child->next))
-            continue;
-        report_error(p->set->report, doc_node_place(child),
-                     "YAML cuts this at the comma, inside {…} it reads , itself: " CUT_HINT);
-        while (child->next && doc_is_empty(child->next)) {
-            child->next = child->next->next;
-            mapping->n_children--;
-        }
-    }
-}
-
 static int parse_node(struct parser *p, unsigned depth, struct doc_node **ret_node);
 
 static int too_deep(struct parser *p, const struct doc_node *node)
@@ -260,6 +202,8 @@ static int parse_sequence(struct parser *p, unsigned depth, struct doc_node *nod
         append(node, &last, child);
     }
     node->end = doc_file_offset(p->file, p->event.end_mark.index);
+    if (node->flow)
+        doc_mend_list(p->set->report, node);
     return 0;
 }
 
@@ -315,7 +259,7 @@ static int parse_mapping(struct parser *p, unsigned depth, struct doc_node *node
     }
     node->end = doc_file_offset(p->file, p->event.end_mark.index);
     if (node->flow)
-        mend_cuts(p, node);
+        doc_mend_mapping(p->set->report, node);
     return refuse_duplicates(p, node);
 }
 
@@ -332,6 +276,7 @@ static int parse_scalar(struct parser *p, struct doc_node *node)
     refuse_properties(p, node, p->event.data.scalar.anchor, p->event.data.scalar.tag);
     if (memchr(node->value, 0, length))
         report_error(p->set->report, doc_node_place(node), "a value must not contain NUL");
+    p->commented |= doc_refuse_comment(p->set->report, node);
     return 0;
 }
 
@@ -370,6 +315,7 @@ static int parse_node(struct parser *p, unsigned depth, struct doc_node **ret_no
         if (r)
             break;
         node->value = "";
+        node->broken = true;
         report_error(p->set->report, (struct doc_place){p->file, node->start, node->end},
                      "aliases are not supported: write the value out, or quote a text that begins "
                      "with *");

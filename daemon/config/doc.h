@@ -47,6 +47,7 @@ struct doc_node {
     bool plain;     /* scalar without quotes or block indicator */
     bool flow;      /* sequence in [] or mapping in {} */
     bool duplicate; /* its key is there already; only while parsing */
+    bool broken;    /* not what was meant, which was reported: nothing more is to be said of it */
     const struct doc_file *file;
     uint32_t start, end; /* bytes [start, end) of file->text */
     uint32_t origin;     /* for kpi_text: index into the set's nodes, never 0 */

@@ -67,6 +67,8 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
 bool load_text(struct load *load, const struct doc_node *node, const char *what,
                struct kpi_string *ret_text)
 {
+    if (node->broken)
+        return false;
     if (node->kind != DOC_SCALAR) {
         report_error(&load->report, head_place(node), "%s: expected a text, found %s%s", what,
                      kind_name(node),
@@ -174,4 +176,14 @@ void *load_push(struct load *load, struct load_list *list, size_t item_size)
     memset(item, 0, item_size);
     list->n++;
     return item;
+}
+
+int load_push_node(struct load *load, struct load_list *list, const struct doc_node *node)
+{
+    const struct doc_node **item = load_push(load, list, sizeof(*item));
+
+    if (!item)
+        return -ENOMEM;
+    *item = node;
+    return 0;
 }

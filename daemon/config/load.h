@@ -25,6 +25,8 @@ struct load {
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
     struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
+    /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
+    struct load_list campaign_nodes, target_nodes;
 };
 
 /*
@@ -87,6 +89,8 @@ const char *load_path(struct load *load, const struct doc_node *node);
 
 /* Room for one more item in a list: a pointer to it, zeroed. NULL: no memory. */
 void *load_push(struct load *load, struct load_list *list, size_t item_size);
+/* The same for a list of nodes. 0 or -ENOMEM. */
+int load_push_node(struct load *load, struct load_list *list, const struct doc_node *node);
 
 /* expand.c: replaces ${VAR}, ${VAR:-default} and $$ in all values below root. 0 or -ENOMEM. */
 int load_expand(struct load *load, struct doc_node *root);
@@ -105,6 +109,12 @@ int load_dimensions(struct load *load, const struct doc_node *section);
 int load_segments(struct load *load, const struct doc_node *section);
 int load_breakdowns(struct load *load, const struct doc_node *section);
 int load_kpis(struct load *load, const struct doc_node *section);
+/*
+ * warnings.c: what is right and will hardly do what was meant; also what is found only now to be
+ * wrong. There may be no plan. root is that of the main file; now 0: no campaign is called over.
+ */
+void load_warnings(struct load *load, const struct doc_node *root, kpi_time now);
+
 /* campaigns.c. Needs the zone of the settings, and all KPIs. */
 int load_campaigns(struct load *load, const struct doc_node *section);
 /* The index of a zone's table, made if need be; *ret_zone is not written if that was reported. */

@@ -182,6 +182,17 @@ static bool check_name(struct load *load, const struct doc_node *key, const char
     return false;
 }
 
+bool property_is_secret(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < N(secrets); i++) {
+        if (strcmp(name, secrets[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The secret that a key x_file stands for, or NULL. */
 static const char *secret_of_file(const char *key)
 {

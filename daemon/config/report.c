@@ -152,6 +152,32 @@ static const char *render(struct arena *arena, const struct report_message *mess
                         message->suggestion ? "\"?" : "", source, note);
 }
 
+/* A message whose place is nowhere stands at the begin of the first file. */
+static void hand_out(const struct report_message *message, const struct config_report *to)
+{
+    const struct doc_file *file = message->place.file;
+    struct config_message parts = {
+        .file = file ? file->path : "",
+        .line = 1,
+        .column = 1,
+        .end_column = 1,
+        .is_error = message->severity == KPI_SEVERITY_ERROR,
+        .text = message->text,
+        .suggestion = message->suggestion,
+    };
+    uint32_t end = message->place.end, line_end, end_line;
+
+    if (file) {
+        doc_position(file, message->place.start, &parts.line, &parts.column);
+        line_end = parts.line < file->n_lines ? file->lines[parts.line] - 1 : file->size;
+        end = end < message->place.start ? message->place.start : end;
+        doc_position(file, end < line_end ? end : line_end, &end_line, &parts.end_column);
+        if (parts.end_column < parts.column)
+            parts.end_column = parts.column; /* the place is the line's end */
+    }
+    to->message(to->userdata, &parts);
+}
+
 int report_flush(struct report *report, const struct config_report *to)
 {
     struct report_message *messages = report->messages;
@@ -164,6 +190,12 @@ int report_flush(struct report *report, const struct config_report *to)
 
         if (i > 0 && equal(&messages[i - 1], &messages[i]))
             continue;
+        if (to->errors_only && messages[i].severity == KPI_SEVERITY_WARNING)
+            continue;
+        if (to->message) {
+            hand_out(&messages[i], to);
+            continue;
+        }
         if (n_shown == REPORT_MESSAGES_MAX) {
             n_left++;
             continue;
@@ -177,7 +209,7 @@ int report_flush(struct report *report, const struct config_report *to)
     n_left += report->n_errors + report->n_warnings - report->n_messages;
     if (report->no_memory)
         return -ENOMEM;
-    if (n_left > 0) {
+    if (n_left > 0 && !to->message) {
         char text[64];
 
         (void)snprintf(text, sizeof(text), "and %u more\n", n_left); /* fits */

@@ -40,7 +40,7 @@ void report_warning(struct report *report, struct doc_place place, const char *f
 void report_suggest(struct report *report, const char *suggestion);
 void report_note(struct report *report, struct doc_place place, const char *text);
 
-/* Hands all messages to `to`, at most 100 and then "and N more". Returns 0 or -ENOMEM. */
+/* Hands all messages to `to`, lines at most 100 and then "and N more". Returns 0 or -ENOMEM. */
 int report_flush(struct report *report, const struct config_report *to);
 
 /* A text from outside, fit for a message: in double quotes, cut, control characters replaced. */

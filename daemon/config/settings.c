@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #define SETTING(section_, name_, field_, reader, words_, min_, max_, fallback_, reload_, help_)    \
     {                                                                                              \
@@ -342,6 +343,59 @@ void config_compare(const struct config *running, const struct config *loaded,
         if (!setting->reload && !same(setting, running, loaded))
             tell(userdata, setting->path);
     }
+}
+
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+    return text ? XXH3_64bits_withSeed(text, strlen(text) + 1, hash) : hash + 1;
+}
+
+static uint64_t hash_of(const struct setting *setting, const struct config *config)
+{
+    const void *field = (const char *)config + setting->offset;
+    uint64_t hash = 0;
+    uint32_t i;
+
+    switch (setting->kind->storage) {
+    case SETTING_NUMBER:
+        hash = XXH3_64bits(field, setting->size);
+        return setting->kind == &kind_start ? hash + (uint64_t)config->kafka.start_time : hash;
+    case SETTING_STRING:
+        return add_text(0, *(char *const *)field);
+    case SETTING_LIST:
+        for (char *const *item = *(char **const *)field; item && *item; item++)
+            hash = add_text(hash, *item);
+        return hash;
+    case SETTING_PROPERTIES:
+        for (i = 0; i < config->kafka.n_properties; i++) {
+            const struct config_property *property = &config->kafka.properties[i];
+
+            hash = add_text(hash, property->name);
+            if (!property_is_secret(property->name))
+                hash = add_text(hash, property->value);
+        }
+        return hash;
+    case SETTING_OTHER:
+        break;
+    }
+    assert(!"what needs a restart is kept in struct config");
+    return 0;
+}
+
+uint32_t config_settings(const struct config *config,
+                         struct config_setting ret_settings[CONFIG_SETTINGS_MAX])
+{
+    uint32_t n = 0;
+
+    _Static_assert(SETTINGS_N <= (int)CONFIG_SETTINGS_MAX, "all settings fit");
+    for (size_t i = 0; i < settings_n; i++) {
+        const struct setting *setting = &settings_table[i];
+
+        if (setting->reload || setting->kind == &kind_secret || setting->kind == &kind_threads)
+            continue;
+        ret_settings[n++] = (struct config_setting){setting->path, hash_of(setting, config)};
+    }
+    return n;
 }
 
 /* "10ms .. 1h", "rebuild, halt", or nothing. */

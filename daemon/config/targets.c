@@ -240,8 +240,11 @@ int load_targets(struct campaign_draft *draft, const struct doc_node *node)
             .sample_min = sample_min_default,
         };
         read_target(draft, child, target);
-        if (target->kpi.length > 0 && target->value.length > 0)
-            n++; /* else reported; libkpi would only say it again */
+        if (target->kpi.length == 0 || target->value.length == 0)
+            continue; /* reported; libkpi would only say it again */
+        n++;
+        if (load_push_node(load, &load->target_nodes, child) < 0)
+            return -ENOMEM;
     }
     draft->campaign->targets = targets;
     draft->campaign->n_targets = n;

@@ -234,7 +234,6 @@ enum {
     PERCENT_MIN = 66,
     PERCENT_LIVING = 78,
     PERCENT_MAX = 85,
-    LINES_SPARE = 4, /* of a segment, beyond what those loads ask for */
 };
 
 /*
@@ -250,8 +249,9 @@ static int segment_tidy(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *se
     if (n == 0)
         n_lines = 0;
     else if (!fits(n, n_lines, PERCENT_LIVING))
-        n_lines += n_lines / 8 + LINES_SPARE;
-    else if (n_lines > 2 * LINES_SPARE && fits(n, n_lines - 2 * LINES_SPARE, PERCENT_MIN))
+        n_lines += n_lines / 8 + KPI_DEDUPE_LINES_SPARE;
+    else if (n_lines > 2 * KPI_DEDUPE_LINES_SPARE &&
+             fits(n, n_lines - 2 * KPI_DEDUPE_LINES_SPARE, PERCENT_MIN))
         n_lines = (uint32_t)(n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1;
     else if (n_passed * 2 <= n_lines)
         return 0;

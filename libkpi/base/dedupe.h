@@ -26,7 +26,8 @@
 #include <kpi/base.h>
 
 enum {
-    KPI_DEDUPE_SEGMENTS = 256, /* few enough that their heads stay in the first cache */
+    KPI_DEDUPE_SEGMENTS = 256,  /* few enough that their heads stay in the first cache */
+    KPI_DEDUPE_LINES_SPARE = 4, /* of a segment, beyond what its load asks for */
     KPI_DEDUPE_CONTENT_BITS = 14,
     KPI_DEDUPE_PER_LINE = 6,
     KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */

@@ -445,6 +445,27 @@ static int dispatch_assemble(struct assembler *assembler)
     return 0;
 }
 
+static void state_names_keep(struct assembler *assembler)
+{
+    const uint32_t *measures = assembler->instance_sources.data;
+    const uint32_t *attributes = assembler->attribute_sources.data;
+    const struct kpi_definitions *in = assembler->compile->in;
+    uint32_t n_instances = assembler->instances.n, n_attributes = assembler->attributes.n;
+    struct kpi_pool *pool = &assembler->plan->pool;
+    struct kpi_string *names = kpi_pool_alloc(pool, (n_instances + n_attributes) * sizeof(*names));
+
+    if (!names)
+        return; /* the pool tells */
+    for (uint32_t i = 0; i < n_instances; ++i)
+        names[i] = kpi_pool_string(pool, measures[i] < in->n_measures
+                                             ? kpi_text_string(&in->measures[measures[i]].name)
+                                             : assembler->compile->measures[measures[i]].gauge);
+    for (uint32_t i = 0; i < n_attributes; ++i)
+        names[n_instances + i] =
+            kpi_pool_string(pool, kpi_text_string(&in->attributes[attributes[i]].name));
+    assembler->plan->state_names = names;
+}
+
 static int program_keep(struct assembler *assembler)
 {
     struct kpi_plan *plan = assembler->plan;
@@ -463,6 +484,7 @@ static int program_keep(struct assembler *assembler)
     program->sets = kpi_pool_copy(&plan->pool, assembler->sets.data,
                                   assembler->sets.n * sizeof(struct kpi_dimension_set));
     program->n_sets = assembler->sets.n;
+    state_names_keep(assembler);
     program->week_start = in->week_start;
     program->keep = in->keep;
     program->future_skew_max = in->future_skew_max;

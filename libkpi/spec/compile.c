@@ -271,6 +271,7 @@ static int compile_all(struct kpi_compile *compile)
         return -ENOMEM;
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
+    kpi_warn(compile);
     fields_keep(compile);
     r = kpi_assemble(compile);
     if (r < 0)

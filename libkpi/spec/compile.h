@@ -7,6 +7,7 @@
  *   dimensions.c                             dimensions, segments, breakdowns
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   campaigns.c                              campaigns, phases, targets
+ *   warn.c                                   what is hardly meant
  *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
  *   compile.c                                kpi_plan_new(): the order of it all
  *
@@ -185,6 +186,11 @@ void kpi_campaigns_compile(struct kpi_compile *compile);
 
 /* Makes the program out of what the others left. 0 or -ENOMEM. */
 int kpi_assemble(struct kpi_compile *compile);
+
+/* warn.c */
+
+/* Warns of definitions that are right and yet hardly meant. Nothing may be broken. */
+void kpi_warn(struct kpi_compile *compile);
 
 /* compile.c */
 

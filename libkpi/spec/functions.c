@@ -5,6 +5,7 @@
 #include "spec/functions.h"
 #include "spec/names.h"
 
+#include <kpi/function.h>
 #include <kpi/plan.h>
 
 #define IN_MEASURE   (1u << KPI_ROLE_MEASURE)
@@ -215,6 +216,22 @@ struct binder {
 const struct kpi_function *kpi_function_at(unsigned index)
 {
     return index < sizeof(functions) / sizeof(*functions) ? &functions[index] : NULL;
+}
+
+bool kpi_function_info(unsigned index, struct kpi_function_info *ret_info)
+{
+    const struct kpi_function *function = kpi_function_at(index);
+
+    if (!function)
+        return false;
+    *ret_info = (struct kpi_function_info){
+        .name = function->name,
+        .usage = function->usage,
+        .in_measures = function->roles & IN_MEASURE,
+        .in_attributes = function->roles & IN_ATTRIBUTE,
+        .in_formulas = function->roles & IN_FORMULA,
+    };
+    return true;
 }
 
 static bool names(struct kpi_string string, const char *word)

@@ -97,6 +97,64 @@ bool kpi_plan_breaks_down(const struct kpi_plan *plan, uint32_t breakdown, uint3
     return plan->program.breakdowns[breakdown].kpis[kpi];
 }
 
+uint32_t kpi_plan_n_states(const struct kpi_plan *plan)
+{
+    return plan->program.n_instances + plan->program.n_attributes;
+}
+
+/* The first breakdown of an instance's dimensions, or NULL if it has none. */
+static const struct kpi_breakdown_info *breakdown_of(const struct kpi_program *program,
+                                                     const struct kpi_instance *instance)
+{
+    uint32_t set = instance->dimensions - KPI_DIMENSIONS_SETS;
+
+    if (instance->dimensions < KPI_DIMENSIONS_SETS)
+        return NULL;
+    for (uint32_t i = 0; i < program->n_breakdowns; ++i) {
+        if (program->breakdowns[i].set == set || program->breakdowns[i].total_set == set)
+            return &program->breakdowns[i].info;
+    }
+    return NULL;
+}
+
+void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info)
+{
+    const struct kpi_program *program = &plan->program;
+    const struct kpi_instance *instance;
+
+    assert(state < kpi_plan_n_states(plan));
+    if (state >= program->n_instances) {
+        *ret_info = (struct kpi_state_info){
+            .name = plan->state_names[state],
+            .is_attribute = true,
+            .fingerprint = program->attributes[state - program->n_instances].fingerprint,
+        };
+        return;
+    }
+    instance = &program->instances[state];
+    *ret_info = (struct kpi_state_info){
+        .name = plan->state_names[state],
+        .zone = plan->zones[instance->zone].name,
+        .by_campaign = instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ||
+                       (instance->dimensions >= KPI_DIMENSIONS_SETS &&
+                        !program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total),
+        .by = breakdown_of(program, instance),
+        .level = instance->level,
+        .fingerprint = instance->fingerprint,
+    };
+}
+
+uint32_t kpi_plan_keep_days(const struct kpi_plan *plan)
+{
+    return (uint32_t)((plan->program.keep + KPI_DAY - 1) / KPI_DAY);
+}
+
+const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n)
+{
+    *ret_n = plan->n_rolling_days;
+    return plan->rolling_days;
+}
+
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)
 {
     return &plan->program;

@@ -125,9 +125,10 @@ struct kpi_plan {
 
     struct kpi_program program;
     uint64_t *leaf_fingerprints;
-    uint64_t breakdowns_hash; /* of all breakdowns; 0: there is none */
-    uint32_t *type_slots;     /* open addressing by hash: index into program.types + 1, 0 is free */
-    uint32_t n_type_slots;    /* a power of two */
+    uint64_t breakdowns_hash;       /* of all breakdowns; 0: there is none */
+    struct kpi_string *state_names; /* of instances, then of attributes: who asked for them */
+    uint32_t *type_slots;  /* open addressing by hash: index into program.types + 1, 0 is free */
+    uint32_t n_type_slots; /* a power of two */
     struct kpi_condition *conditions;
     uint32_t n_conditions;
     struct kpi_step *steps;

@@ -121,6 +121,7 @@ static void test_pages_without_a_view(void **state)
 {
     assert_page("/api/v1/kpis", 503, "{\"error\":{\"code\":\"unavailable\",");
     assert_page("/api/v1/alerts", 503, "{\"error\":{\"code\":\"unavailable\",");
+    assert_page("/api/v1/plan", 503, "{\"error\":{\"code\":\"unavailable\",");
     assert_page("/api/v1/status", 200, "\"view\":null");
     assert_page("/metrics", 200, "kpid_view_complete 0\n");
     assert_page("/", 200, "<a href=\"/api/v1/kpis\">");
@@ -138,6 +139,21 @@ static void test_parameters_of_kpis(void **state)
     assert_page("/api/v1/kpis?campaign=618&x=1", 400, "\"code\":\"unknown_parameter\"");
     assert_page("/api/v1/alerts?x=1", 400, "\"code\":\"unknown_parameter\"");
     assert_page("/api/v1/status?x=1", 400, "\"code\":\"unknown_parameter\"");
+}
+
+static void test_the_plan_says_what_is_counted(void **state)
+{
+    static const struct config_setting settings[] = {{"kafka.group", 0xc0ffee}};
+
+    status.settings = settings;
+    status.n_settings = 1;
+    set_view(view_fixture_new(1));
+    assert_page("/api/v1/plan", 200, "{\"fingerprint\":\"");
+    assert_page("/api/v1/plan", 200, "{\"name\":\"roi\",\"formula\":\"");
+    assert_page("/api/v1/plan", 200, "{\"kind\":\"measure\",\"name\":\"");
+    assert_page("/api/v1/plan", 200, "\"id\":\"618 大促\",\"timezone\":\"Asia/Shanghai\",");
+    assert_page("/api/v1/plan", 200, "\"settings\":{\"kafka.group\":\"0000000000c0ffee\"}}");
+    assert_page("/api/v1/plan?x=1", 400, "\"code\":\"unknown_parameter\"");
 }
 
 static void test_an_answer_is_bounded(void **state)
@@ -362,6 +378,7 @@ int main(void)
         TEST(test_ready_says_why_not),
         TEST(test_pages_without_a_view),
         TEST(test_parameters_of_kpis),
+        TEST(test_the_plan_says_what_is_counted),
         TEST(test_an_answer_is_bounded),
         TEST(test_a_new_view_shows_at_once),
         TEST(test_filters_do_not_mix_in_the_cache),

@@ -175,6 +175,15 @@ static void refuses_what_it_does_not_read(void **state)
         {"k: {formula: retained(start=a, return=b), unit: ratio}\n",
          "f:1:14: error: YAML cuts this at the comma", 0},
         {"k: {where: type == \"a,b\"}\n", "f:1:12: error: YAML cuts this at the comma", 0},
+        {"k: [f(a, b), c]\n", "f:1:5: error: YAML cuts this at the comma, inside […]", 0},
+        {"k: x == \"a #b\"\n", "f:1:12: error: YAML takes # behind a blank for a comment", 0},
+        {"k: {x: y == \"a #b\"}\n", "f:1:16: error: YAML takes # behind a blank for a comment",
+         DOC_E_SYNTAX},
+        {"k: [a] == b\n", "begins with [ or { where that is closed", DOC_E_SYNTAX},
+        {"k: @b\n", "put all of it in quotes", DOC_E_SYNTAX},
+        {"k: > 3\n", "put all of it in quotes", DOC_E_SYNTAX},
+        {"k: & 3\n", "put all of it in quotes", DOC_E_SYNTAX},
+        {"k: - b\n", "or leave the blank out", DOC_E_SYNTAX},
     };
     size_t i;
 
@@ -190,13 +199,44 @@ static void refuses_what_it_does_not_read(void **state)
 
 static void cut_expression_leaves_its_siblings(void **state)
 {
-    struct parsed *p = parse("k: {formula: f(a, b, c), unit: ratio}\n");
-    struct doc_node *k = doc_get(p->root, "k");
+    static const char *const texts[] = {
+        "k: {formula: f(a, b, c), unit: ratio}\n",
+        "k: {formula: f(a, b: c, g(d), e: f), unit: ratio}\n",
+        "k: {formula: x == \"a, b\", unit: ratio}\n",
+    };
+    size_t i;
 
-    assert_int_equal(p->report.n_errors, 1);
-    assert_int_equal(k->n_children, 2);
-    assert_string_equal(doc_get(k, "unit")->value, "ratio");
-    release(p);
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct parsed *p = parse(texts[i]);
+        struct doc_node *k = doc_get(p->root, "k");
+
+        assert_int_equal(p->report.n_errors, 1);
+        assert_int_equal(k->n_children, 2);
+        assert_true(doc_get(k, "formula")->broken);
+        assert_false(doc_get(k, "unit")->broken);
+        assert_string_equal(doc_get(k, "unit")->value, "ratio");
+        release(p);
+    }
+}
+
+/* An apostrophe opens nothing, and what is never closed takes no sibling away. */
+static void siblings_are_no_pieces(void **state)
+{
+    static const char *const texts[] = {
+        "k: {en: It's all, zh: that's it}\n",
+        "k: {en: (a, zh: b}\n",
+        "k: [it's, that's]\n",
+        "k: [(a, b]\n",
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct parsed *p = parse(texts[i]);
+
+        assert_int_equal(p->report.n_errors, 0);
+        assert_int_equal(doc_get(p->root, "k")->n_children, 2);
+        release(p);
+    }
 }
 
 static void depth_is_bounded(void **state)
@@ -380,6 +420,7 @@ int main(void)
         cmocka_unit_test(lines_are_counted_as_editors_do),
         cmocka_unit_test(refuses_what_it_does_not_read),
         cmocka_unit_test(cut_expression_leaves_its_siblings),
+        cmocka_unit_test(siblings_are_no_pieces),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(size_is_bounded),
         cmocka_unit_test(many_duplicates_are_found_in_time),

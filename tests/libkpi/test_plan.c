@@ -778,10 +778,50 @@ static void every_refusal_has_a_name_of_its_own(void **state)
     assert_string_equal(kpi_refusal_name(KPI_REFUSAL_TOO_LARGE), "too_large");
 }
 
+/* Renaming keeps state, so names say who asked for it and nothing else. */
+static void states_have_names_and_fingerprints(void **state)
+{
+    struct kpi_state_info info;
+    struct kpi_plan *plan;
+    unsigned n_levels = 0, n_attributes = 0, n_everybody = 0;
+
+    fixture_init(&f);
+    fixture_attribute(&f, "orders", "count", "type == \"purchase\"");
+    fixture_measure(&f, "active", "users", "");
+    fixture_measure(&f, "again", "users(3)", "type == \"purchase\" and orders > 0");
+    fixture_kpi(&f, "k", "again / active", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "r", "retained(active, active, day, 1)", KPI_UNIT_RATIO);
+    (void)fixture_campaign(&f, "a", 2);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    for (uint32_t i = 0; i < kpi_plan_n_states(plan); ++i) {
+        kpi_plan_state(plan, i, &info);
+        assert_int_not_equal(info.fingerprint, 0);
+        if (info.is_attribute) {
+            assert_true(is_string(info.name, "orders") && is_string(info.zone, ""));
+            ++n_attributes;
+            continue;
+        }
+        assert_true(is_string(info.zone, "Asia/Shanghai"));
+        if (is_string(info.name, "again"))
+            assert_int_equal(info.level, ++n_levels);
+        else
+            assert_true(is_string(info.name, "active"));
+        n_everybody += !info.by_campaign;
+    }
+    assert_int_equal(n_levels, 3);
+    assert_int_equal(n_attributes, 1);
+    assert_int_equal(n_everybody, 1); /* who returns may do so anywhere */
+    assert_int_equal(kpi_plan_n_states(plan), 6);
+    assert_int_equal(kpi_plan_keep_days(plan), 400);
+    kpi_plan_unref(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(same_meaning_same_fingerprint, setup),
+        cmocka_unit_test(states_have_names_and_fingerprints),
         cmocka_unit_test_setup(other_meaning_other_fingerprint, setup),
         cmocka_unit_test_setup(an_attribute_counts_by_its_meaning, setup),
         cmocka_unit_test_setup(an_attribute_behind_an_attribute_counts_too, setup),

@@ -122,6 +122,28 @@ kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time);
 /* The instant at which a day begins; clamped to the table's ends. */
 kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
 
+/*
+ * What an engine keeps for a plan: a measure in a zone, by campaign or of everybody (return
+ * measures of retained()), or an attribute. Going on under another plan, state of equal fingerprint
+ * stays.
+ */
+struct kpi_state_info {
+    struct kpi_string name; /* of the definition; of the first if some mean the same */
+    struct kpi_string zone; /* empty for an attribute */
+    bool is_attribute;
+    bool by_campaign;
+    const struct kpi_breakdown_info *by; /* NULL: not broken down */
+    uint32_t level; /* measures of users: seen at least so often; else 0 */
+    uint64_t fingerprint;
+};
+
+uint32_t kpi_plan_n_states(const struct kpi_plan *plan);
+void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info);
+
+/* What limits look-back: days of events that are kept, rounded up, and the rolling scopes. */
+uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);
+const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n);
+
 struct kpi_target; /* kpi/alert.h */
 uint32_t kpi_plan_n_targets(const struct kpi_plan *plan);
 const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t target);

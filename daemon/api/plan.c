@@ -1,0 +1,189 @@
+#include "plan.h"
+
+#include "api/kpis.h"
+
+#include <kpi/alert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const betters[] = {"up", "down", "band"};
+
+/* A date, as configurations have it. */
+static void add_day(struct json *json, cJSON *object, const char *key, kpi_day day)
+{
+    char text[40];
+
+    (void)json_format_time(text, day * KPI_DAY, 0);
+    json_add_string(json, object, key, (struct kpi_string){text, 10});
+}
+
+static void add_kpis(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "kpis");
+
+    for (uint32_t i = 0; i < kpi_plan_n_kpis(plan); i++) {
+        const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, i);
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "name", kpi->name);
+        json_add_string(json, item, "formula", kpi->formula);
+        json_add_text(json, item, "unit", kpis_unit_name(kpi->unit));
+        json_add_text(json, item, "better", betters[kpi->better]);
+        json_add_hash(json, item, "definition", kpi->fingerprint);
+    }
+}
+
+/* "channel, city": one text, since dimensions are compared as a whole; null: not broken down. */
+static void add_by(struct json *json, cJSON *object, const struct kpi_breakdown_info *by)
+{
+    char text[KPI_BREAKDOWN_DIMENSIONS_MAX * 72] = "";
+    size_t length = 0;
+
+    if (!by) {
+        json_add_null(json, object, "by");
+        return;
+    }
+    for (uint32_t i = 0; i < by->n_dimensions; i++) {
+        const struct kpi_string *name = &by->dimensions[i].name;
+
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%.*s", i ? ", " : "",
+                                   (int)name->length, name->data);
+    }
+    json_add_text(json, object, "by", text);
+}
+
+static void add_state(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "state");
+
+    for (uint32_t i = 0; i < kpi_plan_n_states(plan); i++) {
+        cJSON *item = json_object(json, array, NULL);
+        struct kpi_state_info info;
+
+        kpi_plan_state(plan, i, &info);
+        json_add_text(json, item, "kind", info.is_attribute ? "attribute" : "measure");
+        json_add_string(json, item, "name", info.name);
+        if (!info.is_attribute) {
+            json_add_string(json, item, "zone", info.zone);
+            json_add_bool(json, item, "by_campaign", info.by_campaign);
+            add_by(json, item, info.by);
+            json_add_integer(json, item, "level", info.level);
+        }
+        json_add_hash(json, item, "fingerprint", info.fingerprint);
+    }
+}
+
+/* "burst 2026-11-01 2026-11-06, run …": one text, since phases are compared as a whole. */
+static void add_phases(struct json *json, cJSON *object, const struct kpi_campaign_info *campaign)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    for (uint32_t i = 0; out && i < campaign->n_phases; i++) {
+        const struct kpi_phase_info *phase = &campaign->phases[i];
+        char start[40], end[40];
+
+        (void)json_format_time(start, phase->start_day * KPI_DAY, 0);
+        (void)json_format_time(end, phase->end_day * KPI_DAY, 0);
+        (void)fprintf(out, "%s%.*s %.10s %.10s", i > 0 ? ", " : "", (int)phase->name.length,
+                      phase->name.data, start, end); /* fclose() tells */
+    }
+    if (!out || fclose(out) != 0)
+        json->failed = true;
+    else
+        json_add_text(json, object, "phases", text);
+    free(text);
+}
+
+static void add_campaigns(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "campaigns");
+
+    for (uint32_t i = 0; i < kpi_plan_n_campaigns(plan); i++) {
+        const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, i);
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "id", campaign->id);
+        json_add_string(json, item, "timezone", kpi_plan_zone(plan, campaign->zone)->name);
+        add_day(json, item, "start", campaign->start_day);
+        add_day(json, item, "end", campaign->end_day);
+        if (campaign->audience == KPI_TIME_NONE)
+            json_add_null(json, item, "audience");
+        else
+            json_add_integer(json, item, "audience", campaign->audience / KPI_DECIMAL_ONE);
+        if (campaign->budget == KPI_TIME_NONE)
+            json_add_null(json, item, "budget");
+        else
+            json_add_money(json, item, "budget", campaign->budget);
+        add_phases(json, item, campaign);
+    }
+}
+
+/* As a target in a configuration names it. */
+static void add_scope(struct json *json, cJSON *object, const struct kpi_plan *plan,
+                      const struct kpi_scope *scope)
+{
+    char text[32];
+
+    switch (scope->kind) {
+    case KPI_SCOPE_CAMPAIGN:
+        json_add_text(json, object, "scope", "campaign");
+        break;
+    case KPI_SCOPE_PHASE:
+        json_add_string(json, object, "scope",
+                        kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name);
+        break;
+    case KPI_SCOPE_DAY:
+        json_add_text(json, object, "scope", "day");
+        break;
+    case KPI_SCOPE_ROLLING:
+        (void)snprintf(text, sizeof(text), "rolling:%ud", scope->days);
+        json_add_text(json, object, "scope", text);
+        break;
+    }
+}
+
+static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "targets");
+
+    for (uint32_t i = 0; i < kpi_plan_n_targets(plan); i++) {
+        const struct kpi_target *target = kpi_plan_target(plan, i);
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "campaign", kpi_plan_campaign(plan, target->campaign)->id);
+        json_add_string(json, item, "kpi", kpi_plan_kpi(plan, target->kpi)->name);
+        add_scope(json, item, plan, &target->scope_pattern);
+        json_add_real(json, item, "value", target->value);
+        json_add_real(json, item, "band", target->band);
+        json_add_text(json, item, "better", betters[target->better]);
+        json_add_time(json, item, "from", target->from, 0);
+        json_add_time(json, item, "to", target->to, 0);
+        json_add_real(json, item, "for_seconds", (double)target->hold / (double)KPI_SECOND);
+        json_add_integer(json, item, "min_sample", target->sample_min);
+    }
+}
+
+int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
+               const struct config_setting *settings, uint32_t n_settings)
+{
+    struct json json = {0};
+    cJSON *root = json_object(&json, NULL, NULL), *item;
+    uint32_t n_rolling;
+    const uint32_t *rolling = kpi_plan_rolling_days(plan, &n_rolling);
+
+    json_add_hash(&json, root, "fingerprint", kpi_plan_fingerprint(plan));
+    json_add_integer(&json, root, "keep_days", kpi_plan_keep_days(plan));
+    item = json_array(&json, root, "rolling_days");
+    for (uint32_t i = 0; i < n_rolling; i++)
+        json_add_integer(&json, item, NULL, rolling[i]);
+    add_kpis(&json, root, plan);
+    add_state(&json, root, plan);
+    add_campaigns(&json, root, plan);
+    add_targets(&json, root, plan);
+    item = json_object(&json, root, "settings");
+    for (uint32_t i = 0; i < n_settings; i++)
+        json_add_hash(&json, item, settings[i].name, settings[i].hash);
+    return json_end(&json, root, ret_text, ret_size);
+}

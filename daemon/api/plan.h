@@ -1,0 +1,26 @@
+/*
+ * What a plan is, as JSON, so that two can be compared; /api/v1/plan, and `kpid check --against`:
+ *
+ *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"rolling_days":[7,30],
+ *    "kpis":[{"name":"roi","formula":"(sales - refunds) / cost","unit":"multiple","better":"up",
+ *      "definition":"…"}],
+ *    "state":[{"kind":"measure","name":"sales","zone":"Asia/Shanghai","by_campaign":true,"level":0,
+ *      "fingerprint":"…"},{"kind":"attribute","name":"orders","fingerprint":"…"}],
+ *    "campaigns":[{"id":"c","timezone":"Asia/Shanghai","start":"2026-11-01","end":"2026-12-01",
+ *      "audience":200000,"budget":"500000.00","phases":"burst 2026-11-01 2026-11-06"}],
+ *    "targets":[{"campaign":"c","kpi":"roi","scope":"campaign","value":4,"band":0.4,"better":"up",
+ *      "from":null,"to":null,"for_seconds":300,"min_sample":100}],
+ *    "settings":{"kafka.group":"…"}}
+ *
+ * State of equal fingerprint is the same. settings: hashes of those that need a restart, without
+ * secrets and threads.
+ */
+#pragma once
+
+#include "config/config.h"
+
+#include <stddef.h>
+
+/* Returns 0 or -ENOMEM. The text is the caller's, free(). */
+int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
+               const struct config_setting *settings, uint32_t n_settings);

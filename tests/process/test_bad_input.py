@@ -1,0 +1,238 @@
+"""What people write into a configuration and should not: each is refused by `kpid check` with exit code
+78 and one message at the place of the mistake, that says what to write instead. One table."""
+
+
+from support import daemon
+from support.case import ProcessCase, write
+
+EX_CONFIG = 78
+
+# A campaign of November 2026 whose next line is 6.
+CAMPAIGN = """campaigns:
+  - id: c
+    timezone: Asia/Shanghai
+    start: 2026-11-01
+    end: 2026-12-01
+"""
+# A measure whose where begins at 4:12; the KPI that uses it comes behind.
+WHERE = "measures:\n  m:\n    agg: users\n    where: "
+USED = "\nkpis: {k: {formula: m, unit: count}}\n"
+# A target whose line is 7.
+TARGET = CAMPAIGN + "    targets:\n      - "
+
+IN_QUOTES = "put the expression in quotes"
+CUT = "YAML cuts this at the comma"
+
+TABLE = {
+    # What YAML cuts: an expression of which only a part arrives.
+    "a list inside {…}": (
+        'measures: {m: {agg: users, where: type in ["a", "b"]}}', "1:43",
+        'inside {…} YAML itself reads , [ ] { } and ": ": put the expression in quotes or on a line'),
+    "a second argument inside {…}": (
+        "kpis: {k: {formula: retained(buyers, active, basis=day, at=1), unit: ratio}}", "1:21", CUT),
+    "a named argument with a colon inside {…}": (
+        "kpis: {k: {formula: retained(buyers, return: active, basis=day, at=1)}}", "1:21", CUT),
+    "a first argument with a colon inside {…}": (
+        "kpis: {k: {formula: retained(start: buyers, active, basis=day, at=1)}}", "1:35", IN_QUOTES),
+    "a comma in a string inside {…}": (
+        'measures: {m: {agg: users, where: channel == "a, b"}}', "1:35", CUT),
+    "a comma in a string of single quotes inside {…}": (
+        "measures: {m: {agg: users, where: channel == 'a, b'}}", "1:35", CUT),
+    "a comma between parentheses inside […]": (
+        "active_types: [signup, f(a, b)]", "1:24", CUT),
+    "braces inside {…}": (
+        'measures: {m: {agg: users, where: x == {a}}}', "1:40", IN_QUOTES),
+    "a colon and a space in a string": (
+        WHERE + 'channel == "a: b"', "4:25", 'YAML takes ": " for a new key: ' + IN_QUOTES),
+    "a colon and a space in a string inside {…}": (
+        'measures: {m: {agg: users, where: channel == "a: b"}}', "1:48", IN_QUOTES),
+    "a colon and a space in a title": (
+        "kpis:\n  k:\n    title: Share: x\n    formula: buyers", "3:17", "YAML takes \": \""),
+    "a # behind a blank in a string": (
+        WHERE + 'channel == "a #b"' + USED, "4:26", "YAML takes # behind a blank for a comment"),
+    "a # behind a blank in a string inside {…}": (
+        'measures: {m: {agg: users, where: channel == "a #b"}}', "1:49", "for a comment"),
+    "a string first": (
+        WHERE + '"purchase" == type', "4:23", "put all of it in other quotes"),
+    "a string first inside {…}": (
+        'measures: {m: {agg: users, where: "purchase" == type}}', "1:46", "in other quotes"),
+    "a list first": (
+        WHERE + '["a"] == type', "4:18", "begins with [ or { where that is closed: put all of it in"),
+    "nothing but a list": (
+        WHERE + '["a"]' + USED, "4:12", "a text that begins with [ or { needs quotes"),
+    "braces first": (
+        WHERE + "{a} == type", "4:16", "begins with [ or { where that is closed: put all of it in"),
+    "an alias": (WHERE + "*x" + USED, "4:12", "aliases are not supported"),
+    "a tag": (WHERE + "!vip" + USED, "4:12", "tags are not supported"),
+    "a sign that YAML keeps": (WHERE + "@x == 1", "4:12", "put all of it in quotes"),
+    "a comparison without its left side": (WHERE + "> 3", "4:14", "put all of it in quotes"),
+    "an item of a list": (
+        "kpis:\n  k:\n    formula: - buyers", "3:14", "or leave the blank out"),
+
+    # Types.
+    "a string for a number": (
+        WHERE + 'amount > "5"' + USED, "4:12",
+        'the field "amount" is used as a string here, but it always is a number'),
+    "a number for a string": (WHERE + "type == 3" + USED, "4:20", "a number cannot be compared with a string"),
+    "a field used in two ways": (
+        WHERE + 'channel == "a" and channel > 3' + USED, "4:31",
+        'the field "channel" is used as a number here, but as a string in measure "m"'),
+    "a number for a condition": (WHERE + "amount" + USED, "4:12", "is used as true or false here"),
+    "a condition for a number": (
+        WHERE + "(type == \"a\") + 1 > 3" + USED, "4:13", "a value is expected here, not a condition"),
+    "a duration for a number": (WHERE + "amount > 3d" + USED, "4:21", "a duration cannot be compared with"),
+    "the sum of a string": (
+        "measures:\n  m: {agg: sum(channel), where: channel == \"a\"}" + USED, "2:33",
+        'the field "channel" is used as a string here, but as a number in measure "m"'),
+    "a measure that is no set of users": (
+        "kpis:\n  k:\n    formula: retained(sales, active, basis=day, at=1)", "3:23",
+        "takes measures with the aggregate users; \"sales\" is none"),
+    "a string for an attribute that counts": (
+        "attributes: {a: {agg: count, where: b == 1}, b: {agg: count, where: a == \"x\"}}\n"
+        "measures: {m: {agg: count, where: a > 0 and b > 0}}" + USED, "1:74",
+        "a string cannot be compared with a number"),
+
+    # Names.
+    "an unknown function of a measure": (
+        "measures: {m: {agg: usres}}" + USED, "1:21",
+        'there is no function "usres"; did you mean "users"?'),
+    "an unknown function of an attribute": (
+        "attributes: {a: {agg: frist(time)}}", "1:23", 'there is no function "frist"'),
+    "an unknown function of a formula": (
+        "kpis:\n  k:\n    formula: retaned(buyers, active, basis=day, at=1)", "3:14",
+        'did you mean "retained"?'),
+    "a function that stands elsewhere": (
+        "kpis: {k: {formula: sum(amount)}}", "1:21",
+        'the function "sum" cannot stand in a formula'),
+    "an unknown measure": (
+        "kpis: {k: {formula: buyers / reachd}}", "1:30",
+        'there is no measure or KPI "reachd"; did you mean "reached"?'),
+    "a formula that asks for itself": (
+        "kpis: {k: {formula: k + 1}}", "1:21", "the formula of this KPI names itself"),
+    "a target without KPI": (
+        TARGET + "{kpi: rio, value: 4}", "7:15", 'there is no KPI "rio"; did you mean "roi"?'),
+    "an attribute called as a word of the language": (
+        "attributes: {time: {agg: count}}", "1:14", "has a meaning of its own"),
+    "a measure that is defined twice": (
+        "measures:\n  m: {agg: users}\n  m: {agg: count}" + USED, "3:3", 'duplicate key "m"'),
+
+    # Windows.
+    "a rolling window longer than what is kept": (
+        "keep: 20d\nrolling: [7d, 30d]", "2:15",
+        'rolling: "30d" are more than the 20d that are kept: raise keep'),
+    "a retention longer than what is kept": (
+        'keep: 31d\nkpis: {k: {formula: "retained(buyers, active, basis=month, at=3)"}}', "2:21",
+        "\"k\" looks back on 119 days at least, more than the 31d that are kept: raise keep"),
+    "a target for a retention longer than what is kept": (
+        "keep: 31d\n" + TARGET + "{kpi: retention_m3, value: 50%}", "8:15",
+        "\"retention_m3\" looks back on 119 days at least, more than the 31d that are kept"),
+    "a rolling window that is not there": (
+        TARGET + '{kpi: roi, value: 4, scope: "rolling:14d"}', "7:38",
+        "rolling windows of 14 days are not kept"),
+
+    # Zones and dates.
+    "a zone that does not exist": (
+        "timezone: Asia/Shangai", "1:11",
+        'unknown time zone "Asia/Shangai"; did you mean "Asia/Shanghai"?'),
+    "a campaign's zone that does not exist": (
+        "campaigns: [{id: c, timezone: CST+8, start: 2026-11-01, end: 2026-12-01}]", "1:31",
+        'unknown time zone "CST+8"'),
+    "30 February": (
+        "campaigns: [{id: c, start: 2026-02-30, end: 2026-03-31}]", "1:28",
+        'start: "2026-02-30" is no day of the calendar'),
+    "29 February of a common year": (
+        "campaigns: [{id: c, start: 2026-02-28, end: 2027-02-29}]", "1:45", "is no day of the"),
+    "31 November in a phase": (
+        CAMPAIGN + "    phases: {p: [start, 2026-11-31]}", "6:25", "is no day of the calendar"),
+    "a month that does not exist as a target's end": (
+        TARGET + "{kpi: roi, value: 4, to: 2026-13-01}", "7:34", "is no day of the calendar"),
+    "a time of day for a campaign": (
+        "campaigns: [{id: c, start: '2026-03-29T02:30:00', end: 2026-04-30}]", "1:28",
+        "is not a date: YYYY-MM-DD"),
+    "a time of day that does not exist": (
+        "kafka: {brokers: a:1, topics: t, start: '2026-11-01T24:30:00+08:00'}", "1:41",
+        "nor a time with zone"),
+    "a time without zone, in the hour that summer time skips or not": (
+        "kafka: {brokers: a:1, topics: t, start: '2026-03-29T02:30:00'}", "1:41",
+        "nor a time with zone"),
+    "a campaign that ends before it begins": (
+        "campaigns: [{id: c, start: 2026-12-01, end: 2026-11-01}]", "1:45", "must be after start"),
+
+    # Phases.
+    "phases that overlap": (
+        CAMPAIGN + "    phases:\n      burst: [start, +6d]\n      run: [+5d, end]", "8:7",
+        'the phases "burst" and "run" overlap'),
+    "a phase inside another": (
+        CAMPAIGN + "    phases: {run: [start, end], burst: [+5d, +10d]}", "6:33",
+        'the phases "run" and "burst" overlap'),
+    "a phase that ends before it begins": (
+        CAMPAIGN + "    phases: {burst: [+5d, +3d]}", "6:21", 'phase "burst" ends before it begins'),
+    "a phase called as a scope": (
+        CAMPAIGN + "    phases: {day: [start, end]}", "6:14", "names a scope of its own"),
+
+    # Thresholds.
+    "a deviation of nothing": (
+        TARGET + "{kpi: roi, value: 4, deviation: 0%}", "7:41", "is neither a share"),
+    "a deviation without unit": (
+        TARGET + "{kpi: roi, value: 4, deviation: 10}", "7:41",
+        'deviation: "10" is neither a share, as 10%, nor percentage points, as 10pp'),
+    "points of what has none": (
+        TARGET + "{kpi: roi, value: 4, deviation: 10pp}", "7:41", "give a share, as 10%"),
+    "a share of nothing": (
+        TARGET + "{kpi: nps, value: 0, deviation: 10%}", "7:27",
+        "a deviation relative to 0 has no width; give it in points"),
+    "a target that divides by zero": (
+        TARGET + "{kpi: roi, value: 4 / 0}", "7:27", "divides by zero"),
+    "a target of an audience that is not given": (
+        TARGET + "{kpi: roi, value: 0.5 * audience}", "7:27", "that the campaign does not give"),
+    "a sample below nothing": (
+        TARGET + "{kpi: roi, value: 4, min_sample: -1}", "7:42", "is not a whole number"),
+    "a wait of a year": (TARGET + "{kpi: roi, value: 4, for: 365d}", "7:35", "longer than 30d"),
+    "users(17)": ("measures: {m: {agg: users(17)}}" + USED, "1:27", "whole number from 1 to 16"),
+    "a retention after no period": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, at=0)"}}', "1:61",
+        "whole number from 1 to 1000"),
+    "an audience of half a person": (CAMPAIGN + "    audience: 0.5", "6:15", "at least 1"),
+    "a budget below nothing": (CAMPAIGN + "    budget: -1", "6:13", "must not be negative"),
+    "an interval out of range": (
+        "checkpoint: {interval: 2h}", "1:24", "checkpoint.interval must be between 10ms and 1h"),
+    "a number without unit": ("keep: 400", "1:7", "is not a duration"),
+}
+
+# Right, though it looks like some of the above.
+FINE = {
+    "a KPI in a formula": "kpis: {k: {formula: roi + 1}}",
+    "quotes around all of it": """measures: {m: {agg: users, where: 'channel in ["a, b", "c: d #e"]'}}""" + USED,
+    "apostrophes in texts": "kpis: {k: {title: {en: It's all, zh: that's it}, formula: buyers}}",
+    "a comment behind an expression": WHERE + 'channel == "it\'s"   # "really' + USED,
+    "attributes that ask for one another":
+        "attributes: {a: {agg: count, where: b == 0}, b: {agg: count, where: a == 0}}\n"
+        "measures: {m: {agg: users, where: a > 1}}" + USED,
+    "phases that touch": CAMPAIGN + "    phases: {burst: [start, +5d], run: [+5d, end]}\n",
+    "29 February of a leap year": "campaigns: [{id: c, start: 2028-02-29, end: 2028-03-01}]\n",
+}
+
+
+class BadInput(ProcessCase):
+    def check(self, text):
+        path = write(self.directory(), "f.yaml", text + "\n")
+        done = daemon.run("check", "-c", path)
+        return path, done
+
+    def test_each_gets_one_message_at_its_place(self):
+        for what, (text, place, message) in TABLE.items():
+            with self.subTest(what):
+                path, done = self.check(text)
+                self.assertEqual(done.returncode, EX_CONFIG, done.stderr)
+                errors = [line for line in done.stderr.splitlines() if ": error: " in line]
+                self.assertEqual(len(errors), 1, done.stderr)
+                self.assertTrue(errors[0].startswith(f"{path}:{place}: error: "), done.stderr)
+                self.assertIn(message, errors[0])
+
+    def test_what_only_looks_bad_is_taken(self):
+        for what, text in FINE.items():
+            with self.subTest(what):
+                _, done = self.check(text)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
