@@ -16,9 +16,11 @@
 enum {
     WORLD_USERS = 120,
     WORLD_EVENTS_MAX = 20000,
-    WORLD_INSTANCES_MAX = 64,
+    WORLD_INSTANCES_MAX = 640,
     WORLD_SLOTS_MAX = 16,
     WORLD_FIELDS_MAX = 8,
+    WORLD_DIMENSIONS_MAX = 10,
+    WORLD_VALUE_BYTES = 24,
 };
 
 static const char *const world_types[] = {"signup", "exposure", "participation", "purchase",
@@ -82,6 +84,7 @@ struct world_stream {
     uint32_t step_s; /* it moves on by up to twice this an event */
     uint32_t late;   /* one event in `late` is days late; 0: none */
     uint32_t copies; /* one in `copies` is an earlier one again; 0: none */
+    bool places;     /* with channel, town and vip, if the plan has these fields */
     uint32_t odd;    /* one in `odd` is without user, or too early, or too old; 0: none */
     uint64_t n;
 };
@@ -151,6 +154,17 @@ static inline void world_next(struct world_stream *stream, const struct kpi_plan
                                            .kind = KPI_FIELD_NUMBER});
     if (next_random(seed) % 5)
         world_set_field(plan, w, "score", number_field((double)(next_random(seed) % 11)));
+    if (stream->places) {
+        static const char *const channels[] = {"web", "app", "", "shop", "__other__"};
+        static const char *const towns[] = {"Köln", "上海", "上", "a"};
+
+        if (next_random(seed) % 6)
+            world_set_field(plan, w, "channel", string_field(channels[next_random(seed) % 5]));
+        if (next_random(seed) % 6)
+            world_set_field(plan, w, "town", string_field(towns[next_random(seed) % 4]));
+        if (next_random(seed) % 3)
+            world_set_field(plan, w, "vip", bool_field(next_random(seed) % 2));
+    }
 }
 
 static inline void world_put(struct kpi_batch *batch, const struct kpi_plan *plan,
@@ -170,7 +184,8 @@ struct naive_event {
     struct world_event w;
     uint32_t user; /* index in users, or UINT32_MAX */
     bool holds[WORLD_INSTANCES_MAX], yes[WORLD_INSTANCES_MAX];
-    kpi_time newest; /* of the log, at arrival */
+    kpi_time newest;                                      /* of the log, at arrival */
+    char values[WORLD_DIMENSIONS_MAX][WORLD_VALUE_BYTES]; /* the test's, by note() */
 };
 
 struct naive {
@@ -185,6 +200,10 @@ struct naive {
     uint32_t n_strings;
     kpi_time newest;
     uint64_t n_refused, n_duplicates, n_conflicts, n_late;
+    /* of breakdowns, if there are any: takes down an event's values before it updates attributes;
+     * and is it in the group that is being looked at? */
+    void (*note)(struct naive *naive, struct naive_event *e);
+    bool (*in_group)(const struct naive *naive, const struct naive_event *e);
 };
 
 static inline struct naive *naive_new(struct kpi_plan *plan)
@@ -286,7 +305,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         const struct kpi_instance *instance = &naive->program->instances[i];
 
         e->holds[i] =
-            (instance->dimensions != KPI_DIMENSIONS_CAMPAIGN || w->fields[0].kind) &&
+            (instance->dimensions == KPI_DIMENSIONS_NONE || w->fields[0].kind) &&
             (instance->aggregate != KPI_AGGREGATE_SUM || w->fields[instance->field].kind) &&
             naive_holds(naive, instance->condition, e);
         if (e->holds[i] && instance->aggregate == KPI_AGGREGATE_LATEST)
@@ -330,6 +349,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         e->user = naive->n_users++;
         naive->users[e->user] = w->event.user;
     }
+    if (naive->note)
+        naive->note(naive, e);
     for (uint32_t i = 0; i < naive->program->n_attributes; i++)
         if (matches_update[i])
             naive_update(naive, &naive->program->attributes[i], &e->w,
@@ -355,6 +376,8 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
     *ret_day = kpi_zone_day(zone, e->w.event.time);
     if (*ret_day < kpi_zone_day(zone, naive->newest - naive->program->keep))
         return false; /* its day has expired */
+    if (definition->dimensions >= KPI_DIMENSIONS_SETS && !naive->in_group(naive, e))
+        return false;
     return definition->dimensions == KPI_DIMENSIONS_NONE || kpi_string_equal(is, campaign);
 }
 
