@@ -20,7 +20,7 @@
 static const char help[] =
     "usage: kpid replay -c FILE [--shards N] [--at TIME] [-o json|table] [--digest] EVENTS…\n\n"
     "  kpid replay -c kpid.yaml events.ndjson           the KPIs as a table\n"
-    "  kpid replay -c kpid.yaml -o json day1 day2       as /api/v1/kpis gives them\n"
+    "  kpid replay -c kpid.yaml -o json day1 day2       as /api/v1/kpis?by=* gives them\n"
     "  zcat events.gz | kpid replay -c kpid.yaml -      from standard input\n\n"
     "  -c, --config FILE   the configuration; kafka and redis are not used\n"
     "      --shards N      fold as N shards, by user (1)\n"
