@@ -542,17 +542,17 @@ static void run(unsigned n_shards, uint64_t seed, uint32_t n_events, uint32_t n_
 
 static void groups_of_one_shard(void **state)
 {
-    run(1, 1, 900, 300);
+    run(1, 1, 520, 260);
 }
 
 static void law_6_groups_of_four_shards_add_up(void **state)
 {
-    run(4, 2, 700, 350);
+    run(4, 2, 420, 210);
 }
 
 static void law_6_groups_of_sixteen_shards_add_up(void **state)
 {
-    run(16, 3, 700, 700);
+    run(16, 3, 420, 420);
 }
 
 /* One event changes few groups: all that it does change must be made anew. */
@@ -610,7 +610,7 @@ static void another_plan_keeps_what_means_the_same(void **state)
     stream.odd = 0;
     stream.step_s = 2400;
     for (unsigned plan = 0; plan < 3; plan++) {
-        for (uint32_t i = 0; i < 200; i++) {
+        for (uint32_t i = 0; i < 150; i++) {
             struct world_event w;
 
             world_next(&stream, shards.plans[0], &w);
@@ -971,7 +971,7 @@ static void an_engine_without_memory_can_be_freed(void **state)
 
         shards_open(1);
         stream.places = true;
-        shards.counting.fail_at = shards.counting.n_calls + 1 + after * 3;
+        shards.counting.fail_at = shards.counting.n_calls + 1 + after * 9;
         for (unsigned i = 0; i < 12 && r == 0; i++) {
             world_next(&stream, shards.plans[0], &w);
             shards.batches[0]->n_events = 0;
