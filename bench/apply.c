@@ -5,6 +5,7 @@
  *
  *   apply                     1 M and 10 M users
  *   apply USERS [EVENTS]      that many users; events default to three times as many
+ *   apply USERS EVENTS N      the same with dedupe, all KPIs broken down by a channel of N values
  *
  * Only kpi_engine_apply() is timed (CPU time); events are made beside it, a chunk at a time.
  */
@@ -13,6 +14,7 @@
 
 #include <inttypes.h>
 #include <kpi/engine.h>
+#include <kpi/supplement.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -20,16 +22,19 @@ enum {
     CHUNK = 16384, /* events made at a time */
     DAYS = 30,
     BUSY = 20000, /* events between two checkpoints */
+    CHANNELS_MAX = 1000,
 };
 
 struct run {
     uint64_t n_users, n_events;
     bool dedupe;
+    uint32_t n_channels; /* 0: nothing is broken down */
     struct kpi_plan *plan;
     struct kpi_engine *engine;
     struct kpi_batch *batches[CHUNK / KPI_BATCH_MAX];
     uint64_t seed, next;
-    uint32_t campaign, amount, score; /* fields */
+    uint32_t campaign, amount, score, channel; /* fields */
+    struct kpi_field channels[CHANNELS_MAX];
 };
 
 static const char *const campaigns[] = {"spring", "summer", "autumn"};
@@ -50,7 +55,7 @@ static void check(int r, const char *what)
     exit(1);
 }
 
-static struct kpi_plan *make_plan(bool dedupe)
+static struct kpi_plan *make_plan(bool dedupe, bool by_channel)
 {
     static struct fixture fixture;
 
@@ -58,6 +63,10 @@ static struct kpi_plan *make_plan(bool dedupe)
     fixture_kpis_of_the_product(&fixture);
     fixture_kpi(&fixture, "retention_d7",
                 "retained(start=participants, return=active, basis=day, at=7)", KPI_UNIT_RATIO);
+    if (by_channel) {
+        fixture_dimension(&fixture, "channel", "", 0);
+        fixture_breakdown(&fixture, "channel");
+    }
     for (unsigned i = 0; i < COUNT_OF(campaigns); i++)
         (void)fixture_campaign(&fixture, campaigns[i], 2);
     fixture.in.users_max = UINT32_MAX;
@@ -112,6 +121,8 @@ static void make_event(struct run *run, struct kpi_event *event)
     fields[run->campaign] = string_field(campaigns[random >> 32 & 3 ? random >> 34 & 1 : 2]);
     fields[run->amount] = number_field((double)(random >> 48 & 0xff));
     fields[run->score] = number_field((double)(random >> 56 & 7) + 3);
+    if (run->n_channels)
+        fields[run->channel] = run->channels[(random >> 16 & 0xffff) % run->n_channels];
 }
 
 /* Makes and applies n events; returns the nanoseconds of applying. */
@@ -163,6 +174,31 @@ static int take(void *userdata, const struct kpi_object *object)
     return 0;
 }
 
+static void print_groups(struct run *run, struct kpi_layout *layout, struct kpi_row *rows)
+{
+    struct kpi_supplement *groups;
+    uint64_t all, some, start;
+    size_t size;
+    void *bytes;
+
+    start = cpu_ns();
+    check(kpi_engine_supplement(run->engine, layout, &groups), "supplement");
+    all = cpu_ns() - start;
+    kpi_supplement_unref(groups);
+    (void)apply(run, 1000);
+    check(kpi_engine_report(run->engine, layout, rows), "report");
+    start = cpu_ns();
+    check(kpi_engine_supplement(run->engine, layout, &groups), "supplement");
+    some = cpu_ns() - start;
+    check(kpi_supplement_encode(groups, &memory_kpi, &bytes, &size), "encode");
+    printf(
+        "    groups      %9u of %u channels: first %.1f ms, after 1,000 events %.1f ms; %.1f kB\n",
+        kpi_supplement_n_groups(groups), run->n_channels, (double)all / 1e6, (double)some / 1e6,
+        (double)size / 1e3);
+    kpi_mem_free(&memory_kpi, bytes, size);
+    kpi_supplement_unref(groups);
+}
+
 static void print_report(struct run *run)
 {
     struct kpi_layout *layout;
@@ -180,6 +216,8 @@ static void print_report(struct run *run)
     some = cpu_ns() - start;
     printf("    report      %9u rows: first %.1f ms, after 1,000 events %.1f ms\n",
            kpi_layout_n_rows(layout), (double)all / 1e6, (double)some / 1e6);
+    if (run->n_channels)
+        print_groups(run, layout, rows);
     free(rows);
     kpi_layout_unref(layout);
 }
@@ -223,19 +261,36 @@ static void print_checkpoint(struct run *run)
     free(sink.objects);
 }
 
-static void print_run(uint64_t n_users, uint64_t n_events, bool dedupe)
+static void channels_make(struct run *run)
+{
+    static char names[CHANNELS_MAX][16];
+
+    run->channel = field_of(run->plan, "channel");
+    for (uint32_t i = 0; i < run->n_channels; i++) {
+        snprintf(names[i], sizeof(names[i]), "channel-%u", i);
+        run->channels[i] = string_field(names[i]);
+    }
+}
+
+static void print_run(uint64_t n_users, uint64_t n_events, bool dedupe, uint32_t n_channels)
 {
     static struct run run;
     struct kpi_engine_stats stats;
     uint64_t ns, last_ns;
 
-    run = (struct run){.n_users = n_users, .n_events = n_events, .dedupe = dedupe, .seed = 1};
-    run.plan = make_plan(dedupe);
+    run = (struct run){.n_users = n_users,
+                       .n_events = n_events,
+                       .dedupe = dedupe,
+                       .seed = 1,
+                       .n_channels = n_channels};
+    run.plan = make_plan(dedupe, n_channels > 0);
     if (!run.plan)
         exit(1);
     run.campaign = field_of(run.plan, "campaign");
     run.amount = field_of(run.plan, "amount");
     run.score = field_of(run.plan, "score");
+    if (n_channels)
+        channels_make(&run);
     for (size_t i = 0; i < COUNT_OF(run.batches); i++)
         check(kpi_batch_new(&run.batches[i], run.plan, &memory_kpi), "batch");
     check(kpi_engine_new(&run.engine, run.plan, &memory_kpi), "engine");
@@ -267,9 +322,14 @@ int main(int argc, char **argv)
 {
     static const uint64_t users[] = {1000000, 10000000};
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+    uint64_t n_channels = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
 
+    if (n_channels > CHANNELS_MAX) {
+        fprintf(stderr, "apply: at most %d channels\n", CHANNELS_MAX);
+        return 64;
+    }
     for (unsigned i = 0; i < (n ? 1 : COUNT_OF(users)); i++)
-        for (int dedupe = 0; dedupe < 2; dedupe++) {
+        for (int dedupe = n_channels > 0; dedupe < 2; dedupe++) {
             uint64_t n_users = n ? n : users[i];
             uint64_t n_events = argc > 2 ? strtoull(argv[2], NULL, 10) : n_users * 3;
 
@@ -277,7 +337,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "apply: at least 1000 users and events\n");
                 return 64;
             }
-            print_run(n_users, n_events, dedupe);
+            print_run(n_users, n_events, dedupe, (uint32_t)n_channels);
         }
     return 0;
 }

@@ -138,18 +138,18 @@ static bool takes_kpi(const struct kpi_plan *plan, const struct kpis_filter *fil
     return !filter->kpi || text_equal(kpi_plan_kpi(plan, kpi)->name, filter->kpi);
 }
 
-/* Is `name` one of the n parts between commas? */
+/* Is `name` one of the parts between commas? */
 static bool names_part(const char *list, struct kpi_string name)
 {
-    for (const char *part = list; part; part = strchr(part, ',')) {
-        size_t length;
+    for (;;) {
+        size_t length = strcspn(list, ",");
 
-        part += part != list;
-        length = strcspn(part, ",");
-        if (length == name.length && memcmp(part, name.data, length) == 0)
+        if (length == name.length && memcmp(list, name.data, length) == 0)
             return true;
+        if (!list[length])
+            return false;
+        list += length + 1;
     }
-    return false;
 }
 
 static bool is_called(const struct kpi_breakdown_info *breakdown, const char *list)

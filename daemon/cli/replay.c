@@ -22,7 +22,7 @@
 static const char help[] =
     "usage: kpid replay -c FILE [OPTION]… EVENTS…\n\n"
     "  kpid replay -c kpid.yaml events.ndjson             the KPIs as a table\n"
-    "  kpid replay -c kpid.yaml -o json day1.gz day2.gz   as /api/v1/kpis gives them\n"
+    "  kpid replay -c kpid.yaml -o json day1.gz day2.gz   as /api/v1/kpis?by=* gives them\n"
     "  kpid replay -c kpid.yaml -o csv orders.csv >k.csv  one row a value\n"
     "  psql -c 'COPY events TO STDOUT CSV HEADER' | kpid replay -c kpid.yaml --format csv -\n"
     "  kpid replay -c kpid.yaml --from 2026-11-01T00:00:00+08:00 --to 2026-11-12T00:00:00+08:00 "

@@ -405,13 +405,30 @@ static int scratch_make(struct grouping *grouping, size_t *ret_size)
     return grouping->scratch ? 0 : -ENOMEM;
 }
 
+/* Gives each campaign the values of all others, if its groups count what is not its own. */
+static int tuples_spread(struct grouping *grouping)
+{
+    struct kpi_engine *engine = grouping->making.engine;
+    const struct kpi_breakdown *breakdown = grouping->breakdown;
+    int r = 0;
+
+    if (breakdown->spreads)
+        r = kpi_tuples_spread(engine, breakdown->set, breakdown->set, &grouping->list->n_spread);
+    if (r == 0 && breakdown->total_set != KPI_NO_INDEX)
+        r = kpi_tuples_spread(engine, breakdown->set, breakdown->total_set,
+                              &grouping->list->n_total_spread);
+    return r;
+}
+
 static int lists_extend(struct grouping *grouping)
 {
     int r = 0;
 
     for (uint32_t b = 0; b < grouping->groups->n_lists && r == 0; b++) {
         grouping_turn(grouping, b);
-        r = list_extend(grouping);
+        r = tuples_spread(grouping);
+        if (r == 0)
+            r = list_extend(grouping);
     }
     return r;
 }

@@ -17,6 +17,7 @@ struct kpi_group_list {
     uint32_t *order; /* tuples by campaign, then in canonical order of their values */
     struct kpi_group_block *blocks; /* by tuple */
     uint32_t n, n_max; /* tuples of the set that are in order; from KPI_DICTIONARY_FIRST */
+    uint32_t n_spread, n_total_spread; /* tuples of the sets that all campaigns have */
 };
 
 /* What is kept from one report to the next. */

@@ -299,6 +299,29 @@ static int tuple_intern(struct kpi_engine *engine, uint32_t set_index, uint32_t 
     return kpi_dictionary_intern(&set->tuples, bytes, string_hash(bytes), UINT32_MAX, ret_tuple);
 }
 
+int kpi_tuples_spread(struct kpi_engine *engine, uint32_t set, uint32_t from, uint32_t *n_done)
+{
+    const struct kpi_tuples *tuples = &engine->tuples;
+
+    for (; KPI_DICTIONARY_FIRST + *n_done < tuples->sets[from].tuples.n; ++*n_done) {
+        uint32_t parts[KPI_TUPLE_PARTS_MAX], copy[KPI_TUPLE_PARTS_MAX], tuple;
+
+        kpi_tuple_parts(&tuples->sets[from], KPI_DICTIONARY_FIRST + *n_done, parts);
+        for (uint32_t campaign = 0; campaign < tuples->n_planned; campaign++) {
+            int r;
+
+            if (!tuples->planned[campaign])
+                continue;
+            memcpy(copy, parts, sizeof(copy));
+            copy[0] = campaign;
+            r = tuple_intern(engine, set, copy, &tuple);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
 uint32_t kpi_tuple_find(const struct kpi_engine *engine, uint32_t set,
                         const uint32_t parts[KPI_TUPLE_PARTS_MAX])
 {

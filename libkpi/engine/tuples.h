@@ -80,6 +80,13 @@ static inline void kpi_tuple_parts(const struct kpi_tuple_set *set, uint32_t tup
     memcpy(ret_parts, bytes.data, bytes.length);
 }
 
+/*
+ * Enters, for each campaign of the plan, tuples of `set` with the values of all tuples of `from`
+ * (another set of the same dimensions, or the same), as far as there is room. *n_done is how many
+ * of them have been gone through. Returns 0 or -ENOMEM.
+ */
+int kpi_tuples_spread(struct kpi_engine *engine, uint32_t set, uint32_t from, uint32_t *n_done);
+
 /* The tuple of these parts, or KPI_DICTIONARY_NONE if none has been entered. */
 uint32_t kpi_tuple_find(const struct kpi_engine *engine, uint32_t set,
                         const uint32_t parts[KPI_TUPLE_PARTS_MAX]);

@@ -56,7 +56,7 @@ static bool tuple_fits(const struct kpi_loading *loading, const struct kpi_dimen
     for (uint32_t i = 0; i < set->n; i++)
         if (parts[1 + i] >= tuples->dimensions[set->dimensions[i]].values.n)
             return false;
-    return parts[0] != KPI_DICTIONARY_NONE && parts[0] < loading->n_values;
+    return (parts[0] == KPI_DICTIONARY_NONE) == set->total && parts[0] < loading->n_values;
 }
 
 static int load_set(struct kpi_loading *loading, struct kpi_reader *reader)

@@ -132,14 +132,26 @@ static bool *leaves_wanted(struct assembler *assembler, const struct kpi_breakdo
     return wanted;
 }
 
-/* Is a leaf of total() among them, which has dimensions? Gauges have none. */
-static bool wants_total(struct assembler *assembler, const struct kpi_breakdown_work *work)
+/* Gauges have no dimensions. */
+static bool is_total(const struct kpi_leaf_work *leaf)
+{
+    return leaf->total && leaf->kind != KPI_LEAF_GAUGE;
+}
+
+static bool is_foreign(const struct kpi_leaf_work *leaf)
+{
+    return is_total(leaf) || leaf->shift.kind == KPI_SHIFT_CAMPAIGN;
+}
+
+/* Is there a leaf of that kind among them? */
+static bool wants(struct assembler *assembler, const struct kpi_breakdown_work *work,
+                  bool (*is)(const struct kpi_leaf_work *leaf))
 {
     const struct kpi_leaf_work *works = assembler->compile->leaves.data;
     const bool *wanted = leaves_wanted(assembler, work);
 
     for (uint32_t i = 0; wanted && i < assembler->compile->leaves.n; ++i) {
-        if (wanted[works[i].index] && works[i].total && works[i].kind != KPI_LEAF_GAUGE)
+        if (wanted[works[i].index] && is(&works[i]))
             return true;
     }
     return false;
@@ -164,8 +176,9 @@ static int set_make(struct assembler *assembler, const struct kpi_breakdown_work
     }
     r = set_intern(assembler, &set, &breakdown->set);
     breakdown->total_set = KPI_NO_INDEX;
+    breakdown->spreads = wants(assembler, work, is_foreign);
     set.total = true;
-    if (r == 0 && wants_total(assembler, work))
+    if (r == 0 && wants(assembler, work, is_total))
         r = set_intern(assembler, &set, &breakdown->total_set);
     return r;
 }

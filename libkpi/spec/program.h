@@ -232,6 +232,11 @@ struct kpi_breakdown {
     uint64_t fingerprint; /* of its names, set and leaves */
     uint32_t set;
     uint32_t total_set; /* the same without campaigns, for leaves of total(); else KPI_NO_INDEX */
+    /*
+     * A leaf counts what is not of the group's own campaign, by total() or of_campaign(): then a
+     * campaign has a group of every value that any has, as another shard may have counted there.
+     */
+    bool spreads;
     uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info's dimensions: the place in the set */
     const bool *kpis;                             /* by KPI: is it broken down so? */
     const struct kpi_leaf *leaves; /* as the program's; `instance` is NULL of one not needed, and

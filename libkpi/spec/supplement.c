@@ -171,7 +171,7 @@ int kpi_supplement_push(struct kpi_supplement *supplement, const struct kpi_grou
 {
     uint32_t n = kpi_supplement_n_groups(supplement);
 
-    assert(group->n_values <= KPI_BREAKDOWN_DIMENSIONS_MAX);
+    assert(group->n_values <= KPI_BREAKDOWN_DIMENSIONS_MAX && group->n_rows > 0);
     if (n > 0) {
         struct kpi_group last = kpi_supplement_group(supplement, n - 1);
 
@@ -377,7 +377,7 @@ static bool get_group(struct kpi_reader *reader, struct kpi_group *group)
         group->values[i] = (struct kpi_string){(const char *)taken.at, length - 1};
     }
     group->n_rows = get_small(reader);
-    return !reader->failed && group->n_rows <= kpi_reader_left(reader) / 2;
+    return !reader->failed && group->n_rows > 0 && group->n_rows <= kpi_reader_left(reader) / 2;
 }
 
 static int get_groups(struct kpi_supplement *supplement, struct kpi_reader *reader)

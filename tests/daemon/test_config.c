@@ -187,6 +187,44 @@ static const struct bad bad_definitions[] = {
     {"attributes:\n  a: {agg: max(time), within: 7}\n", "2:31", "is not a duration"},
     {"attributes:\n  a: {agg: max(time), within: 0s}\n", "2:31", "is no time"},
     {"attributes:\n  a: {agg: count, within: 7d}\n", "2:12", "have no \"within\""},
+    {"dimensions: [channel]\n", "1:13", "dimensions: names and their definitions are expected"},
+    {"dimensions:\n  d: {off: x}\n", "2:7", "did you mean \"of\"?"},
+    {"dimensions:\n  d: {values: none}\n", "2:15", "is no whole number from 1 to 1000000"},
+    {"dimensions:\n  d: {values: 0}\n", "2:15", "is no whole number from 1 to 1000000"},
+    {"dimensions:\n  user: {}\n", "2:3", "\"user\" is no dimension: nearly every event"},
+    {"dimensions:\n  d: {of: id}\n", "2:11", "\"id\" is no dimension: nearly every event"},
+    {"dimensions:\n  d: {of: time}\n", "2:11", "\"time\" is no dimension: nearly every event"},
+    {"dimensions:\n  campaign: {}\n", "2:3", "every KPI is reported by campaign already"},
+    {"dimensions:\n  d: {of: type}\n", "2:11", "belongs to every event and is no dimension"},
+    {"dimensions:\n  1d: {of: x}\n", "2:3", "\"1d\" cannot name a dimension"},
+    {"attributes:\n  first: {agg: min(time)}\ndimensions:\n  first: {}\n", "4:3",
+     "the attribute \"first\" is a time, which is no dimension"},
+    {"dimensions:\n  d: {}\n  d: {}\n", "3:3", "duplicate key \"d\""},
+    {"segments:\n  s: {title: x}\n", "2:3", "segment \"s\": where is missing"},
+    {"segments:\n  s: {where: vip, titel: x}\n", "2:19", "did you mean \"title\"?"},
+    {"segments:\n  s: {where: campaign == 3}\n", "2:14", "is used as a number here"},
+    {"dimensions:\n  s: {}\nsegments:\n  s: {where: vip}\n", "4:3", "is a dimension already"},
+    {"attributes:\n  s: {agg: count}\nsegments:\n  s: {where: vip}\n", "4:3",
+     "is an attribute already"},
+    {"segments:\n  a: {where: vip and b}\n  b: {where: not a}\n", "3:18",
+     "the segment \"a\" asks for itself"},
+    {"segments:\n  a: {where: vip}\nmeasures:\n  m: {agg: users, where: a == true}\n", "4:26",
+     "a segment is a condition; it stands alone"},
+    {"breakdowns: {channel: {}}\n", "1:13", "breakdowns: expected a list"},
+    {"breakdowns:\n", "1:1", "breakdowns: expected a list, found nothing"},
+    {"breakdowns: [{channel: x}]\n", "1:14", "expected names of dimensions"},
+    {"breakdowns: [[]]\n", "1:14", "this one is empty"},
+    {"dimensions: {channel: {}}\nbreakdowns: [chanel]\n", "2:14", "did you mean \"channel\"?"},
+    {"dimensions: {channel: {}}\nbreakdowns: [channel, [channel, city]]\n", "2:33",
+     "there is no dimension or segment \"city\""},
+    {"dimensions: {a: {}, b: {}}\nbreakdowns: [[a, b], a, [b, a]]\n", "2:26",
+     "this breakdown is there twice"},
+    {"dimensions: {a: {}}\nbreakdowns: [[a, a]]\n", "2:18", "\"a\" is twice in this combination"},
+    {"dimensions: {a: {}, b: {}, c: {}, d: {}, e: {}}\nbreakdowns: [[a, b, c, d, e]]\n", "2:27",
+     "one dimension too many; a combination has up to 4"},
+    {"kpis:\n  k: {formula: buyers, unit: count, by: [chanel]}\ndimensions: {channel: {}}\n",
+     "2:42", "did you mean \"channel\"?"},
+    {"kpis:\n  k: {formula: buyers, unit: count, by: {a: b}}\n", "2:41", "by: expected a list"},
     {"campaigns: {id: x}\n", "1:12", "campaigns: a list is expected"},
     {"campaigns:\n  - {start: 2026-11-01, end: 2026-12-01}\n", "2:5", "campaign: id is missing"},
     {"campaigns:\n  - id: c\n    end: 2026-12-01\n", "2:5", "campaign: start is missing"},
@@ -440,7 +478,7 @@ static void whole_example_loads(void **state)
     output[0] = 0;
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 15);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 17);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);
@@ -627,6 +665,43 @@ static void campaigns_have_zones(void **state)
     assert_int_equal(kpi_plan_campaign(config->plan, 2)->zone, 0);
     assert_true(
         kpi_string_equal(kpi_plan_zone(config->plan, 1)->name, KPI_STRING("Asia/Shanghai")));
+    config_free(config);
+}
+
+/* --- breakdowns --- */
+
+/* A KPI's own list stands instead of the plan's; an empty one is one, too. */
+static void breakdowns_are_those_of_all_or_of_one(void **state)
+{
+    struct config *config =
+        load("dimensions:\n  channel:\n  city: {of: town, values: 7}\n"
+             "segments:\n  new: {where: orders == 0, title: {en: New, zh: 新客}}\n"
+             "attributes:\n  orders: {agg: count, where: type == \"purchase\"}\n"
+             "breakdowns: [channel, new]\n"
+             "kpis:\n"
+             "  a: {formula: buyers, unit: count, by: [[channel, city]]}\n"
+             "  b: {formula: buyers, unit: count, by: channel}\n"
+             "  c: {formula: buyers, unit: count, by: []}\n"
+             "  d: {formula: buyers, unit: count}\n" CAMPAIGN);
+    static const bool expected[3][4] = {
+        {false, true, false, true}, {true, false, false, false}, {false, false, false, true}};
+    const struct kpi_plan *plan = config->plan;
+    const struct kpi_breakdown_info *last;
+
+    assert_int_equal(kpi_plan_n_breakdowns(plan), 3); /* channel; channel, city; new */
+    for (uint32_t b = 0; b < 3; b++) {
+        for (uint32_t k = 0; k < 4; k++) {
+            uint32_t kpi = kpi_plan_n_kpis(plan) - 4 + k;
+
+            assert_int_equal(kpi_plan_breaks_down(plan, b, kpi), expected[b][k]);
+        }
+    }
+    assert_int_equal(kpi_plan_breakdown(plan, 1)->n_dimensions, 2);
+    last = kpi_plan_breakdown(plan, 2);
+    assert_int_equal(last->n_dimensions, 1);
+    assert_true(kpi_string_equal(last->dimensions[0].name, KPI_STRING("new")));
+    assert_true(kpi_string_equal(last->dimensions[0].title_en, KPI_STRING("New")));
+    assert_true(kpi_string_equal(last->dimensions[0].title_zh, KPI_STRING("新客")));
     config_free(config);
 }
 
@@ -866,6 +941,7 @@ int main(void)
         cmocka_unit_test(deviations),
         cmocka_unit_test(targets_have_defaults_and_bounds),
         cmocka_unit_test(campaigns_have_zones),
+        cmocka_unit_test(breakdowns_are_those_of_all_or_of_one),
         cmocka_unit_test(includes_add_definitions),
         cmocka_unit_test(included_mistakes_are_told_in_their_file),
         cmocka_unit_test(includes_hold_definitions_only),

@@ -1,7 +1,8 @@
 /*
- * Law 9, a number carries its making: the JSON of KPI values, alerts and status says what the view holds: counts and real numbers as
- * numbers, money as decimal strings, undefined and no data as states with null, times with their
- * zone's offset; filters take what they name and refuse what is not there.
+ * Law 9, a number carries its making: the JSON of KPI values, alerts and status says what the view
+ * holds: counts and real numbers as numbers, money as decimal strings, undefined and no data as
+ * states with null, times with their zone's offset; filters take what they name and refuse what is
+ * not there.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -18,6 +19,8 @@
 #include "api/kpis.h"
 #include "api/pages.h"
 #include "view_fixture.h"
+
+#include <stdio.h>
 
 static char *write_kpis(const struct view *view, const struct kpis_filter *filter)
 {
@@ -157,6 +160,97 @@ static void test_what_is_not_there(void **state)
     view_unref(view);
 }
 
+static const struct view_fixture_group shard_a[] = {
+    {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {"微信"}, 5},
+    {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL_CITY, {"微信", NULL}, 5},
+    {0, FIXTURE_TODAY, FIXTURE_CITY, {NULL}, 4},
+    {0, FIXTURE_TODAY, FIXTURE_CITY, {"上海"}, 1},
+};
+static const struct view_fixture_group shard_b[] = {
+    {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {NULL}, 3},
+    {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {"微信"}, 7},
+    {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL_CITY, {"__other__", ""}, 2},
+    {1, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {"微信"}, 100},
+};
+
+static struct view *view_with_groups(void)
+{
+    struct view *view = view_fixture_new(2);
+
+    view_fixture_add_groups(view, shard_a, sizeof(shard_a) / sizeof(shard_a[0]));
+    view_fixture_add_groups(view, shard_b, sizeof(shard_b) / sizeof(shard_b[0]));
+    return view;
+}
+
+/* The "by" of each entry that has one, and its numerator: {"channel":null}=3 … */
+static void assert_by(const struct view *view, const struct kpis_filter *filter,
+                      const char *expected)
+{
+    char *text, got[1000] = "";
+    const cJSON *item;
+    cJSON *root;
+    size_t size;
+
+    assert_int_equal(kpis_write(&text, &size, view, filter, 1000), 0);
+    root = cJSON_Parse(text);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(root, "kpis"))
+    {
+        cJSON *by = cJSON_GetObjectItem(item, "by");
+        char *printed = by ? cJSON_PrintUnformatted(by) : NULL;
+
+        if (by)
+            snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s=%.0f", got[0] ? " " : "",
+                     printed, cJSON_GetNumberValue(cJSON_GetObjectItem(item, "numerator")));
+        else
+            assert_int_equal(got[0], 0); /* those without come first */
+        free(printed);
+    }
+    assert_string_equal(got, expected);
+    cJSON_Delete(root);
+    free(text);
+}
+
+static void test_breakdowns(void **state)
+{
+    static const char both[] = "{\"channel\":\"__other__\",\"城市\":\"\"}=2 "
+                               "{\"channel\":\"微信\",\"城市\":null}=5";
+    struct view *view = view_with_groups();
+    const uint32_t whole = 2 * FIXTURE_SCOPES;
+    char all[200];
+
+    snprintf(all, sizeof(all), "%s {\"城市\":null}=4 {\"城市\":\"上海\"}=1", both);
+    assert_by(view, &(struct kpis_filter){.kpi = "orders_placed"}, "");
+    assert_int_equal(count(view, &(struct kpis_filter){.kpi = "orders_placed"}), whole);
+    assert_by(view, &(struct kpis_filter){.kpi = "orders_placed", .by = "*"}, all);
+    assert_int_equal(count(view, &(struct kpis_filter){.kpi = "orders_placed", .by = "*"}),
+                     whole + 4);
+    assert_by(view, &(struct kpis_filter){.kpi = "orders_placed", .by = "城市,channel"}, both);
+    assert_int_equal(count(view, &(struct kpis_filter){.kpi = "orders_placed", .by = "channel"}),
+                     0); /* only roi is */
+    assert_int_equal(count(view, &(struct kpis_filter){.by = "channel"}), 3);
+    assert_int_equal(count(view, &(struct kpis_filter){.by = "城市", .scope = "campaign"}), 0);
+    assert_int_equal(count(view, &(struct kpis_filter){.by = "channel", .campaign = "campaign-1"}),
+                     1);
+    view_unref(view);
+}
+
+static void test_breakdowns_that_are_not_there(void **state)
+{
+    static const char *const names[] = {
+        "",         "城",      "channel,", "channel,channel",  "**", "town", "channel,城市,x",
+        ",channel", "CHANNEL", "channel ", "城市,channel,城市"};
+    struct view *view = view_with_groups();
+    char *text;
+    size_t size;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(
+            kpis_write(&text, &size, view, &(struct kpis_filter){.by = names[i]}, 1000), KPIS_E_BY);
+    assert_int_equal(kpis_write(&text, &size, view, &(struct kpis_filter){.by = "channel"}, 2),
+                     KPIS_E_TOO_MANY);
+    view_unref(view);
+}
+
 static void test_bound_of_an_answer(void **state)
 {
     struct view *view = view_fixture_new(1);
@@ -272,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_scopes_say_what_they_are),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_breakdowns),
+        cmocka_unit_test(test_breakdowns_that_are_not_there),
         cmocka_unit_test(test_bound_of_an_answer),
         cmocka_unit_test(test_money),
         cmocka_unit_test(test_times),

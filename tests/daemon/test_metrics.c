@@ -50,6 +50,62 @@ static void assert_has(const char *text, const char *line)
 
 #define LABELS(kpi, scope) "{kpi=\"" kpi "\",campaign=\"618 大促\",scope=\"" scope "\"}"
 
+/* Of the campaign and today, none with a name of its own, and no more than the bound. */
+static void test_breakdowns(void **state)
+{
+    static const struct view_fixture_group groups[] = {
+        {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {NULL}, 7000000},
+        {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {"__none__"}, 1},
+        {0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL_CITY, {"a\"b", ""}, 4},
+        {0, FIXTURE_BURST, FIXTURE_CHANNEL_CITY, {"burst", "x"}, 5},
+        {0, FIXTURE_YESTERDAY, FIXTURE_CITY, {"yesterday"}, 5},
+        {0, FIXTURE_TODAY, FIXTURE_CITY, {"上海"}, 6},
+    };
+    struct view *view = view_fixture_new(1);
+    uint64_t limited = counters_get(&counters.series_limited[0]);
+    char *text;
+
+    view_fixture_add_groups(view, groups, sizeof(groups) / sizeof(groups[0]));
+    text = write_text(view, EXPOSITION_TEXT);
+    assert_has(text, "kpid_kpi_multiple{kpi=\"roi\",campaign=\"618 大促\",scope=\"campaign\","
+                     "by_channel=\"__none__\"} 0.0035");
+    assert_has(text,
+               "kpid_kpi_count{kpi=\"orders_placed\",campaign=\"618 大促\",scope=\"campaign\","
+               "by_channel=\"a\\\"b\",U__by___57ce__5e02_=\"__empty__\"} 4");
+    assert_has(text, "kpid_kpi_numerator{kpi=\"nps\",campaign=\"618 大促\",scope=\"today\","
+                     "U__by___57ce__5e02_=\"上海\"} 600");
+    assert_null(strstr(text, "yesterday\"}"));
+    assert_null(strstr(text, "\"burst\""));
+    assert_int_equal(counters_get(&counters.series_limited[0]) - limited, 1); /* "__none__", sent */
+    free(text);
+    (void)view_unref(view);
+}
+
+static void test_breakdowns_have_a_bound(void **state)
+{
+    static struct view_fixture_group groups[METRICS_GROUP_VALUES_MAX + 5];
+    static char names[METRICS_GROUP_VALUES_MAX + 5][16];
+    struct view *view = view_fixture_new(1);
+    uint64_t limited = counters_get(&counters.series_limited[0]);
+    const char *at;
+    unsigned n = 0;
+    char *text;
+
+    for (unsigned i = 0; i < METRICS_GROUP_VALUES_MAX + 5; i++) {
+        snprintf(names[i], sizeof(names[i]), "v%05u", i);
+        groups[i] =
+            (struct view_fixture_group){0, FIXTURE_CAMPAIGN, FIXTURE_CHANNEL, {names[i]}, 5};
+    }
+    view_fixture_add_groups(view, groups, METRICS_GROUP_VALUES_MAX + 5);
+    text = write_text(view, EXPOSITION_OPENMETRICS);
+    for (at = strstr(text, "kpid_kpi_multiple{"); at; at = strstr(at + 1, "kpid_kpi_multiple{"))
+        n++;
+    assert_int_equal(n, METRICS_GROUP_VALUES_MAX);
+    assert_int_equal(counters_get(&counters.series_limited[0]) - limited, 5);
+    free(text);
+    (void)view_unref(view);
+}
+
 static void test_kpis_by_unit_and_scope(void **state)
 {
     struct view *view = view_fixture_new(1);
@@ -220,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_counters_begin_at_zero_for_every_label),
         cmocka_unit_test(test_counters_count),
         cmocka_unit_test(test_kpis_by_unit_and_scope),
+        cmocka_unit_test(test_breakdowns),
+        cmocka_unit_test(test_breakdowns_have_a_bound),
         cmocka_unit_test(test_undefined_is_nan_and_no_data_is_absent),
         cmocka_unit_test(test_alert_states),
         cmocka_unit_test(test_shards_are_shown_by_their_owner),

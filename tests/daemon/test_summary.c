@@ -4,6 +4,8 @@
  */
 #include "summary.h"
 
+#include "util/memory.h"
+
 #include <kpi/object.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,6 +68,61 @@ static void test_no_rows(void **state)
     (void)summary_free(summary);
 }
 
+/* Groups go along, and are refused with all else if their bytes are wrong. */
+static void add_groups(struct summary *summary)
+{
+    const struct kpi_row rows[] = {{5, 6}};
+    struct kpi_group group = {.scope = 1,
+                              .n_values = 2,
+                              .values = {KPI_STRING("微信"), {NULL, 0}},
+                              .n_rows = 1,
+                              .rows = rows};
+
+    assert_int_equal(kpi_supplement_new(&summary->supplement, &memory_kpi), 0);
+    assert_int_equal(kpi_supplement_push(summary->supplement, &group), 0);
+}
+
+static void test_groups(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    struct kpi_group group;
+    size_t size;
+    void *bytes;
+
+    add_groups(summary);
+    assert_int_equal(summary_encode(summary, &bytes, &size), 0);
+    assert_int_equal(summary_decode(&read, bytes, size), 0);
+    assert_int_equal(read->rows[1].n_events, 1);
+    assert_int_equal(kpi_supplement_n_groups(read->supplement), 1);
+    group = kpi_supplement_group(read->supplement, 0);
+    assert_int_equal(group.scope, 1);
+    assert_true(kpi_string_equal(group.values[0], KPI_STRING("微信")));
+    assert_null(group.values[1].data);
+    assert_int_equal(group.rows[0].value, 5);
+    assert_int_equal(group.rows[0].n_events, 6);
+    free(bytes);
+    (void)summary_free(read);
+    (void)summary_free(summary);
+}
+
+static void test_groups_that_are_none(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    char *bytes;
+    size_t size;
+
+    add_groups(summary);
+    assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
+    for (size_t cut = 1; cut < 60; cut++) {
+        if (size - cut == KPI_OBJECT_HEADER_BYTES + sizeof(*summary) + N_ROWS * 16)
+            break; /* all of it */
+        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 2, size - cut - KPI_OBJECT_HEADER_BYTES);
+        assert_int_equal(summary_decode(&read, bytes, size - cut), SUMMARY_E_CORRUPT);
+    }
+    free(bytes);
+    (void)summary_free(summary);
+}
+
 static void test_cut_at_each_length(void **state)
 {
     struct summary *summary = make(), *read = NULL;
@@ -116,7 +173,7 @@ static void test_rows_that_are_not_there(void **state)
         assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
         memcpy(bytes + KPI_OBJECT_HEADER_BYTES + offsetof(struct summary, n_rows), &lies[i],
                sizeof(lies[i]));
-        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 1, length);
+        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 2, length);
         assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
         free(bytes);
     }
@@ -143,6 +200,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_groups_that_are_none),
         cmocka_unit_test(test_cut_at_each_length),
         cmocka_unit_test(test_each_byte_changed),
         cmocka_unit_test(test_rows_that_are_not_there),

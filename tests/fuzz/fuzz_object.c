@@ -25,11 +25,18 @@ static struct world *world_get(void)
 {
     static struct fixture fixture;
     static struct world world;
+    struct kpi_breakdown_definition by[1];
 
     if (world.plan)
         return &world;
     counting_mem_init(&world.counting);
     world_fixture(&fixture);
+    fixture_dimension(&fixture, "channel", "", 0);
+    fixture_dimension(&fixture, "touch", "", 0);
+    by[0] = fixture_by(&fixture, "channel,touch");
+    fixture.kpis[0].has_by = true;
+    fixture.kpis[0].by = by;
+    fixture.kpis[0].n_by = 1;
     world.plan = fixture_plan(&fixture);
     if (!world.plan ||
         kpi_layout_new(&world.layout, world.plan, DAY_2026_10_25 * KPI_DAY, &world.counting.mem) ||

@@ -724,6 +724,11 @@ static void every_failed_allocation_is_survived(void **state)
     fixture_attribute(&f, "orders", "count", "type == 'purchase' and \"wei\\\"rd\" == channel");
     fixture_measure(&f, "new_buyers", "users", "type == 'purchase' and (orders == 0 or vip)");
     fixture_kpi(&f, "share", "new_buyers / buyers", KPI_UNIT_RATIO);
+    fixture_dimension(&f, "channel", "", 0);
+    fixture_dimension(&f, "orders", "", 5);
+    fixture_segment(&f, "newcomer", "orders == 0");
+    fixture_breakdown(&f, "orders,channel");
+    fixture_breakdown(&f, "newcomer");
     (void)fixture_campaign(&f, "a", 1);
     (void)fixture_target(&f, "roi", "2 + 2");
     for (n_calls = 1; r != 0; ++n_calls) {
@@ -763,6 +768,131 @@ static void a_batch_has_room_for_all_fields(void **state)
     f.mem.fail_at = 1;
     assert_int_equal(kpi_batch_new(&batch, plan, &f.mem.mem), -ENOMEM);
     kpi_plan_unref(plan);
+}
+
+/* --- breakdowns --- */
+
+/* Fingerprints of a plan with one dimension, and of the set that it makes. */
+struct broken_down {
+    uint64_t plan, set, kpi, dimension;
+    uint32_t n_instances, n_sets;
+};
+
+static struct broken_down broken_down(const char *name, const char *of, uint32_t values,
+                                      const char *where, const char *breakdown)
+{
+    struct broken_down result;
+    struct kpi_plan *plan;
+
+    fixture_init(&f);
+    fixture_attribute(&f, "orders", "count", where);
+    fixture_kpis_of_the_product(&f);
+    fixture_dimension(&f, name, of, values);
+    fixture_dimension(&f, "other", "town", 0);
+    fixture_segment(&f, "newcomer", "orders == 0");
+    fixture_breakdown(&f, breakdown);
+    (void)fixture_campaign(&f, "a", 0);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    result = (struct broken_down){
+        .plan = kpi_plan_fingerprint(plan),
+        .set = kpi_plan_program(plan)->sets[0].fingerprint,
+        .kpi = kpi_plan_kpi(plan, 0)->fingerprint,
+        .dimension = kpi_plan_program(plan)->dimensions[0].fingerprint,
+        .n_instances = kpi_plan_program(plan)->n_instances,
+        .n_sets = kpi_plan_program(plan)->n_sets,
+    };
+    kpi_plan_unref(plan);
+    return result;
+}
+
+/* What is stored goes by what a dimension means and how many values it may have. */
+static void a_dimension_counts_by_its_meaning(void **state)
+{
+    struct broken_down a = broken_down("channel", "", 9, "type == 'x'", "channel");
+    struct broken_down b = broken_down("via", "channel", 9, "type == 'x'", "via");
+
+    assert_true(a.set == b.set);
+    assert_true(a.plan != b.plan); /* reports have other names */
+    assert_true(a.kpi == b.kpi);
+    assert_true(a.set != broken_down("channel", "", 10, "type == 'x'", "channel").set);
+    assert_true(a.set != broken_down("channel", "city", 9, "type == 'x'", "channel").set);
+    a = broken_down("d", "", 9, "type == 'x'", "d,other");
+    b = broken_down("d", "", 9, "type == 'x'", "other,d");
+    assert_true(a.set == b.set && a.plan == b.plan);
+    a = broken_down("o", "orders", 9, "type == 'x'", "o");
+    assert_true(a.set == broken_down("o", "orders", 9, "type in ['x']", "o").set);
+    assert_true(a.set != broken_down("o", "orders", 9, "type == 'y'", "o").set);
+    a = broken_down("d", "", 9, "type == 'x'", "newcomer");
+    assert_true(a.set != broken_down("d", "", 9, "type == 'y'", "newcomer").set);
+}
+
+/* Two names for one thing, alone and together, are stored once. */
+static void dimensions_that_mean_the_same_share_a_set(void **state)
+{
+    struct kpi_plan *plan;
+
+    fixture_kpis_of_the_product(&f);
+    fixture_dimension(&f, "channel", "", 0);
+    fixture_dimension(&f, "via", "channel", 0);
+    fixture_breakdown(&f, "channel");
+    fixture_breakdown(&f, "via");
+    fixture_breakdown(&f, "via,channel");
+    (void)fixture_campaign(&f, "a", 0);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    assert_int_equal(kpi_plan_n_breakdowns(plan), 3);
+    assert_int_equal(kpi_plan_program(plan)->n_dimensions, 1);
+    assert_int_equal(kpi_plan_program(plan)->n_sets, 1);
+    kpi_plan_unref(plan);
+}
+
+/* retained() is broken down by its start; who came back came back anywhere. */
+static void only_the_start_of_retained_is_broken_down(void **state)
+{
+    const struct kpi_program *program;
+    struct kpi_plan *plan;
+    unsigned n = 0;
+
+    fixture_dimension(&f, "channel", "", 0);
+    fixture_breakdown(&f, "channel");
+    plan = plan_of_the_product();
+    program = kpi_plan_program(plan);
+    for (uint32_t i = 0; i < program->n_leaves; ++i) {
+        const struct kpi_leaf *leaf = &program->breakdowns[0].leaves[i];
+
+        assert_int_equal(program->instances[leaf->instance[0]].dimensions, KPI_DIMENSIONS_SETS);
+        if (leaf->kind != KPI_LEAF_RETAINED)
+            continue;
+        assert_int_equal(program->instances[leaf->return_instance[0]].dimensions,
+                         KPI_DIMENSIONS_NONE);
+        ++n;
+    }
+    assert_int_equal(n, 1);
+    kpi_plan_unref(plan);
+}
+
+/* A segment stands for its condition, also in a measure. */
+static void a_segment_is_a_condition(void **state)
+{
+    static const char *const wheres[] = {"newcomer and type == 'x'", "type == 'x' and orders == 0"};
+    uint64_t fingerprints[2];
+
+    for (unsigned i = 0; i < 2; ++i) {
+        struct kpi_plan *plan;
+
+        fixture_init(&f);
+        fixture_attribute(&f, "orders", "count", "");
+        fixture_segment(&f, "newcomer", "orders == 0");
+        fixture_measure(&f, "m", "users", wheres[i]);
+        fixture_kpi(&f, "k", "m", KPI_UNIT_COUNT);
+        (void)fixture_campaign(&f, "a", 0);
+        plan = fixture_plan(&f);
+        assert_non_null(plan);
+        fingerprints[i] = kpi_plan_program(plan)->instances[0].fingerprint;
+        kpi_plan_unref(plan);
+    }
+    assert_true(fingerprints[0] == fingerprints[1]);
 }
 
 static void every_refusal_has_a_name_of_its_own(void **state)
@@ -844,6 +974,10 @@ int main(void)
         cmocka_unit_test_setup(a_plan_lives_as_long_as_its_references, setup),
         cmocka_unit_test_setup(every_failed_allocation_is_survived, setup),
         cmocka_unit_test_setup(a_batch_has_room_for_all_fields, setup),
+        cmocka_unit_test_setup(a_dimension_counts_by_its_meaning, setup),
+        cmocka_unit_test_setup(dimensions_that_mean_the_same_share_a_set, setup),
+        cmocka_unit_test_setup(only_the_start_of_retained_is_broken_down, setup),
+        cmocka_unit_test_setup(a_segment_is_a_condition, setup),
         cmocka_unit_test_setup(every_refusal_has_a_name_of_its_own, setup),
     };
 

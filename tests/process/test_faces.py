@@ -56,11 +56,15 @@ class Faces(ProcessCase):
         campaign = stream.campaign_now(self.NAME)
         target = {"kpi": "participation_rate", "value": "65%", "for": "0s", "min_sample": 1}
         self.stage([campaign], campaigns=[dict(campaign.configuration(), targets=[target])],
+                   dimensions={"channel": {}, "渠道": {"of": "channel", "values": 1}},
+                   kpis={"purchasers": {"formula": "buyers", "unit": "count",
+                                        "by": ["channel", ["channel", "渠道"]]}},
                    receivers=[{"name": "hook", "type": "webhook",
                                "url": "http://127.0.0.1:9/hook?token=t0ken-in-url",
                                "secret_file": secret, "allow": ["127.0.0.0/8"]}])
         self.records = stream.crowd(self.NAME, 200, 50, prefix="person-")
-        self.records += [stream.record("purchase", "person-1", self.NAME, amount="10.50"),
+        self.records += [stream.record("purchase", "person-1", self.NAME, amount="9.50", channel="web"),
+                         stream.record("purchase", "person-1", self.NAME, amount="1", channel="app"),
                          stream.record("spend", None, self.NAME, amount="4.20"),
                          stream.record("survey", "person-2", self.NAME, score=10)]
         self.produce(self.records)
@@ -169,6 +173,31 @@ class Faces(ProcessCase):
         self.assertEqual(self.app.get("/api/v1/kpis?campaign=nobody").status, 404)
         quoted = "?campaign=c%20%221%22%20%5C%20%E5%8F%8C%E5%8D%81%E4%B8%80"
         self.assertEqual(len(self.app.kpis(quoted)["kpis"]), len(every))
+
+    def test_breakdowns(self):
+        """by chooses: nothing, everything, or one breakdown, whose entries are those of everything."""
+        plain = self.app.kpis("?kpi=purchasers&scope=campaign")["kpis"]
+        self.assertEqual([e["numerator"] for e in plain], [1])
+        self.assertFalse([e for e in self.app.kpis()["kpis"] if "by" in e])
+        every = self.app.kpis("?kpi=purchasers&scope=campaign&by=*")["kpis"]
+        self.assertEqual(every[:1], plain)
+        self.assertEqual([(e["by"], e["numerator"]) for e in every[1:3]],
+                         [({"channel": "app"}, 1), ({"channel": "web"}, 1)])
+        one = self.app.kpis("?kpi=purchasers&scope=campaign&by=channel")["kpis"]
+        self.assertEqual(one, every[1:3])
+        both = self.app.kpis("?scope=campaign&by=%E6%B8%A0%E9%81%93,channel")["kpis"]
+        self.assertEqual(both, every[3:])
+        self.assertEqual(sorted(e["by"]["渠道"] for e in both), ["__other__", both[-1]["by"]["渠道"]])
+        for by in ("city", "", "channel,", ",channel"):
+            self.assertEqual(self.app.get(f"/api/v1/kpis?by={by}").status, 404, by)
+        metrics = self.app.metrics()
+        web = {"kpi": "purchasers", "campaign": self.NAME, "by_channel": "web"}
+        for scope in ("campaign", "today"):
+            self.assertEqual(metrics.values("kpid_kpi_count", scope=scope, **web), [1, 1])
+            self.assertEqual(len(metrics.values("kpid_kpi_count", scope=scope,
+                                                U__by___6e20__9053_="__other__", **web)) +
+                             len(metrics.values("kpid_kpi_count", scope=scope,
+                                                U__by___6e20__9053_="web", **web)), 1)
 
     def test_shape_of_status_and_alerts(self):
         self.app.wait(lambda: self.app.status()["view"]["leader"], 30, "it judges")

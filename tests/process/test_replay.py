@@ -66,6 +66,37 @@ class Replay(ProcessCase):
         self.assertEqual(one, four)
         self.assertEqual(one, sixteen)
 
+    BREAKDOWNS = (("channel",), ("channel", "variant"), ("newcomer",))
+
+    def broken_down(self, journal, *arguments):
+        directory = self.directory()
+        daemon.directory_for(configuration(journal.campaigns, **oracle.BREAKDOWNS), directory)
+        events = write(directory, "events.ndjson", journal.ndjson())
+        done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "--at", at(journal),
+                          "-o", "json", *arguments, events)
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        return json.loads(done.stdout)
+
+    def test_breakdowns_equal_the_oracle(self):
+        """By a field, by two, by a segment: every number of every group is that of SQL; the whole stands
+        first and is what it is without breakdowns."""
+        journal = generate(15, n_users=80).replayable()
+        document = self.broken_down(journal)
+        judge = oracle.Oracle(journal)
+        self.assertGreater(sum("by" in e for e in document["kpis"]), 1000)
+        wrong = oracle.differences(document, judge, breakdowns=self.BREAKDOWNS)
+        self.assertEqual(wrong, [], "\n".join(wrong))
+        whole = [e for e in document["kpis"] if "by" not in e]
+        self.assertEqual(document["kpis"][:len(whole)], whole)
+        self.assertEqual(whole, self.document(journal)["kpis"])
+
+    def test_breakdowns_of_shards_add_up(self):
+        journal = generate(16, n_users=80).replayable()
+        one, four, sixteen = (oracle.numbers(self.broken_down(journal, "--shards", n))
+                              for n in (1, 4, 16))
+        self.assertEqual(one, four)
+        self.assertEqual(one, sixteen)
+
     def test_order_does_not_matter(self):
         """Law 3: the digest of events in another order is the same.
 

@@ -8,6 +8,7 @@ import datetime
 import json
 import random
 import sys
+import zlib
 
 from support import bad
 from support.campaigns import campaigns_before, date_of, day_start
@@ -102,7 +103,10 @@ class Generator:
         at -= at % (1000 if r.random() < 0.9 else 1)
         document = {"id": self._id(), "type": kind, "user": user, "time": self._time(at),
                     "campaign": campaign, "channel": r.choice(CHANNELS)}
-        event = Event(document["id"], None, kind, user, at, campaign)
+        event = Event(document["id"], None, kind, user, at, campaign, channel=document["channel"])
+        # A test of three arms that some know nothing of; without dice, so that streams stay as they are.
+        event.variant = (None, "A", "B", "C")[zlib.crc32((user or "").encode()) % 4]
+        document["variant"] = event.variant
         if r.random() < 0.2:
             document["source"] = event.source = r.choice(("app", "web", "小程序"))
         if r.random() < 0.02:

@@ -18,6 +18,8 @@ class Event:
     campaign: str | None
     amount: int | None = None
     score: int | None = None
+    channel: str | None = None
+    variant: str | None = None
 
 
 @dataclasses.dataclass

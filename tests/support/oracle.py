@@ -2,13 +2,15 @@
 definitions, sharing nothing with kpid.
 
 A campaign's events are those that carry its name; a scope takes those of its local days. Everything is
-computed for all scopes of a campaign at once.
+computed for all scopes of a campaign at once, and for all groups of a breakdown: column d of every act
+holds the values that it is told apart by.
 """
 
 import collections
 import dataclasses
 import datetime
 import decimal
+import json
 import math
 import sqlite3
 import zoneinfo
@@ -21,7 +23,25 @@ RETENTIONS = {"retention_d1": ("day", 1), "retention_d7": ("day", 7), "retention
 KPIS = ("participation_rate", *RETENTIONS, "repeat_purchase_rate", "roi", "roi_net", "nps")
 MONEY = ("roi", "roi_net")
 
-Key = collections.namedtuple("Key", "campaign kpi kind start end")
+# What breakdowns of tests are by, as SQL over the event. A newcomer has bought nothing before, in the
+# order of the log; nobody is none.
+DIMENSIONS = {
+    "channel": "channel",
+    "variant": "variant",
+    "newcomer": """CASE WHEN user IS NOT NULL AND NOT EXISTS (SELECT 1 FROM event p
+        WHERE p.user = e.user AND p.type = 'purchase' AND p.seq < e.seq)
+        THEN 'true' ELSE 'false' END""",
+}
+# As the configuration has them.
+BREAKDOWNS = {
+    "attributes": {"bought": {"agg": "count", "where": 'type == "purchase"'}},
+    "dimensions": {"channel": {}, "variant": {}},
+    "segments": {"newcomer": {"where": "bought == 0"}},
+    "breakdowns": ["channel", ["channel", "variant"], "newcomer"],
+}
+
+# by: ((name, value or None), …), sorted; () for the whole.
+Key = collections.namedtuple("Key", "campaign kpi kind start end by", defaults=[()])
 
 
 @dataclasses.dataclass
@@ -36,12 +56,12 @@ class Value:
 
 SCHEMA = """
 CREATE TABLE raw (seq INTEGER PRIMARY KEY, id TEXT, source TEXT, type TEXT, user TEXT, time INTEGER,
-                  campaign TEXT, amount INTEGER, score INTEGER);
+                  campaign TEXT, amount INTEGER, score INTEGER, channel TEXT, variant TEXT);
 CREATE INDEX raw_id ON raw (id, source, time);
 CREATE TABLE active_types (type TEXT PRIMARY KEY);
 CREATE TABLE scope (n INTEGER PRIMARY KEY, start_day INTEGER, end_day INTEGER);
 CREATE TABLE act (campaign TEXT, type TEXT, user TEXT, time INTEGER, day INTEGER, amount INTEGER,
-                  score INTEGER);
+                  score INTEGER, d TEXT);
 CREATE INDEX act_type ON act (campaign, type, day);
 CREATE INDEX act_user ON act (user, day);
 """
@@ -54,47 +74,49 @@ CREATE TABLE event AS SELECT * FROM raw r WHERE id IS NULL OR NOT EXISTS (
 """
 
 COUNTS = """
-SELECT s.n, e.type, count(*), count(DISTINCT e.user), sum(e.amount)
+SELECT s.n, e.d, e.type, count(*), count(DISTINCT e.user), sum(e.amount)
 FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
-WHERE e.campaign = :campaign GROUP BY s.n, e.type
+WHERE e.campaign = :campaign GROUP BY s.n, e.d, e.type
 """
 
 REPEAT_BUYERS = """
-SELECT n, count(*) FROM (
-    SELECT s.n, e.user FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
-    WHERE e.campaign = :campaign AND e.type = 'purchase' GROUP BY s.n, e.user HAVING count(*) >= 2)
-GROUP BY n
+SELECT n, d, count(*) FROM (
+    SELECT s.n, e.d, e.user FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+    WHERE e.campaign = :campaign AND e.type = 'purchase' GROUP BY s.n, e.d, e.user
+    HAVING count(*) >= 2)
+GROUP BY n, d
 """
 
 # The latest answer of a person within the scope; of answers in the same instant any may be the one.
 ANSWERS = """
 WITH answer AS (
-    SELECT s.n, e.user, e.time, e.score FROM scope s
+    SELECT s.n, e.d, e.user, e.time, e.score FROM scope s
     JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
     WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000
           AND e.score % 1000000 = 0),
-latest AS (SELECT n, user, max(time) AS time FROM answer GROUP BY n, user)
-SELECT a.n, count(DISTINCT CASE WHEN a.score >= 9000000 THEN a.user END),
+latest AS (SELECT n, d, user, max(time) AS time FROM answer GROUP BY n, d, user)
+SELECT a.n, a.d, count(DISTINCT CASE WHEN a.score >= 9000000 THEN a.user END),
        count(DISTINCT CASE WHEN a.score <= 6000000 THEN a.user END), count(DISTINCT a.user)
-FROM answer a JOIN latest l ON l.n = a.n AND l.user = a.user AND l.time = a.time GROUP BY a.n
+FROM answer a JOIN latest l ON l.n = a.n AND l.d = a.d AND l.user = a.user AND l.time = a.time
+GROUP BY a.n, a.d
 """
 
-# A user's cohort is the period of the first participation in the campaign, ever; who came back is who
-# did anything active, in any campaign or none, in the period :at later.
+# A user's cohort is the period of the first participation in the campaign (of that group), ever; who came
+# back is who did anything active, in any campaign or none, in the period :at later.
 RETENTION = """
 WITH first AS (
-    SELECT user, min(day) AS day FROM act
-    WHERE campaign = :campaign AND type = 'participation' GROUP BY user),
+    SELECT user, d, min(day) AS day FROM act
+    WHERE campaign = :campaign AND type = 'participation' GROUP BY user, d),
 active AS (
     SELECT DISTINCT user, period(:basis, day) AS period FROM act
     WHERE type IN (SELECT type FROM active_types)),
 member AS (
-    SELECT f.user, f.day, period(:basis, :today) > period(:basis, f.day) + :at AS mature,
+    SELECT f.user, f.d, f.day, period(:basis, :today) > period(:basis, f.day) + :at AS mature,
            EXISTS (SELECT 1 FROM active a WHERE a.user = f.user
                    AND a.period = period(:basis, f.day) + :at) AS retained
     FROM first f)
-SELECT s.n, sum(m.mature AND m.retained), sum(m.mature), count(*)
-FROM scope s JOIN member m ON m.day >= s.start_day AND m.day < s.end_day GROUP BY s.n
+SELECT s.n, m.d, sum(m.mature AND m.retained), sum(m.mature), count(*)
+FROM scope s JOIN member m ON m.day >= s.start_day AND m.day < s.end_day GROUP BY s.n, m.d
 """
 
 
@@ -115,30 +137,35 @@ class Oracle:
         self.db.create_function("period", 2, period, deterministic=True)
         self.db.executescript(SCHEMA)
         self.db.executemany("INSERT INTO active_types VALUES (?)", [(t,) for t in ACTIVE_TYPES])
-        self.db.executemany("INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [
-            (seq, e.id, e.source, e.type, e.user, e.time, e.campaign, e.amount, e.score)
+        self.db.executemany("INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [
+            (seq, e.id, e.source, e.type, e.user, e.time, e.campaign, e.amount, e.score, e.channel,
+             e.variant)
             for seq, e in journal.events()])
         self.db.execute(EVENTS)
+        self.db.execute("CREATE INDEX event_user ON event (user, type, seq)")
 
     def n_events(self):
         return self.db.execute("SELECT count(*) FROM event").fetchone()[0]
 
-    def values(self, as_of):
-        """{Key: Value} of all campaigns and scopes that are reported at as_of."""
+    def values(self, as_of, breakdowns=()):
+        """{Key: Value} of all campaigns and scopes that are reported at as_of, and of the groups of
+        breakdowns (tuples of names of DIMENSIONS) for which there is any event."""
         result = {}
         for campaign in self.campaigns:
-            self._load_days(campaign.zone)
-            result.update(self._campaign(campaign, as_of))
+            for names in ((),) + tuple(breakdowns):
+                self._load_days(campaign.zone, names)
+                result.update(self._campaign(campaign, as_of, names))
         return result
 
-    def _load_days(self, zone):
-        """Puts every event on its local day of a zone."""
+    def _load_days(self, zone, names):
+        """Puts every event on its local day of a zone, and tells it apart by these dimensions."""
         self.db.create_function("local_day", 1, lambda t: local_day(zone, t), deterministic=True)
         self.db.execute("DELETE FROM act")
-        self.db.execute("INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, "
-                        "score FROM event")
+        self.db.execute(
+            "INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, score, "
+            f"json_array({', '.join(DIMENSIONS[n] for n in names)}) FROM event e")
 
-    def _campaign(self, campaign, as_of):
+    def _campaign(self, campaign, as_of, names):
         scopes = campaign.scopes(as_of)
         self.db.execute("DELETE FROM scope")
         self.db.executemany("INSERT INTO scope VALUES (?, ?, ?)", [
@@ -146,26 +173,30 @@ class Oracle:
         given = {"campaign": campaign.id, "today": local_day(campaign.zone, as_of)}
 
         counts = collections.defaultdict(lambda: (0, 0, 0))
-        for n, kind, events, users, amount in self.db.execute(COUNTS, given):
-            counts[n, kind] = (events, users, amount or 0)
-        repeat = dict(self.db.execute(REPEAT_BUYERS, given))
-        answers = {row[0]: row[1:] for row in self.db.execute(ANSWERS, given)}
+        for n, d, kind, events, users, amount in self.db.execute(COUNTS, given):
+            counts[n, d, kind] = (events, users, amount or 0)
+        repeat = {row[:2]: row[2] for row in self.db.execute(REPEAT_BUYERS, given)}
+        answers = {row[:2]: row[2:] for row in self.db.execute(ANSWERS, given)}
         retained = {
-            kpi: {row[0]: row[1:] for row in
+            kpi: {row[:2]: row[2:] for row in
                   self.db.execute(RETENTION, dict(given, basis=basis, at=at))}
             for kpi, (basis, at) in RETENTIONS.items()}
 
+        groups = {key[1] for key in counts} if names else {"[]"}
         result = {}
         for n, scope in enumerate(scopes):
             start = day_start(campaign.zone, scope.start_day)
             end = day_start(campaign.zone, scope.end_day)
             passed = min(max((as_of - start) / (end - start), 0), 1)
-            made = _values(lambda kind: counts[n, kind], repeat.get(n, 0),
-                           answers.get(n, (0, 0, 0)), passed)
-            for kpi in RETENTIONS:
-                made[kpi] = _retention(*retained[kpi].get(n, (0, 0, 0)))
-            for kpi, value in made.items():
-                result[Key(campaign.id, kpi, scope.kind, start, end)] = value
+            for d in groups:
+                made = _values(lambda kind: counts[n, d, kind], repeat.get((n, d), 0),
+                               answers.get((n, d), (0, 0, 0)), passed)
+                for kpi in RETENTIONS:
+                    made[kpi] = _retention(*retained[kpi].get((n, d), (0, 0, 0)))
+                by = tuple(sorted(zip(names, json.loads(d))))
+                for kpi, value in made.items():
+                    if not names or value.state != NO_DATA:
+                        result[Key(campaign.id, kpi, scope.kind, start, end, by)] = value
         return result
 
 
@@ -217,7 +248,8 @@ def as_of(document):
 
 
 def read(document, campaigns):
-    """{Key: entry} of a document of /api/v1/kpis or `kpid replay -o json`, the oracle's KPIs only."""
+    """{Key: entry} of a document of /api/v1/kpis or `kpid replay -o json`, the oracle's KPIs only. A group
+    without data is as one that is not there."""
     zones = {c.id: c.zone for c in campaigns}
     result = {}
     for entry in document["kpis"]:
@@ -225,10 +257,11 @@ def read(document, campaigns):
             continue
         scope, zone = entry["scope"], zones[entry["campaign"]]
         key = Key(entry["campaign"], entry["kpi"], scope["kind"], instant(scope["start"], zone),
-                  instant(scope["end"], zone))
+                  instant(scope["end"], zone), tuple(sorted(entry.get("by", {}).items())))
         if key in result:
             raise AssertionError(f"twice: {key}")
-        result[key] = entry
+        if not key.by or entry["state"] != NO_DATA:
+            result[key] = entry
     return result
 
 
@@ -261,9 +294,9 @@ def difference(entry, expected, kpi):
     return ""
 
 
-def differences(document, oracle, most=20):
+def differences(document, oracle, most=20, breakdowns=()):
     """All that is wrong with a document, as lines; [] if every number is as it must be."""
-    expected = oracle.values(as_of(document))
+    expected = oracle.values(as_of(document), breakdowns)
     got = read(document, oracle.campaigns)
     wrong = [f"missing: {_name(k)}" for k in expected if k not in got]
     wrong += [f"not expected: {_name(k)}" for k in got if k not in expected]
@@ -280,11 +313,12 @@ def differences(document, oracle, most=20):
 def _name(key):
     times = [datetime.datetime.fromtimestamp(t / 1e6, datetime.timezone.utc).strftime("%F %RZ")
              for t in (key.start, key.end)]
-    return f"{key.campaign} {key.kpi} {key.kind} [{times[0]}, {times[1]})"
+    by = "".join(f" {name}={value}" for name, value in key.by)
+    return f"{key.campaign} {key.kpi} {key.kind} [{times[0]}, {times[1]}){by}"
 
 
 def numbers(document):
     """A document without what may differ between two runs of the same events: for comparing them."""
     return sorted((e["campaign"], e["kpi"], e["scope"]["kind"], e["scope"]["start"],
-                   e["scope"]["end"], e["state"], repr(e["value"]), str(e["numerator"]),
-                   str(e["denominator"])) for e in document["kpis"])
+                   e["scope"]["end"], str(e.get("by")), e["state"], repr(e["value"]),
+                   str(e["numerator"]), str(e["denominator"])) for e in document["kpis"])

@@ -77,6 +77,11 @@ struct fixture {
     struct kpi_definitions in;
     struct kpi_attribute_definition attributes[70];
     struct kpi_measure_definition measures[40];
+    struct kpi_dimension_definition dimensions[70];
+    struct kpi_segment_definition segments[8];
+    struct kpi_breakdown_definition breakdowns[70];
+    struct kpi_text breakdown_names[100];
+    uint32_t n_breakdown_names;
     struct kpi_kpi_definition kpis[40];
     struct kpi_campaign_definition campaigns[8];
     struct kpi_phase_definition phases[8];
@@ -103,6 +108,9 @@ static inline void fixture_init(struct fixture *f)
     f->in = (struct kpi_definitions){
         .attributes = f->attributes,
         .measures = f->measures,
+        .dimensions = f->dimensions,
+        .segments = f->segments,
+        .breakdowns = f->breakdowns,
         .kpis = f->kpis,
         .campaigns = f->campaigns,
         .active_types = f->active_types,
@@ -134,6 +142,39 @@ static inline void fixture_measure(struct fixture *f, const char *name, const ch
 {
     f->measures[f->in.n_measures++] =
         (struct kpi_measure_definition){TEXT(name), TEXT(aggregate), TEXT(where)};
+}
+
+static inline void fixture_dimension(struct fixture *f, const char *name, const char *of,
+                                     uint32_t values_max)
+{
+    f->dimensions[f->in.n_dimensions++] =
+        (struct kpi_dimension_definition){TEXT(name), TEXT(of), values_max};
+}
+
+static inline void fixture_segment(struct fixture *f, const char *name, const char *where)
+{
+    f->segments[f->in.n_segments++] =
+        (struct kpi_segment_definition){.name = TEXT(name), .where = TEXT(where)};
+}
+
+/* The breakdown of a list "channel,city", whose bytes stay where they are. */
+static inline struct kpi_breakdown_definition fixture_by(struct fixture *f, const char *list)
+{
+    struct kpi_text *first = &f->breakdown_names[f->n_breakdown_names], *name = first;
+
+    for (const char *at = list; at; at = strchr(at, ',')) {
+        at += at != list;
+        *name = TEXT(at);
+        name->length = (uint32_t)strcspn(at, ",");
+        name++;
+        f->n_breakdown_names++;
+    }
+    return (struct kpi_breakdown_definition){first, (uint32_t)(name - first)};
+}
+
+static inline void fixture_breakdown(struct fixture *f, const char *list)
+{
+    f->breakdowns[f->in.n_breakdowns++] = fixture_by(f, list);
 }
 
 static inline void fixture_kpi(struct fixture *f, const char *name, const char *formula,

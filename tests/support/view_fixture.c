@@ -34,6 +34,12 @@ static const struct kpi_measure_definition measures[] = {
     {TEXT("responses"), TEXT("users"), TYPE_IS("survey")},
 };
 
+static const struct kpi_dimension_definition dimensions[] = {{TEXT("channel")}, {TEXT("城市")}};
+static const struct kpi_text names[] = {TEXT("城市"), TEXT("channel")};
+/* in the plan: channel; channel and 城市; 城市 */
+static const struct kpi_breakdown_definition breakdowns[] = {
+    {&names[0], 1}, {&names[0], 2}, {&names[1], 1}};
+
 static const struct kpi_kpi_definition kpis[] = {
     {TEXT("participation_rate"), TEXT("participants / reached"), TEXT("Participation rate"),
      TEXT("活动参与率"), KPI_UNIT_RATIO, KPI_BETTER_UP},
@@ -46,7 +52,7 @@ static const struct kpi_kpi_definition kpis[] = {
     {TEXT("nps"), TEXT("100 * promoters / responses"), TEXT("NPS"), TEXT("净推荐值"),
      KPI_UNIT_POINTS, KPI_BETTER_UP},
     {TEXT("roi"), TEXT("revenue / budget"), TEXT("ROI"), TEXT("投资回报"), KPI_UNIT_MULTIPLE,
-     KPI_BETTER_BAND},
+     KPI_BETTER_BAND, true, &breakdowns[2], 1},
 };
 
 static const struct kpi_phase_definition phases[] = {
@@ -101,7 +107,7 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
 {
     static const uint32_t rolling[] = {7};
     struct kpi_campaign_definition *campaigns = calloc(n_campaigns, sizeof(*campaigns));
-    char(*names)[32] = calloc(n_campaigns, sizeof(*names));
+    char(*ids)[32] = calloc(n_campaigns, sizeof(*ids));
     struct kpi_zone zone = {KPI_STRING("Asia/Shanghai"), FIRST_DAY, N_DAYS, day_starts};
     struct kpi_diag diag = {.report = report};
     struct kpi_plan *plan = NULL;
@@ -109,9 +115,9 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
     for (int i = 0; i <= N_DAYS; i++)
         day_starts[i] = (FIRST_DAY + i) * KPI_DAY - 8 * KPI_HOUR;
     for (uint32_t i = 0; i < n_campaigns; i++) {
-        snprintf(names[i], sizeof(names[i]), i == 0 ? "618 大促" : "campaign-%u", i);
+        snprintf(ids[i], sizeof(ids[i]), i == 0 ? "618 大促" : "campaign-%u", i);
         campaigns[i] = (struct kpi_campaign_definition){
-            .id = {.data = names[i], .length = (uint32_t)strlen(names[i])},
+            .id = {.data = ids[i], .length = (uint32_t)strlen(ids[i])},
             .start_day = START_DAY,
             .end_day = START_DAY + 30,
             .audience = KPI_TIME_NONE,
@@ -126,6 +132,10 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
                                   &(struct kpi_definitions){
                                       .measures = measures,
                                       .n_measures = sizeof(measures) / sizeof(measures[0]),
+                                      .dimensions = dimensions,
+                                      .n_dimensions = 2,
+                                      .breakdowns = breakdowns,
+                                      .n_breakdowns = 2,
                                       .kpis = kpis,
                                       .n_kpis = FIXTURE_KPIS,
                                       .campaigns = campaigns,
@@ -143,7 +153,7 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
                                   },
                                   &mem, &diag),
                      0);
-    free(names);
+    free(ids);
     free(campaigns);
     return plan;
 }
@@ -259,4 +269,33 @@ void view_fixture_set(struct view *view, uint32_t campaign, enum view_fixture_sc
                        : value->numerator.real / value->denominator.real;
     value->complete = scope == FIXTURE_TODAY ? 0.5 : 1;
     value->definition = 0xc0ffee;
+}
+
+void view_fixture_add_groups(struct view *view, const struct view_fixture_group *groups,
+                             uint32_t n_groups)
+{
+    struct kpi_supplement *supplement;
+
+    assert_int_equal(kpi_supplement_new(&supplement, &mem), 0);
+    for (uint32_t i = 0; i < n_groups; i++) {
+        struct kpi_row rows[16];
+        struct kpi_group group = {
+            .scope = groups[i].campaign * FIXTURE_SCOPES + groups[i].scope,
+            .breakdown = groups[i].breakdown,
+            .n_values = groups[i].breakdown == FIXTURE_CHANNEL_CITY ? 2 : 1,
+            .n_rows = groups[i].breakdown == FIXTURE_CHANNEL ? 1 : 8, /* one a measure needed */
+            .rows = rows,
+        };
+
+        for (uint32_t k = 0; k < group.n_values; k++)
+            if (groups[i].values[k])
+                group.values[k] =
+                    (struct kpi_string){groups[i].values[k], strlen(groups[i].values[k])};
+        for (uint32_t k = 0; k < group.n_rows; k++)
+            rows[k] = (struct kpi_row){groups[i].n, groups[i].n};
+        assert_int_equal(kpi_supplement_push(supplement, &group), 0);
+    }
+    assert_true(kpi_supplement_fits(supplement, view->layout));
+    assert_int_equal(view_add_groups(view, supplement), 0);
+    (void)kpi_supplement_unref(supplement);
 }

@@ -38,3 +38,22 @@ struct view *view_fixture_new(uint32_t n_campaigns);
 void view_fixture_set(struct view *view, uint32_t campaign, enum view_fixture_scope scope,
                       enum view_fixture_kpi kpi, enum kpi_value_state state, int64_t numerator,
                       int64_t denominator);
+
+/* Broken down are all KPIs by 城市 alone and with channel, but roi by channel only. */
+enum view_fixture_breakdown {
+    FIXTURE_CHANNEL,
+    FIXTURE_CHANNEL_CITY,
+    FIXTURE_CITY,
+};
+
+struct view_fixture_group {
+    uint32_t campaign;
+    enum view_fixture_scope scope;
+    enum view_fixture_breakdown breakdown;
+    const char *values[2]; /* NULL: none */
+    int64_t n;             /* every measure: so many users, events, or 10^-6 */
+};
+
+/* Adds what one shard reports; groups in canonical order. */
+void view_fixture_add_groups(struct view *view, const struct view_fixture_group *groups,
+                             uint32_t n_groups);

@@ -133,7 +133,7 @@ struct kpi_state_info {
     bool is_attribute;
     bool by_campaign;
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
-    uint32_t level; /* measures of users: seen at least so often; else 0 */
+    uint32_t level;                      /* measures of users: seen at least so often; else 0 */
     uint64_t fingerprint;
 };
 

@@ -20,7 +20,7 @@ struct kpi_group {
     uint32_t n_values;  /* dimensions of the breakdown */
     /* in the order of the breakdown's dimensions; data NULL: none, which is not "" */
     struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX];
-    uint32_t n_rows;
+    uint32_t n_rows; /* never 0 */
     const struct kpi_row *rows;
 };
 
