@@ -229,6 +229,7 @@ static inline __attribute__((always_inline)) void string_take(struct message *me
             currency_doubt(message, at);
         break;
     case EVENT_KEY_STRING:
+    case EVENT_KEY_ANY:
         if (has_nul)
             refuse(message, KPI_REFUSAL_FIELD, at);
         string_field_put(&event->fields[message->key->field], string);
@@ -311,6 +312,7 @@ static void number_take(struct message *message, const uint8_t *at, size_t lengt
             refuse(message, KPI_REFUSAL_TIME, at);
         break;
     case EVENT_KEY_NUMBER:
+    case EVENT_KEY_ANY:
         field = &message->event->fields[message->key->field];
         if (value_text_parse_decimal(data, length, VALUE_TEXT_EXPONENT | VALUE_TEXT_ZEROS_BEYOND_6,
                                      &field->number) != 0)
@@ -330,7 +332,7 @@ static void bool_take(struct message *message, bool value, const uint8_t *at)
 {
     struct kpi_field *field = &message->event->fields[message->key->field];
 
-    if (message->key->kind != EVENT_KEY_BOOL) {
+    if (message->key->kind != EVENT_KEY_BOOL && message->key->kind != EVENT_KEY_ANY) {
         kind_refuse(message, at);
         return;
     }
