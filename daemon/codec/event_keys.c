@@ -69,6 +69,8 @@ static enum event_key_kind kind_of_use(enum kpi_field_use use)
         return EVENT_KEY_BOOL;
     case KPI_USE_AMOUNT:
         return EVENT_KEY_AMOUNT;
+    case KPI_USE_ANY:
+        return EVENT_KEY_ANY;
     case KPI_USE_STRING:
         break;
     }

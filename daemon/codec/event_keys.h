@@ -33,6 +33,7 @@ enum event_key_kind {
     EVENT_KEY_NUMBER,
     EVENT_KEY_BOOL,
     EVENT_KEY_AMOUNT,
+    EVENT_KEY_ANY, /* a string, number or bool */
     EVENT_KEY_KINDS,
 };
 

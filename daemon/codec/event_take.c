@@ -192,7 +192,7 @@ event_take_string_fn *const event_take_string_of_kind[EVENT_KEY_KINDS] = {
     [EVENT_KEY_USER] = user_string_take,     [EVENT_KEY_TIME] = time_string_take,
     [EVENT_KEY_CURRENCY] = currency_take,    [EVENT_KEY_STRING] = field_string_take,
     [EVENT_KEY_NUMBER] = string_refuse,      [EVENT_KEY_BOOL] = string_refuse,
-    [EVENT_KEY_AMOUNT] = amount_string_take,
+    [EVENT_KEY_AMOUNT] = amount_string_take, [EVENT_KEY_ANY] = field_string_take,
 };
 
 /* What a wanted key is refused as when its value is of a kind that it may not have. */
@@ -265,6 +265,7 @@ static void number_take(struct event_take *take, const struct event_key *key, co
             event_take_refuse(take, KPI_REFUSAL_TIME, at);
         break;
     case EVENT_KEY_NUMBER:
+    case EVENT_KEY_ANY:
         field = &take->event->fields[key->field];
         if (value_text_parse_decimal(data, length, VALUE_TEXT_EXPONENT | VALUE_TEXT_ZEROS_BEYOND_6,
                                      &field->number) != 0)
@@ -285,7 +286,7 @@ static void bool_take(struct event_take *take, const struct event_key *key, bool
 {
     struct kpi_field *field = &take->event->fields[key->field];
 
-    if (key->kind != EVENT_KEY_BOOL) {
+    if (key->kind != EVENT_KEY_BOOL && key->kind != EVENT_KEY_ANY) {
         kind_refuse(take, key, at);
         return;
     }

@@ -133,6 +133,8 @@ uint32_t kpi_check_field(struct kpi_compile *compile, const struct kpi_text *tex
 bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
                    const struct kpi_node *node, uint32_t field, enum kpi_field_use use,
                    const struct kpi_owner *owner);
+/* Says that nothing but a dimension uses a field that is not settled. */
+void kpi_check_any(struct kpi_compile *compile, uint32_t field, const struct kpi_owner *owner);
 /*
  * Learns from a condition how fields are used, without complaint. True if anything was learnt: then
  * others may tell more when asked again.

@@ -137,7 +137,7 @@ bool kpi_dimensions_infer(struct kpi_compile *compile)
     return news;
 }
 
-/* An attribute of the name, else the field; a field that nobody else uses is a string. */
+/* An attribute of the name, else the field; one that nobody else uses may be of any kind. */
 static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
 {
     const struct kpi_dimension_definition *definition = &compile->in->dimensions[index];
@@ -179,7 +179,7 @@ static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
     if (work->index == KPI_NO_INDEX)
         work->broken = true;
     else if (!compile->fields[work->index].known)
-        (void)kpi_check_use(compile, text, &node, work->index, KPI_USE_STRING, &owner);
+        kpi_check_any(compile, work->index, &owner);
 }
 
 void kpi_dimensions_check(struct kpi_compile *compile)

@@ -154,6 +154,13 @@ bool kpi_check_use(struct kpi_compile *compile, const struct kpi_text *text,
     return false;
 }
 
+void kpi_check_any(struct kpi_compile *compile, uint32_t field, const struct kpi_owner *owner)
+{
+    bool news = false;
+
+    (void)field_settle(compile, field, KPI_USE_ANY, owner, &news); /* it was not settled */
+}
+
 uint32_t kpi_attribute_find(const struct kpi_compile *compile, struct kpi_string name)
 {
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {

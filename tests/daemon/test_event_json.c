@@ -675,6 +675,37 @@ static void test_numbers_are_exact_or_refused(void **state)
     }
 }
 
+/* A field that only a dimension uses is taken as it comes. */
+static void test_any_kind_where_any_will_do(void **state)
+{
+    static const struct {
+        const char *json;
+        enum kpi_refusal refusal;
+        enum kpi_field_kind kind;
+        int64_t number;
+    } kinds[] = {
+        {"\"5\"", KPI_REFUSAL_NONE, KPI_FIELD_STRING, 0},
+        {"5.25", KPI_REFUSAL_NONE, KPI_FIELD_NUMBER, 5250000},
+        {"true", KPI_REFUSAL_NONE, KPI_FIELD_BOOL, 1},
+        {"null", KPI_REFUSAL_NONE, KPI_FIELD_ABSENT, 0},
+        {"[5]", KPI_REFUSAL_FIELD, KPI_FIELD_ABSENT, 0},
+        {"{}", KPI_REFUSAL_FIELD, KPI_FIELD_ABSENT, 0},
+        {"1e99", KPI_REFUSAL_NUMBER, KPI_FIELD_ABSENT, 0},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        expect(f, format("{" MINIMUM ",\"label\":%s}", kinds[i].json), kinds[i].refusal);
+        if (kinds[i].refusal != KPI_REFUSAL_NONE)
+            continue;
+        assert_int_equal(f->fields[PLAN_FAKE_ANY].kind, kinds[i].kind);
+        if (kinds[i].kind == KPI_FIELD_STRING)
+            check_field(&f->fields[PLAN_FAKE_ANY], M("5"));
+        else
+            assert_int_equal(f->fields[PLAN_FAKE_ANY].number, kinds[i].number);
+    }
+}
+
 static const struct decimal_row amounts[] = {
     {"\"129.90\"", 129900000, KPI_REFUSAL_NONE},
     {"129.90", 129900000, KPI_REFUSAL_NONE},
@@ -1255,6 +1286,7 @@ static void test_mutated_messages_are_read_as_the_reference_reads_them(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_any_kind_where_any_will_do, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole_messages_are_taken_or_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_values_of_unwanted_keys_are_validated, setup,
                                         teardown),

@@ -765,7 +765,8 @@ static void small_fixture(const char *const *lists, uint32_t values_max)
 
 #define SMALL_NOW ((DAY_2026_11_01 + 1) * KPI_DAY)
 
-static void small_apply(const char *campaign, const char *channel, const char *city, double amount)
+/* An event of one user, one after the other. */
+static struct world_event small_event(const char *campaign)
 {
     struct world_event w = {.event = {.time = SMALL_NOW,
                                       .record_time = SMALL_NOW,
@@ -776,16 +777,36 @@ static void small_apply(const char *campaign, const char *channel, const char *c
 
     small.next++;
     world_set_field(small.plan, &w, "campaign", string_field(campaign));
+    return w;
+}
+
+static void small_put(const struct world_event *w)
+{
+    small.batch->n_events = 0;
+    world_put(small.batch, small.plan, w);
+    assert_int_equal(kpi_engine_apply(small.engine, small.batch), 0);
+    assert_int_equal(small.batch->events[0].outcome, KPI_OUTCOME_APPLIED);
+}
+
+static void small_apply(const char *campaign, const char *channel, const char *city, double amount)
+{
+    struct world_event w = small_event(campaign);
+
     if (channel)
         world_set_field(small.plan, &w, "channel", string_field(channel));
     if (city)
         world_set_field(small.plan, &w, "city", string_field(city));
     if (amount >= 0)
         world_set_field(small.plan, &w, "amount", number_field(amount));
-    small.batch->n_events = 0;
-    world_put(small.batch, small.plan, &w);
-    assert_int_equal(kpi_engine_apply(small.engine, small.batch), 0);
-    assert_int_equal(small.batch->events[0].outcome, KPI_OUTCOME_APPLIED);
+    small_put(&w);
+}
+
+static void small_apply_city(const char *campaign, const struct kpi_field *city)
+{
+    struct world_event w = small_event(campaign);
+
+    world_set_field(small.plan, &w, "city", *city);
+    small_put(&w);
 }
 
 /* "web=3 none=1 …" of a campaign's scope; values of combinations joined by +. */
@@ -872,6 +893,26 @@ static void tuples_beyond_the_bound_are_other(void **state)
     assert_groups(0, 0, "__other__+__other__=1 p+x=2 p+y=1 q+x=1");
     assert_groups(1, 0, "q+y=1");
     assert_int_equal(n_other(), 1);
+    small_close();
+}
+
+/* A field that nothing else uses may be of any kind; what is written the same is the same value. */
+static void kinds_of_values_are_told_by_their_text(void **state)
+{
+    static const char *const lists[] = {"city", NULL};
+    const struct kpi_field values[] = {string_field("5"), number_field(5),      number_field(-0.5),
+                                       bool_field(true),  string_field("true"), bool_field(false)};
+
+    small_fixture(lists, 1000);
+    small.f.dimensions[1].values_max = 10;
+    small_open();
+    for (unsigned i = 0; i < COUNT_OF(values); i++) {
+        for (uint32_t k = 0; k < kpi_plan_n_fields(small.plan); k++)
+            if (kpi_string_equal(kpi_plan_field(small.plan, k)->name, KPI_STRING("city")))
+                assert_int_equal(kpi_plan_field(small.plan, k)->use, KPI_USE_ANY);
+        small_apply_city("a", &values[i]);
+    }
+    assert_groups(0, 0, "-0.5=1 5=2 false=1 true=2");
     small_close();
 }
 
@@ -1125,6 +1166,7 @@ int main(void)
         cmocka_unit_test(law_3_order_does_not_matter_to_fields),
         cmocka_unit_test(values_beyond_the_bound_are_other),
         cmocka_unit_test(tuples_beyond_the_bound_are_other),
+        cmocka_unit_test(kinds_of_values_are_told_by_their_text),
         cmocka_unit_test(an_attribute_is_read_as_it_stood_before),
         cmocka_unit_test(nothing_is_allocated_for_values_that_are_known),
         cmocka_unit_test(dimensions_that_nothing_is_broken_down_by_change_nothing),

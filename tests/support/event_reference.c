@@ -508,10 +508,15 @@ static void amount_read(struct reading *reading, struct kpi_field *field,
 
 static void field_read(struct reading *reading, uint32_t index, const struct member *member)
 {
+    enum kpi_field_use use = kpi_plan_field(&plan_fake, index)->use;
     struct kpi_field *field = &reading->fields[index];
     long n_decimals;
 
-    switch (kpi_plan_field(&plan_fake, index)->use) {
+    if (use == KPI_USE_ANY)
+        use = cJSON_IsNumber(member->value) ? KPI_USE_NUMBER
+              : cJSON_IsBool(member->value) ? KPI_USE_BOOL
+                                            : KPI_USE_STRING;
+    switch (use) {
     case KPI_USE_STRING:
         if (cJSON_IsString(member->value) && !member->token->has_nul)
             field_set_string(field, member->value->valuestring);
@@ -534,6 +539,8 @@ static void field_read(struct reading *reading, uint32_t index, const struct mem
         break;
     case KPI_USE_AMOUNT:
         amount_read(reading, field, member);
+        break;
+    case KPI_USE_ANY: /* taken apart above */
         break;
     }
 }

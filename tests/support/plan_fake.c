@@ -9,6 +9,7 @@ static const struct kpi_field_spec fields[PLAN_FAKE_FIELDS] = {
     [PLAN_FAKE_INCENTIVE] = {{"incentive", 9}, KPI_USE_BOOL},
     [PLAN_FAKE_LONG] = {{"a_key_of_more_than_thirty_two_bytes", 35}, KPI_USE_NUMBER},
     [PLAN_FAKE_UNICODE] = {{"渠道", 6}, KPI_USE_STRING},
+    [PLAN_FAKE_ANY] = {{"label", 5}, KPI_USE_ANY},
 };
 
 const struct kpi_plan plan_fake = {fields, PLAN_FAKE_FIELDS};

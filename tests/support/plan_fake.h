@@ -23,5 +23,6 @@ enum {
     PLAN_FAKE_INCENTIVE,
     PLAN_FAKE_LONG, /* a key longer than what is predicted */
     PLAN_FAKE_UNICODE,
+    PLAN_FAKE_ANY,
     PLAN_FAKE_FIELDS,
 };

@@ -54,6 +54,7 @@ enum kpi_field_use {
     KPI_USE_NUMBER,
     KPI_USE_BOOL,
     KPI_USE_AMOUNT, /* the field `amount`: decimal string or number, not negative, in `currency` */
+    KPI_USE_ANY,    /* a string, number or bool, as it comes: nothing but a dimension uses it */
 };
 
 struct kpi_field_spec {
