@@ -146,9 +146,12 @@ static void fill_partitions(const struct server *server, struct view *view)
     }
 }
 
-/* The scope in today's layout that a target is about; false: there is none now. */
+/*
+ * The scope in the present layout that a target is about: the one that is on, but of windows the
+ * last that is over, as one that has just begun says nothing. False: there is none now.
+ */
 static bool find_scope(const struct kpi_layout *layout, const struct kpi_target *target,
-                       uint32_t *ret_scope)
+                       kpi_time as_of, uint32_t *ret_scope)
 {
     bool found = false;
 
@@ -156,11 +159,11 @@ static bool find_scope(const struct kpi_layout *layout, const struct kpi_target 
         const struct kpi_scope *scope = kpi_layout_scope(layout, i);
         const struct kpi_scope *wanted = &target->scope_pattern;
 
-        if (scope->campaign != target->campaign || scope->kind != wanted->kind ||
+        if (scope->campaign != target->campaign || !kpi_scope_alike(scope, wanted) ||
             (scope->kind == KPI_SCOPE_PHASE && scope->phase != wanted->phase) ||
-            (scope->kind == KPI_SCOPE_ROLLING && scope->days != wanted->days))
+            (scope->kind == KPI_SCOPE_MINUTES && scope->end > as_of))
             continue;
-        *ret_scope = i; /* days are in order: the last one is today */
+        *ret_scope = i; /* they are in order */
         found = true;
     }
     return found;
@@ -211,7 +214,7 @@ static void fill_alerts(const struct server *server, struct view *view)
             .value = {.state = KPI_VALUE_NO_DATA},
             .scope = target->scope_pattern,
         };
-        if (find_scope(view->layout, target, &scope)) {
+        if (find_scope(view->layout, target, view->as_of, &scope)) {
             alert->scope = *kpi_layout_scope(view->layout, scope);
             alert->value = view->values[(size_t)scope * n_kpis + target->kpi];
         }

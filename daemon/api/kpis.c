@@ -1,14 +1,7 @@
 #include "kpis.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-static const char *const kind_names[] = {"campaign", "phase", "day", "rolling"};
-
-enum {
-    SCOPE_NAME_BYTES_MAX = 300,
-};
 
 const char *kpis_unit_name(enum kpi_unit unit)
 {
@@ -18,79 +11,42 @@ const char *kpis_unit_name(enum kpi_unit unit)
     return names[unit];
 }
 
-/* What the filter calls this scope. */
-static void name_scope(char ret_name[SCOPE_NAME_BYTES_MAX], const struct kpi_plan *plan,
-                       const struct kpi_scope *scope)
-{
-    const char *kind = kind_names[scope->kind];
-    char time[40];
-
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        (void)strcpy(ret_name, kind);
-        break;
-    case KPI_SCOPE_PHASE: {
-        struct kpi_string phase =
-            kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name;
-
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%.*s", kind, (int)phase.length,
-                       phase.data);
-        break;
-    }
-    case KPI_SCOPE_DAY:
-        (void)json_format_time(time, scope->start_day * KPI_DAY, 0);
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%.10s", kind, time);
-        break;
-    case KPI_SCOPE_ROLLING:
-        (void)snprintf(ret_name, SCOPE_NAME_BYTES_MAX, "%s:%ud", kind, scope->days);
-        break;
-    }
-}
-
-static bool is_kind(const char *text)
-{
-    for (unsigned i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++) {
-        if (strcmp(text, kind_names[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool scope_passes(const struct kpi_plan *plan, const struct kpi_scope *scope,
-                         const char *filter)
-{
-    char name[SCOPE_NAME_BYTES_MAX];
-
-    if (!filter || strcmp(filter, kind_names[scope->kind]) == 0)
-        return true;
-    name_scope(name, plan, scope);
-    return strcmp(filter, name) == 0;
-}
-
 static bool text_equal(struct kpi_string string, const char *text)
 {
     return strlen(text) == string.length && memcmp(string.data, text, string.length) == 0;
 }
 
-/* A day's local midnight differs from that of UTC by the zone's offset at that instant. */
-static kpi_duration zone_offset(kpi_day day, kpi_time start)
+/*
+ * A day's local midnight differs from that of UTC by the zone's offset at that instant. On a day on
+ * which the clock is changed a window is told with the offset at the day's begin.
+ */
+static kpi_duration zone_offset(const struct kpi_zone *zone, kpi_day day)
 {
-    return day * KPI_DAY - start;
+    return day * KPI_DAY - kpi_zone_day_start(zone, day);
 }
 
 void kpis_add_scope(struct json *json, cJSON *object, const char *key, const struct kpi_plan *plan,
                     const struct kpi_scope *scope)
 {
+    const struct kpi_zone *zone =
+        kpi_plan_zone(plan, kpi_plan_campaign(plan, scope->campaign)->zone);
     cJSON *item = json_object(json, object, key);
 
-    json_add_text(json, item, "kind", kind_names[scope->kind]);
-    json_add_time(json, item, "start", scope->start, zone_offset(scope->start_day, scope->start));
-    json_add_time(json, item, "end", scope->end, zone_offset(scope->end_day, scope->end));
+    json_add_text(json, item, "kind", kpi_scope_kind_name(scope));
+    json_add_time(json, item, "start", scope->start, zone_offset(zone, scope->start_day));
+    json_add_time(json, item, "end", scope->end, zone_offset(zone, scope->end_day));
     if (scope->kind == KPI_SCOPE_PHASE)
         json_add_string(json, item, "phase",
                         kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name);
-    if (scope->kind == KPI_SCOPE_ROLLING)
-        json_add_integer(json, item, "days", scope->days);
+    if (scope->kind == KPI_SCOPE_ROLLING) {
+        struct kpi_scope unit = {.kind = scope->unit, .minutes = scope->minutes};
+
+        json_add_integer(json, item, scope->unit == KPI_SCOPE_DAY ? "days" : "count", scope->count);
+        if (scope->unit != KPI_SCOPE_DAY)
+            json_add_text(json, item, "unit", kpi_scope_kind_name(&unit));
+    }
+    if (scope->unit == KPI_SCOPE_MINUTES && scope->minutes != 60)
+        json_add_integer(json, item, "minutes", scope->minutes);
 }
 
 static void add_number(struct json *json, cJSON *object, const char *key,
@@ -142,31 +98,79 @@ static bool has_kpi(const struct kpi_plan *plan, const char *name)
     return false;
 }
 
-static bool takes_scope(const struct view *view, const struct kpis_filter *filter, uint32_t index)
+/* What is asked for, read once. */
+struct question {
+    const struct kpis_filter *filter;
+    struct kpi_scope_name scope;
+    bool no_scope; /* the filter's scope is the name of none */
+};
+
+static struct question read_filter(const struct kpis_filter *filter)
 {
+    struct question question = {.filter = filter};
+
+    if (filter->scope)
+        question.no_scope =
+            kpi_scope_name_parse((struct kpi_string){filter->scope, strlen(filter->scope)},
+                                 &question.scope) != 0;
+    return question;
+}
+
+static bool takes_scope(const struct view *view, const struct question *question, uint32_t index)
+{
+    const struct kpis_filter *filter = question->filter;
     const struct kpi_scope *scope = kpi_layout_scope(view->layout, index);
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
 
     return (!filter->campaign ||
             text_equal(kpi_plan_campaign(plan, scope->campaign)->id, filter->campaign)) &&
-           scope_passes(plan, scope, filter->scope);
+           (!filter->scope || kpi_scope_name_fits(&question->scope, plan, scope));
+}
+
+static bool takes_kpi(const struct view *view, const struct question *question, uint32_t scope,
+                      uint32_t kpi)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+
+    return kpi_layout_reports(view->layout, scope, kpi) &&
+           (!question->filter->kpi ||
+            text_equal(kpi_plan_kpi(plan, kpi)->name, question->filter->kpi));
+}
+
+/* Could there be such a scope at another time? */
+static bool has_sort(const struct kpi_plan *plan, const struct question *question)
+{
+    const struct kpi_scope *wanted = &question->scope.scope;
+
+    if (wanted->kind == KPI_SCOPE_PHASE)
+        return question->scope.phase.length == 0;
+    return question->scope.any || wanted->kind == KPI_SCOPE_CAMPAIGN ||
+           kpi_plan_has_grain(plan, wanted);
 }
 
 /* Refuses a question about what is not there, and one whose answer is too long. */
-static int check_filter(const struct view *view, const struct kpis_filter *filter, uint64_t n_max)
+static int check_filter(const struct view *view, const struct question *question, uint64_t n_max)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint64_t n_scopes = 0;
+    const struct kpis_filter *filter = question->filter;
+    uint64_t n_scopes = 0, n_values = 0;
 
     if (filter->campaign && !has_campaign(plan, filter->campaign))
         return KPIS_E_CAMPAIGN;
     if (filter->kpi && !has_kpi(plan, filter->kpi))
         return KPIS_E_KPI;
-    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++)
-        n_scopes += takes_scope(view, filter, i);
-    if (filter->scope && n_scopes == 0 && !is_kind(filter->scope))
+    if (question->no_scope)
         return KPIS_E_SCOPE;
-    return n_scopes * (filter->kpi ? 1 : kpi_plan_n_kpis(plan)) > n_max ? KPIS_E_TOO_MANY : 0;
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
+        if (!takes_scope(view, question, i))
+            continue;
+        n_scopes++;
+        for (uint32_t kpi = 0; kpi < kpi_plan_n_kpis(plan); kpi++)
+            n_values += takes_kpi(view, question, i, kpi);
+    }
+    if (filter->scope && n_scopes == 0 && (question->scope.has_start || !has_sort(plan, question)))
+        return KPIS_E_SCOPE;
+    return n_values > n_max ? KPIS_E_TOO_MANY : 0;
 }
 
 static void add_kpi(struct json *json, cJSON *array, const struct view *view, uint32_t scope_index,
@@ -190,7 +194,8 @@ int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
     struct json json = {0};
     cJSON *root, *array;
-    int r = check_filter(view, filter, n_max);
+    const struct question question = read_filter(filter);
+    int r = check_filter(view, &question, n_max);
 
     if (r)
         return r;
@@ -199,10 +204,10 @@ int kpis_write(char **ret_text, size_t *ret_size, const struct view *view,
     json_add_bool(&json, root, "complete", view->complete);
     array = json_array(&json, root, "kpis");
     for (uint32_t scope = 0; scope < kpi_layout_n_scopes(view->layout); scope++) {
-        if (!takes_scope(view, filter, scope))
+        if (!takes_scope(view, &question, scope))
             continue;
         for (uint32_t i = 0; i < kpi_plan_n_kpis(plan); i++) {
-            if (!filter->kpi || text_equal(kpi_plan_kpi(plan, i)->name, filter->kpi))
+            if (takes_kpi(view, &question, scope, i))
                 add_kpi(&json, array, view, scope, i);
         }
     }

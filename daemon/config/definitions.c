@@ -164,9 +164,11 @@ static void read_title(struct load *load, const struct doc_node *node,
 static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_kpi_definition *kpi = item;
-    struct doc_node *title, *formula, *unit, *better;
+    struct doc_node *title, *formula, *unit, *better, *grains, *rolling;
     const struct load_field fields[] = {
-        {"title", &title}, {"formula", &formula}, {"unit", &unit}, {"better", &better}};
+        {"title", &title},   {"formula", &formula}, {"unit", &unit},
+        {"better", &better}, {"grains", &grains},   {"rolling", &rolling},
+    };
     unsigned choice;
 
     kpi->formula = (struct kpi_text){"1", 1, 0};
@@ -187,6 +189,9 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
         kpi->unit = (enum kpi_unit)choice;
     if (better && load_choice(load, better, "better", "up|down|band", &choice))
         kpi->better = (enum kpi_better)choice;
+    if ((grains && load_texts(load, grains, "grains", &kpi->grains, &kpi->n_grains) < 0) ||
+        (rolling && load_texts(load, rolling, "rolling", &kpi->rolling, &kpi->n_rolling) < 0))
+        load->report.no_memory = true;
 }
 
 int load_attributes(struct load *load, const struct doc_node *section)

@@ -3,9 +3,9 @@
 
 #include "config/settings.h"
 
-extern const struct setting_kind kind_brokers, kind_bytes, kind_choice, kind_currency, kind_days,
+extern const struct setting_kind kind_brokers, kind_bytes, kind_choice, kind_currency,
     kind_duration, kind_include, kind_integer, kind_link, kind_listen, kind_name, kind_path,
-    kind_redis_url, kind_secret, kind_start, kind_text, kind_threads, kind_topic, kind_topics,
-    kind_types, kind_zone;
+    kind_redis_url, kind_secret, kind_start, kind_text, kind_texts, kind_threads, kind_topic,
+    kind_topics, kind_types, kind_zone;
 extern const struct setting_kind kind_properties; /* properties.c */
 extern const struct setting_kind kind_receivers;  /* receivers.c */

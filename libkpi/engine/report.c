@@ -221,7 +221,8 @@ static int fill_scope(struct making *making, uint32_t scope_index)
 {
     const struct kpi_program *program = making->engine->program;
     const struct kpi_scope *scope = kpi_layout_scope(making->layout, scope_index);
-    struct kpi_row *rows = making->cache->rows + (size_t)scope_index * program->n_rows;
+    const uint32_t *leaf_rows = program->grains[scope->grain].leaf_rows;
+    struct kpi_row *rows = making->cache->rows + kpi_layout_first_row(making->layout, scope_index);
     uint32_t i_return = 0;
 
     campaign_turn(making, scope->campaign);
@@ -229,8 +230,8 @@ static int fill_scope(struct making *making, uint32_t scope_index)
         const struct kpi_leaf *leaf = &program->leaves[i];
         int r = 0;
 
-        if (leaf_changed(making, leaf, scope))
-            r = fill(making, leaf, i_return, scope, rows + leaf->first_row);
+        if (leaf_rows[i] != KPI_NO_INDEX && leaf_changed(making, leaf, scope))
+            r = fill(making, leaf, i_return, scope, rows + leaf_rows[i]);
         if (r < 0)
             return r;
         i_return += leaf->kind == KPI_LEAF_RETAINED;

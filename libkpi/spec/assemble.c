@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/emit.h"
+#include "spec/grains.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
@@ -113,7 +114,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
 
-    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s grain day",
+    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s grain ",
                       aggregates[instance->aggregate], (int64_t)instance->level,
                       instance->aggregate == KPI_AGGREGATE_SUM
                           ? compile->field_names[measure->field]
@@ -122,6 +123,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
                       measure->where ? measure->where->text : KPI_STRING(""),
                       assembler->plan->zones[instance->zone].name,
                       instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? "campaign" : "nothing");
+    kpi_writer_format(&writer, instance->minutes ? "%dm" : "day", (int64_t)instance->minutes);
     fingerprint = XXH3_64bits(writer.data, writer.length);
     compile->temp.failed |= writer.failed;
     kpi_writer_deinit(&writer);
@@ -167,6 +169,9 @@ static int measure_instance(struct assembler *assembler, uint32_t measure_index,
         .aggregate = measure->aggregate,
         .dimensions = dimensions,
         .zone = zone,
+        .minutes = dimensions == KPI_DIMENSIONS_CAMPAIGN
+                       ? kpi_grains_minutes(assembler->compile, measure)
+                       : 0,
         .level = levels ? 1 : 0,
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
@@ -240,7 +245,6 @@ static int leaves_assemble(struct assembler *assembler)
         order[i] = &works[i];
     qsort(order, n, sizeof(*order), leaf_order);
     for (uint32_t i = 0; i < n; ++i) {
-        bool retained = order[i]->kind == KPI_LEAF_RETAINED;
         uint32_t *instances = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*instances));
         uint32_t *returns = kpi_pool_alloc(&plan->pool, plan->n_zones * sizeof(*returns));
 
@@ -253,14 +257,12 @@ static int leaves_assemble(struct assembler *assembler)
             return r;
         leaves[i] = (struct kpi_leaf){
             .kind = order[i]->kind,
-            .first_row = plan->program.n_rows,
             .level = compile->measures[order[i]->measure].level,
             .basis = order[i]->basis,
             .at = order[i]->at,
             .instance = instances,
             .return_instance = returns,
         };
-        plan->program.n_rows += retained ? 3 : 1;
     }
     plan->program.leaves = leaves;
     plan->program.n_leaves = n;
@@ -467,8 +469,10 @@ int kpi_assemble(struct kpi_compile *compile)
     assembler_init(&assembler, compile);
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts) && r == 0; ++i)
         r = parts[i](&assembler);
-    if (r == 0)
+    if (r == 0) {
         formulas_renumber(&assembler);
+        kpi_grains_keep(compile);
+    }
     assembler_deinit(&assembler);
-    return r < 0 || compile->temp.failed ? -ENOMEM : 0;
+    return r < 0 || compile->temp.failed || compile->plan->pool.failed ? -ENOMEM : 0;
 }

@@ -5,6 +5,7 @@
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
  *   formula.c                                KPIs and target values
+ *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
  *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
  *   compile.c                                kpi_plan_new(): the order of it all
@@ -67,7 +68,8 @@ struct kpi_leaf_work {
     enum kpi_basis basis;
     uint32_t at;
     bool match_both;
-    uint32_t index; /* in the program, which orders leaves by fingerprint */
+    uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */
+    uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
 
 struct kpi_compile {
@@ -86,6 +88,7 @@ struct kpi_compile {
     struct kpi_measure_work *measures;
     uint32_t n_measures;
     struct kpi_vector leaves; /* struct kpi_leaf_work */
+    struct kpi_vector grains; /* struct kpi_grain */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)

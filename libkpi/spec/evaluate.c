@@ -31,7 +31,7 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
                         struct kpi_number *ret_number)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
-    const struct kpi_row *row = &inputs->rows[leaf->first_row];
+    const struct kpi_row *row = &inputs->rows[inputs->leaf_rows[index]];
 
     if (row[0].value == INT64_MAX)
         return false;

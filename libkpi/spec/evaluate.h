@@ -11,6 +11,7 @@
 struct kpi_inputs {
     kpi_decimal audience, budget;  /* KPI_TIME_NONE: not given */
     const struct kpi_leaf *leaves; /* of the program; NULL if the formula names none */
+    const uint32_t *leaf_rows;     /* of the scope's grain */
     const struct kpi_row *rows;    /* the scope's block */
 };
 

@@ -69,6 +69,15 @@ const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone)
     return &plan->zones[zone];
 }
 
+bool kpi_plan_has_grain(const struct kpi_plan *plan, const struct kpi_scope *sort)
+{
+    for (uint32_t i = 0; i < plan->program.n_grains; ++i) {
+        if (kpi_scope_alike(&plan->program.grains[i].pattern, sort))
+            return true;
+    }
+    return false;
+}
+
 uint32_t kpi_plan_n_targets(const struct kpi_plan *plan)
 {
     return plan->n_targets;

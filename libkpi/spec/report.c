@@ -62,7 +62,7 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &inputs->leaves[formula->leaves[i]];
-        const struct kpi_row *row = &inputs->rows[leaf->first_row];
+        const struct kpi_row *row = &inputs->rows[inputs->leaf_rows[formula->leaves[i]]];
 
         state.any = true;
         if (leaf->kind != KPI_LEAF_RETAINED) {
@@ -86,7 +86,7 @@ static bool sides_evaluate(const struct kpi_formula *formula, const struct kpi_i
     bool good, both = formula->n_denominator > 0;
 
     if (formula->retained != KPI_NO_INDEX) {
-        const struct kpi_row *row = &inputs->rows[inputs->leaves[formula->retained].first_row];
+        const struct kpi_row *row = &inputs->rows[inputs->leaf_rows[formula->retained]];
 
         value->numerator = kpi_number_count(row[0].value);
         value->denominator = kpi_number_count(row[1].value);
@@ -113,14 +113,21 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
 {
     const struct kpi_campaign_info *campaign = &layout->plan->campaigns[scope->campaign];
     const struct kpi_string *zone = &layout->plan->zones[campaign->zone].name;
+    bool rolling = scope->kind == KPI_SCOPE_ROLLING;
     uint64_t parts[] = {layout->plan->kpis[kpi].fingerprint, XXH3_64bits(zone->data, zone->length),
-                        scope->kind, scope->days, 0};
+                        scope->kind, rolling ? scope->count : 0, 0};
 
     if (scope->kind == KPI_SCOPE_PHASE) {
         const struct kpi_string *name = &campaign->phases[scope->phase].name;
 
         parts[4] = XXH3_64bits(name->data, name->length);
+    } else if (scope->unit == KPI_SCOPE_WEEK) {
+        parts[4] = 1 + (uint64_t)layout->plan->program.week_start;
+    } else if (scope->minutes) {
+        parts[4] = scope->minutes;
     }
+    if (rolling && scope->unit != KPI_SCOPE_DAY)
+        parts[2] |= (uint64_t)scope->unit << 8;
     return XXH3_64bits(parts, sizeof(parts));
 }
 
@@ -135,13 +142,17 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
         .audience = campaign->audience,
         .budget = campaign->budget,
         .leaves = plan->program.leaves,
-        .rows = rows + (size_t)scope * plan->program.n_rows,
+        .leaf_rows = plan->program.grains[where->grain].leaf_rows,
+        .rows = rows + kpi_layout_first_row(layout, scope),
     };
     struct leaves_state leaves;
     bool defined;
 
     assert(kpi < plan->n_kpis);
-    *ret_value = (struct kpi_value){.definition = definition(layout, where, kpi)};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA,
+                                    .definition = definition(layout, where, kpi)};
+    if (!kpi_layout_reports(layout, scope, kpi))
+        return;
     leaves = leaves_look(formula, &inputs);
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(where, as_of);
     defined = sides_evaluate(formula, &inputs, ret_value);

@@ -170,7 +170,7 @@ static void scopes_stand_in_their_order(void **state)
     layout = layout_at(plan, as_of);
     assert_ptr_equal(kpi_layout_plan(layout), plan);
     assert_int_equal(kpi_layout_n_scopes(layout), (1 + 2 + 2 + 10) + (1 + 2 + 3));
-    assert_int_equal(kpi_layout_rows_per_scope(layout), 5);
+    assert_int_equal(kpi_layout_scope_rows(layout, 0), 5);
     assert_int_equal(kpi_layout_n_rows(layout), 5 * 21);
 
     scope = kpi_layout_scope(layout, 0);
@@ -185,10 +185,10 @@ static void scopes_stand_in_their_order(void **state)
     assert_int_equal(scope->start_day, day + 30);
     scope = kpi_layout_scope(layout, 3);
     assert_int_equal(scope->kind, KPI_SCOPE_ROLLING);
-    assert_int_equal(scope->days, 7);
+    assert_int_equal(scope->count, 7);
     assert_int_equal(scope->start_day, day + 2 - 6);
     assert_int_equal(scope->end_day, day + 3);
-    assert_int_equal(kpi_layout_scope(layout, 4)->days, 30);
+    assert_int_equal(kpi_layout_scope(layout, 4)->count, 30);
     for (int i = 0; i < 10; ++i) {
         scope = kpi_layout_scope(layout, (uint32_t)(5 + i));
         assert_int_equal(scope->kind, KPI_SCOPE_DAY);

@@ -448,11 +448,13 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
 static inline void naive_report(const struct naive *naive, const struct kpi_layout *layout,
                                 struct kpi_row *rows)
 {
-    uint32_t n = kpi_layout_rows_per_scope(layout);
+    for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++) {
+        const struct kpi_scope *scope = kpi_layout_scope(layout, s);
+        const uint32_t *leaf_rows = naive->program->grains[scope->grain].leaf_rows;
 
-    for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++)
         for (uint32_t i = 0; i < naive->program->n_leaves; i++)
-            naive_leaf(naive, &naive->program->leaves[i], kpi_layout_scope(layout, s),
-                       kpi_layout_as_of(layout),
-                       rows + (size_t)s * n + naive->program->leaves[i].first_row);
+            if (leaf_rows[i] != KPI_NO_INDEX)
+                naive_leaf(naive, &naive->program->leaves[i], scope, kpi_layout_as_of(layout),
+                           rows + kpi_layout_first_row(layout, s) + leaf_rows[i]);
+    }
 }

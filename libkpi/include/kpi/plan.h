@@ -100,6 +100,10 @@ kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time);
 /* The instant at which a day begins; clamped to the table's ends. */
 kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
 
+/* Is any KPI reported in scopes of this sort? */
+struct kpi_scope;
+bool kpi_plan_has_grain(const struct kpi_plan *plan, const struct kpi_scope *sort);
+
 struct kpi_target; /* kpi/alert.h */
 uint32_t kpi_plan_n_targets(const struct kpi_plan *plan);
 const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t target);
