@@ -101,7 +101,7 @@ static sum128 sum_cells(const struct kpi_engine *engine)
                 .tuple = XXH3_64bits(tuple.data, tuple.length),
                 .n_events = cell->n_events,
                 .has_tuple = cell->tuple != KPI_DICTIONARY_NONE,
-                .day = cell->day,
+                .day = cell->window,
                 .content = cell_content(engine, cell),
             };
 

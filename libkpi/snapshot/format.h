@@ -15,7 +15,8 @@
  * changed before that save: u32 id, row d    d.hour.index  DEDUPE   ids that arrived in that hour:
  * u64 id, u32 event hour, u16 content
  *
- * A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
+ * A cell's key is u64 fingerprint, u32 tuple, u8 form (and u16 window, see KPI_SAVE_WINDOW), u64
+ * serial. A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
  */
 #pragma once
 
@@ -25,7 +26,9 @@
 #include <kpi/object.h>
 
 enum {
-    KPI_SAVE_VERSION = 1,
+    KPI_SAVE_VERSION = 1,            /* of all objects but */
+    KPI_SAVE_VERSION_WINDOWS = 2,    /* packs with cells of windows */
+    KPI_SAVE_WINDOW = 0x80,          /* of a cell's form: u16 follows, the window of the day */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
     KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */
     KPI_SAVE_DELTA_MAX = 128 * 1024, /* bytes of an object of changed rows */
@@ -95,6 +98,7 @@ struct kpi_saving {
     void *userdata;
     struct kpi_buffer buffer;
     struct kpi_name name; /* of the object being written */
+    uint16_t version;     /* of its layout */
 };
 
 /* Begins an object; its content goes into saving->buffer; kpi_saving_end() hands it out. */

@@ -61,8 +61,9 @@ int kpi_engine_load(struct kpi_engine *engine, const struct kpi_object *object)
 
     if (!object->data || !kpi_name_parse(object->name, &name))
         return KPI_ENGINE_E_CORRUPT;
-    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name), KPI_SAVE_VERSION,
-                        &version, &payload, &size);
+    r = kpi_object_open(object->data, object->size, kpi_name_kind(&name),
+                        name.tag == 's' ? KPI_SAVE_VERSION_WINDOWS : KPI_SAVE_VERSION, &version,
+                        &payload, &size);
     if (r)
         return r == KPI_OBJECT_E_NEWER ? KPI_ENGINE_E_NEWER : KPI_ENGINE_E_CORRUPT;
     reader = kpi_reader_make(payload, size);
@@ -505,5 +506,5 @@ int kpi_engine_load_end(struct kpi_engine *engine)
         return r;
     loading.save->generation = engine->dedupe.generation;
     engine->version = 1;
-    return kpi_engine_turn_days(engine);
+    return kpi_engine_turn(engine);
 }

@@ -146,6 +146,7 @@ int kpi_save_forget_cell(struct kpi_engine *engine, const struct kpi_cell *cell)
 void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t b)
 {
     saving->name = (struct kpi_name){tag, a, b};
+    saving->version = KPI_SAVE_VERSION;
     saving->buffer.size = 0;
     (void)kpi_buffer_extend(&saving->buffer, KPI_OBJECT_HEADER_BYTES); /* written by the seal */
     kpi_buffer_u8(&saving->buffer, (uint8_t)tag);
@@ -160,7 +161,7 @@ int kpi_saving_end(struct kpi_saving *saving)
 
     if (saving->buffer.failed)
         return -ENOMEM;
-    kpi_object_seal(saving->buffer.data, kpi_name_kind(&saving->name), KPI_SAVE_VERSION,
+    kpi_object_seal(saving->buffer.data, kpi_name_kind(&saving->name), saving->version,
                     saving->buffer.size - KPI_OBJECT_HEADER_BYTES);
     object.name = (struct kpi_string){text, kpi_name_render(&saving->name, text)};
     return saving->put(saving->userdata, &object);

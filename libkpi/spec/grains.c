@@ -150,17 +150,6 @@ static bool has_cohorts(const struct kpi_compile *compile, uint32_t kpi)
     return false;
 }
 
-static uint32_t common_divisor(uint32_t a, uint32_t b)
-{
-    while (b) {
-        uint32_t rest = a % b;
-
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* The KPI is reported in scopes of a list; own: the list is its own. */
 static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct list *list, bool own)
 {
@@ -186,7 +175,7 @@ static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct l
         for (uint32_t j = 0; minutes && j < formula->n_leaves; ++j) {
             struct kpi_leaf_work *leaf = &leaves[formula->leaves[j]];
 
-            leaf->minutes = common_divisor(leaf->minutes, minutes);
+            leaf->minutes = kpi_common_divisor(leaf->minutes, minutes);
         }
     }
 }
@@ -274,7 +263,7 @@ uint32_t kpi_grains_minutes(const struct kpi_compile *compile,
 
     for (uint32_t i = 0; i < compile->leaves.n; ++i) {
         if (leaves[i].minutes && measures_share(&compile->measures[leaves[i].measure], measure))
-            minutes = common_divisor(minutes, leaves[i].minutes);
+            minutes = kpi_common_divisor(minutes, leaves[i].minutes);
     }
     return minutes;
 }

@@ -166,6 +166,18 @@ enum kpi_basis kpi_period_basis(enum kpi_scope_kind unit);
 kpi_day kpi_day_of_date(int32_t year, uint32_t month, uint32_t day_of_month);
 void kpi_day_date(kpi_day day, int32_t *ret_year, uint32_t *ret_month, uint32_t *ret_day_of_month);
 
+/* Windows of which both are made; 0 and n: n. */
+static inline uint32_t kpi_common_divisor(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 /* A day has windows for so many minutes at most; what is left of a longer one is its last window.
  */
 #define KPI_DAY_MINUTES_MAX 2880
