@@ -174,6 +174,9 @@ struct naive_event {
 };
 
 struct naive {
+    /* Does the event lie in the scope, as seen at as_of? NULL: by the scope's own instants. */
+    bool (*lies_in)(const struct naive *naive, const struct kpi_scope *scope, size_t event,
+                    kpi_time as_of);
     struct kpi_plan *plan;
     const struct kpi_program *program;
     struct naive_event *events; /* applied */
@@ -400,6 +403,16 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     }
 }
 
+static inline bool naive_lies_in(const struct naive *naive, const struct kpi_scope *scope,
+                                 size_t event, kpi_time as_of)
+{
+    kpi_time time = naive->events[event].w.event.time;
+
+    if (naive->lies_in)
+        return naive->lies_in(naive, scope, event, as_of);
+    return time >= scope->start && time < scope->end;
+}
+
 static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
@@ -417,8 +430,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        if (!naive_feeds(naive, e, instance, info->id, &day) || day < scope->start_day ||
-            day >= scope->end_day)
+        if (!naive_feeds(naive, e, instance, info->id, &day) ||
+            !naive_lies_in(naive, scope, i, as_of))
             continue;
         n_events++;
         if (leaf->kind == KPI_LEAF_SUM)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    OBJECT_STORE_MAX = 4096
+    OBJECT_STORE_MAX = 16384
 };
 
 struct object_store {
