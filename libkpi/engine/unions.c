@@ -185,6 +185,30 @@ static void union_drop(struct kpi_engine *engine, struct kpi_series *series, str
     union_free(engine, u);
 }
 
+static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n,
+                     kpi_window start, kpi_window end, kpi_window finished,
+                     struct kpi_union **ret_union);
+
+/*
+ * Takes in the windows [*i …] of a whole day by way of the day's own union, and moves on behind
+ * them: many scopes share it, so each window is looked at once. Only of users: the union of answers
+ * does not tell who has answered.
+ */
+static int union_add_day(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
+                         kpi_window from, kpi_window to, uint32_t *i)
+{
+    struct window_sets day = {0};
+    struct kpi_union *of_day;
+    int r = union_get(engine, series, u->n, from, to, to, &of_day);
+
+    if (r < 0)
+        return r;
+    for (uint32_t k = 0; k < u->n; k++)
+        day.sets[k] = of_day->levels[k];
+    *i = kpi_series_position(series, to);
+    return levels_add(u->levels, u->n, &day);
+}
+
 static int union_extend(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
                         kpi_window through)
 {
@@ -193,8 +217,17 @@ static int union_extend(struct kpi_engine *engine, struct kpi_series *series, st
 
     if (u->through >= through)
         return 0;
-    for (; i < series->n_cells && series->cells[i]->window < through; i++) {
-        r = cell_add(engine, series->cells[i], u->levels, u->n);
+    while (i < series->n_cells && series->cells[i]->window < through) {
+        const struct kpi_cell *cell = series->cells[i];
+        const struct kpi_instance *instance = &engine->program->instances[cell->instance];
+        kpi_day day = kpi_window_day(instance, cell->window);
+        kpi_window from = kpi_instance_day(instance, day), to = kpi_instance_day(instance, day + 1);
+
+        if (instance->minutes && cell->form != KPI_CELL_LATEST && u->through <= from &&
+            to <= through && to - from < u->end - u->start)
+            r = union_add_day(engine, series, u, from, to, &i);
+        else
+            r = cell_add(engine, series->cells[i++], u->levels, u->n);
         if (r < 0) {
             union_drop(engine, series, u);
             return r;

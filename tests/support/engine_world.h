@@ -24,7 +24,9 @@ enum {
 static const char *const world_types[] = {"signup", "exposure", "participation", "purchase",
                                           "refund", "spend",    "survey",        "other"};
 
-/* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns.
+/*
+ * Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns,
+ * windows beside days.
  */
 static inline void world_fixture(struct fixture *f)
 {
@@ -32,6 +34,10 @@ static inline void world_fixture(struct fixture *f)
 
     fixture_init(f);
     fixture_kpis_of_the_product(f);
+    f->kpi_grains[0] = TEXT("day");
+    f->kpi_grains[1] = TEXT("2h");
+    f->kpis[0].grains = f->kpis[4].grains = f->kpi_grains; /* participation_rate, nps */
+    f->kpis[0].n_grains = f->kpis[4].n_grains = 2;
     fixture_attribute(f, "orders", "count", "type == \"purchase\"");
     fixture_attribute(f, "spent", "sum(amount)", "type == \"purchase\"");
     fixture_attribute(f, "touch", "last(campaign)", "type == \"exposure\"");
