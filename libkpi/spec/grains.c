@@ -91,9 +91,10 @@ struct list {
     uint32_t n;
 };
 
-static struct list list_read(struct kpi_compile *compile, const struct kpi_text *texts, uint32_t n,
-                             bool rolling)
+static struct list list_read(struct kpi_compile *compile, const struct kpi_text *texts,
+                             uint32_t n_texts, bool rolling)
 {
+    uint32_t n = texts ? n_texts : 0;
     struct list list = {
         .scopes = kpi_pool_alloc(&compile->temp, n * sizeof(*list.scopes)),
         .texts = kpi_pool_alloc(&compile->temp, n * sizeof(*list.texts)),
@@ -209,7 +210,7 @@ void kpi_grains_compile(struct kpi_compile *compile)
         .kind = KPI_SCOPE_CAMPAIGN, .unit = KPI_SCOPE_CAMPAIGN, .count = 1};
     struct kpi_scope day = {.kind = KPI_SCOPE_DAY, .unit = KPI_SCOPE_DAY, .count = 1};
     const struct kpi_definitions *in = compile->in;
-    struct list grains = list_read(compile, in->grains, in->grains ? in->n_grains : 0, false);
+    struct list grains = list_read(compile, in->grains, in->n_grains, false);
     struct list rolling = list_read(compile, in->rolling, in->n_rolling, true);
     struct kpi_grain *all = grain_get(compile, &whole);
 
