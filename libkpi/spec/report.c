@@ -149,10 +149,10 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     bool defined;
 
     assert(kpi < plan->n_kpis);
-    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA,
-                                    .definition = definition(layout, where, kpi)};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
     if (!kpi_layout_reports(layout, scope, kpi))
         return;
+    ret_value->definition = definition(layout, where, kpi);
     leaves = leaves_look(formula, &inputs);
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(where, as_of);
     defined = sides_evaluate(formula, &inputs, ret_value);
