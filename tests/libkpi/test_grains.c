@@ -69,8 +69,7 @@ static struct kpi_zone zone_make(uint32_t index, const char *name)
     zone_names[index] = name;
     for (int i = 0; i <= DAYS; i++)
         starts[index][i] = midnight_of(2025, 12, 31 + i);
-    return (struct kpi_zone){
-        {name, strlen(name)}, DAY_2026_01_01 - 1, DAYS, starts[index]};
+    return (struct kpi_zone){{name, strlen(name)}, DAY_2026_01_01 - 1, DAYS, starts[index]};
 }
 
 /* Windows of so many minutes between two instants, the later one's number less the earlier one's.

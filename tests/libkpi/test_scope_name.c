@@ -60,8 +60,7 @@ static void every_scope_of_a_layout_has_a_name_of_its_own(void **state)
         struct kpi_scope_name name;
         uint32_t n_fit = 0;
 
-        size_t length =
-            kpi_scope_name_format(names[i], plan, kpi_layout_scope(layout, i), true);
+        size_t length = kpi_scope_name_format(names[i], plan, kpi_layout_scope(layout, i), true);
 
         assert_int_equal(length, strlen(names[i]));
         assert_int_equal(kpi_scope_name_parse(string_of(names[i]), &name), 0);
