@@ -1,7 +1,7 @@
 /*
  * The merged view: sums what shards published, evaluates every KPI over every scope, and swaps the
- * result in. Shards report under a layout; when a day begins anywhere, or the plan changes, there
- * is a new one, and the old view stays until all our shards have reported under it.
+ * result in. Shards report under a layout; when a day or window begins anywhere, or the plan
+ * changes, there is a new one, and the old view stays until all shards have reported under it.
  */
 #include "server_internal.h"
 
@@ -15,7 +15,7 @@
 
 #define MERGE_DELAY_US 5000
 /* How long the old view may stand in while shards have not reported under a new layout. */
-#define LAYOUT_PATIENCE_US 3000000
+#define LAYOUT_PATIENCE_US 5000000
 /* Another instance writes its summaries every second. */
 #define SILENCE (15 * KPI_SECOND)
 
@@ -212,10 +212,29 @@ static void merge(struct server *server)
     api_set_view(server->api, view);
 }
 
-static bool all_reported(const struct server *server)
+/* Is every shard at the end of its log, and said so not long ago? */
+static bool all_caught_up(const struct server *server, kpi_time now)
 {
     for (uint32_t i = 0; i < server->n_shards; i++) {
-        if (group_owns(server, i) && !reports_present(server, server->summaries[i]))
+        const struct summary *summary = server->summaries[i];
+
+        if (!summary || !summary->caught_up || summary->made_at < now - SILENCE)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Shards of other instances are waited for, too, if nothing else keeps the view from being
+ * complete: they turn to the next window within a second or two, and alerts that are pending must
+ * not begin anew with each.
+ */
+static bool all_reported(const struct server *server, kpi_time now)
+{
+    bool others = all_caught_up(server, now);
+
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        if ((others || group_owns(server, i)) && !reports_present(server, server->summaries[i]))
             return false;
     }
     return true;
@@ -225,12 +244,13 @@ static bool all_reported(const struct server *server)
 void merge_tick(struct server *server)
 {
     int64_t now = clock_monotonic_us();
-    kpi_time time = as_of(server, clock_now_us());
+    kpi_time wall = clock_now_us(), time = as_of(server, wall);
 
     server->merge_wanted = false;
     if (!server->layout && tell_layout(server, time) < 0)
         return;
-    if (server->view && !all_reported(server) && now < server->layout_told_at + LAYOUT_PATIENCE_US)
+    if (server->view && !all_reported(server, wall) &&
+        now < server->layout_told_at + LAYOUT_PATIENCE_US)
         return;
     merge(server);
     /* Only now: while catching up days fly past, and each layout is to be reported under once. */

@@ -158,8 +158,8 @@ static void refuse_kpis(const struct http_request *request, struct http_response
         break;
     case KPIS_E_SCOPE:
         http_response_error(response, request, 404, "unknown_scope",
-                            "there is no such scope: campaign, phase, day, rolling, or one like "
-                            "phase:NAME, day:2026-11-11, rolling:7d");
+                            "there is no such scope: campaign, phase, rolling, a grain that is "
+                            "reported, or one like phase:NAME, day:2026-11-11, rolling:7d");
         break;
     case KPIS_E_BY:
         http_response_error(response, request, 404, "unknown_breakdown",

@@ -1,24 +1,9 @@
 #include "kpis.h"
 
-#include "scope_text.h"
 #include "util/error.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-/* The groups of an answer that the filter leaves. */
-struct selection {
-    const struct view *view;
-    const struct kpis_filter *filter;
-    const struct kpi_supplement *groups; /* NULL: none */
-    uint32_t breakdown;                  /* KPIS_ALL: any */
-    bool whole;                          /* also what is not broken down */
-};
-
-#define KPIS_ALL UINT32_MAX
-
-static const char *const kind_names[] = {"campaign", "phase", "day", "rolling"};
 
 const char *kpis_unit_name(enum kpi_unit unit)
 {
@@ -28,50 +13,42 @@ const char *kpis_unit_name(enum kpi_unit unit)
     return names[unit];
 }
 
-static bool is_kind(const char *text)
-{
-    for (unsigned i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++) {
-        if (strcmp(text, kind_names[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool scope_passes(const struct kpi_plan *plan, const struct kpi_scope *scope,
-                         const char *filter)
-{
-    char name[SCOPE_TEXT_BYTES_MAX];
-
-    if (!filter || strcmp(filter, kind_names[scope->kind]) == 0)
-        return true;
-    scope_text_format(name, plan, scope);
-    return strcmp(filter, name) == 0;
-}
-
 static bool text_equal(struct kpi_string string, const char *text)
 {
     return strlen(text) == string.length && memcmp(string.data, text, string.length) == 0;
 }
 
-/* A day's local midnight differs from that of UTC by the zone's offset at that instant. */
-static kpi_duration zone_offset(kpi_day day, kpi_time start)
+/*
+ * A day's local midnight differs from that of UTC by the zone's offset at that instant. On a day on
+ * which the clock is changed a window is told with the offset at the day's begin.
+ */
+static kpi_duration zone_offset(const struct kpi_zone *zone, kpi_day day)
 {
-    return day * KPI_DAY - start;
+    return day * KPI_DAY - kpi_zone_day_start(zone, day);
 }
 
 void kpis_add_scope(struct json *json, cJSON *object, const char *key, const struct kpi_plan *plan,
                     const struct kpi_scope *scope)
 {
+    const struct kpi_zone *zone =
+        kpi_plan_zone(plan, kpi_plan_campaign(plan, scope->campaign)->zone);
     cJSON *item = json_object(json, object, key);
 
-    json_add_text(json, item, "kind", kind_names[scope->kind]);
-    json_add_time(json, item, "start", scope->start, zone_offset(scope->start_day, scope->start));
-    json_add_time(json, item, "end", scope->end, zone_offset(scope->end_day, scope->end));
+    json_add_text(json, item, "kind", kpi_scope_kind_name(scope));
+    json_add_time(json, item, "start", scope->start, zone_offset(zone, scope->start_day));
+    json_add_time(json, item, "end", scope->end, zone_offset(zone, scope->end_day));
     if (scope->kind == KPI_SCOPE_PHASE)
         json_add_string(json, item, "phase",
                         kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name);
-    if (scope->kind == KPI_SCOPE_ROLLING)
-        json_add_integer(json, item, "days", scope->days);
+    if (scope->kind == KPI_SCOPE_ROLLING) {
+        struct kpi_scope unit = {.kind = scope->unit, .minutes = scope->minutes};
+
+        json_add_integer(json, item, scope->unit == KPI_SCOPE_DAY ? "days" : "count", scope->count);
+        if (scope->unit != KPI_SCOPE_DAY)
+            json_add_text(json, item, "unit", kpi_scope_kind_name(&unit));
+    }
+    if (scope->unit == KPI_SCOPE_MINUTES && scope->minutes != 60)
+        json_add_integer(json, item, "minutes", scope->minutes);
 }
 
 static void add_number(struct json *json, cJSON *object, const char *key,
@@ -123,19 +100,54 @@ static bool has_kpi(const struct kpi_plan *plan, const char *name)
     return false;
 }
 
-static bool takes_scope(const struct view *view, const struct kpis_filter *filter, uint32_t index)
+/* What is asked for, read once. */
+struct question {
+    const struct kpis_filter *filter;
+    struct kpi_scope_name scope;
+    bool no_scope; /* the filter's scope is the name of none */
+};
+
+static struct question read_filter(const struct kpis_filter *filter)
 {
+    struct question question = {.filter = filter};
+
+    if (filter->scope)
+        question.no_scope =
+            kpi_scope_name_parse((struct kpi_string){filter->scope, strlen(filter->scope)},
+                                 &question.scope) != 0;
+    return question;
+}
+
+static bool takes_scope(const struct view *view, const struct question *question, uint32_t index)
+{
+    const struct kpis_filter *filter = question->filter;
     const struct kpi_scope *scope = kpi_layout_scope(view->layout, index);
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
 
     return (!filter->campaign ||
             text_equal(kpi_plan_campaign(plan, scope->campaign)->id, filter->campaign)) &&
-           scope_passes(plan, scope, filter->scope);
+           (!filter->scope || kpi_scope_name_fits(&question->scope, plan, scope));
 }
 
-static bool takes_kpi(const struct kpi_plan *plan, const struct kpis_filter *filter, uint32_t kpi)
+static bool takes_kpi(const struct view *view, const struct question *question, uint32_t scope,
+                      uint32_t kpi)
 {
-    return !filter->kpi || text_equal(kpi_plan_kpi(plan, kpi)->name, filter->kpi);
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+
+    return kpi_layout_reports(view->layout, scope, kpi) &&
+           (!question->filter->kpi ||
+            text_equal(kpi_plan_kpi(plan, kpi)->name, question->filter->kpi));
+}
+
+/* Could there be such a scope at another time? */
+static bool has_sort(const struct kpi_plan *plan, const struct question *question)
+{
+    const struct kpi_scope *wanted = &question->scope.scope;
+
+    if (wanted->kind == KPI_SCOPE_PHASE)
+        return question->scope.phase.length == 0;
+    return question->scope.any || wanted->kind == KPI_SCOPE_CAMPAIGN ||
+           kpi_plan_has_grain(plan, wanted);
 }
 
 /* Is `name` one of the parts between commas? */
@@ -167,11 +179,22 @@ static bool is_called(const struct kpi_breakdown_info *breakdown, const char *li
     return true;
 }
 
+/* The groups of an answer that the filter leaves. */
+struct selection {
+    const struct view *view;
+    struct question question;
+    const struct kpi_supplement *groups; /* NULL: none */
+    uint32_t breakdown;                  /* KPIS_ALL: any */
+    bool whole;                          /* also what is not broken down */
+};
+
+#define KPIS_ALL UINT32_MAX
+
 /* What `by` asks for. 0, KPIS_E_BY or -ENOMEM. */
 static int select_groups(struct selection *selection)
 {
     const struct kpi_plan *plan = kpi_layout_plan(selection->view->layout);
-    const char *by = selection->filter->by;
+    const char *by = selection->question.filter->by;
 
     selection->breakdown = KPIS_ALL;
     selection->whole = !by || strcmp(by, "*") == 0;
@@ -187,7 +210,7 @@ static int select_groups(struct selection *selection)
 static bool takes_group(const struct selection *selection, const struct kpi_group *group)
 {
     return (selection->breakdown == KPIS_ALL || selection->breakdown == group->breakdown) &&
-           takes_scope(selection->view, selection->filter, group->scope);
+           takes_scope(selection->view, &selection->question, group->scope);
 }
 
 static uint64_t count_groups(const struct selection *selection)
@@ -201,7 +224,7 @@ static uint64_t count_groups(const struct selection *selection)
 
         for (uint32_t kpi = 0; kpi < kpi_plan_n_kpis(plan) && takes_group(selection, &group); kpi++)
             n_values += kpi_plan_breaks_down(plan, group.breakdown, kpi) &&
-                        takes_kpi(plan, selection->filter, kpi);
+                        takes_kpi(selection->view, &selection->question, group.scope, kpi);
     }
     return n_values;
 }
@@ -209,24 +232,32 @@ static uint64_t count_groups(const struct selection *selection)
 /* Refuses a question about what is not there, and one whose answer is too long. */
 static int check_filter(struct selection *selection, uint64_t n_max)
 {
-    const struct kpis_filter *filter = selection->filter;
+    const struct question *question = &selection->question;
     const struct view *view = selection->view;
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint64_t n_scopes = 0, n_values;
+    const struct kpis_filter *filter = question->filter;
+    uint64_t n_scopes = 0, n_values = 0;
     int r;
 
     if (filter->campaign && !has_campaign(plan, filter->campaign))
         return KPIS_E_CAMPAIGN;
     if (filter->kpi && !has_kpi(plan, filter->kpi))
         return KPIS_E_KPI;
-    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++)
-        n_scopes += takes_scope(view, filter, i);
-    if (filter->scope && n_scopes == 0 && !is_kind(filter->scope))
+    if (question->no_scope)
+        return KPIS_E_SCOPE;
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
+        if (!takes_scope(view, question, i))
+            continue;
+        n_scopes++;
+        for (uint32_t kpi = 0; kpi < kpi_plan_n_kpis(plan); kpi++)
+            n_values += takes_kpi(view, question, i, kpi);
+    }
+    if (filter->scope && n_scopes == 0 && (question->scope.has_start || !has_sort(plan, question)))
         return KPIS_E_SCOPE;
     r = select_groups(selection);
     if (r)
         return r;
-    n_values = selection->whole ? n_scopes * (filter->kpi ? 1 : kpi_plan_n_kpis(plan)) : 0;
+    n_values = selection->whole ? n_values : 0;
     return n_values + count_groups(selection) > n_max ? KPIS_E_TOO_MANY : 0;
 }
 
@@ -259,7 +290,7 @@ static void add_scope_values(struct json *json, cJSON *array, const struct selec
     for (uint32_t i = 0; i < n_kpis; i++) {
         cJSON *item;
 
-        if (!takes_kpi(plan, selection->filter, i))
+        if (!takes_kpi(view, &selection->question, scope_index, i))
             continue;
         item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, scope_index), i);
         end_kpi(json, item, plan, i, &view->values[(size_t)scope_index * n_kpis + i]);
@@ -293,7 +324,7 @@ static void add_group_values(struct json *json, cJSON *array, const struct selec
         cJSON *item;
 
         if (!kpi_plan_breaks_down(plan, group->breakdown, i) ||
-            !takes_kpi(plan, selection->filter, i))
+            !takes_kpi(view, &selection->question, group->scope, i))
             continue;
         kpi_supplement_value(view->layout, view->rows, group, i, view->as_of, &value);
         item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, group->scope), i);
@@ -305,7 +336,7 @@ static void add_group_values(struct json *json, cJSON *array, const struct selec
 int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
                   uint64_t n_max)
 {
-    struct selection selection = {.view = view, .filter = filter};
+    struct selection selection = {.view = view, .question = read_filter(filter)};
     struct json json = {0};
     cJSON *root, *array;
     uint32_t n_groups;
@@ -318,7 +349,7 @@ int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_f
     json_add_bool(&json, root, "complete", view->complete);
     array = json_array(&json, root, "kpis");
     for (uint32_t i = 0; selection.whole && i < kpi_layout_n_scopes(view->layout); i++) {
-        if (takes_scope(view, filter, i))
+        if (takes_scope(view, &selection.question, i))
             add_scope_values(&json, array, &selection, i);
     }
     n_groups = selection.groups ? kpi_supplement_n_groups(selection.groups) : 0;

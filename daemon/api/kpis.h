@@ -7,8 +7,11 @@
  *     "complete":1,"definition":"00c0ffee00c0ffee"}]}
  *
  * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
- * are counts or real, decimal strings if they are money, null if there is none. A rolling scope has
- * "days".
+ * are counts or real, decimal strings if they are money, null if there is none.
+ *
+ * A scope's kind is campaign, phase, day, week, month, quarter, year, hour, minutes or rolling. Of
+ * minutes there is "minutes":5. A rolling one of days has "days":7, any other "count":4 and
+ * "unit":"week" ("minutes" beside it if the unit is minutes).
  *
  * Behind all of them stand, if asked for, the same KPIs broken down; each has "by" behind "scope":
  * {"channel":"wechat","city":null}, null for events without the value, "__other__" for values
@@ -24,9 +27,10 @@
 struct kpis_filter {
     const char *campaign;
     const char *kpi;
-    const char *scope; /* a kind ("day"), or one: "phase:burst", "rolling:7d", "day:2026-11-11" */
-    const char *by;    /* NULL: only what is not broken down; "*": that and everything; else only
-                          this breakdown: "channel", "channel,city" in any order */
+    const char
+        *scope; /* as kpi/scope.h names them: all of a sort ("day"), or one ("day:2026-11-11") */
+    const char *by; /* NULL: only what is not broken down; "*": that and everything; else only
+                       this breakdown: "channel", "channel,city" in any order */
 };
 
 enum {

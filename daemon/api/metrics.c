@@ -301,9 +301,9 @@ static void label_alert(struct exposition *exposition, const struct kpi_plan *pl
     static const char *const betters[] = {"up", "down", "band"};
     struct kpi_string campaign = kpi_plan_campaign(plan, alert->target->campaign)->id;
     struct kpi_string kpi = kpi_plan_kpi(plan, alert->target->kpi)->name;
-    char scope[EXPOSITION_LABEL_BYTES_MAX];
+    char scope[KPI_SCOPE_NAME_BYTES_MAX];
 
-    metrics_scope_name(scope, plan, &alert->target->scope_pattern);
+    (void)kpi_scope_name_format(scope, plan, &alert->target->scope_pattern, false);
     exposition_label_bytes(exposition, "campaign", campaign.data, campaign.length);
     exposition_label_bytes(exposition, "kpi", kpi.data, kpi.length);
     exposition_label(exposition, "scope", scope);

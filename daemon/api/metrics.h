@@ -17,10 +17,6 @@ enum {
 int metrics_write(char **ret_text, size_t *ret_size, enum exposition_format format,
                   const struct view *view, const struct api_status *status);
 
-/* The value of the label `scope`: "campaign", "phase:burst", "rolling:7d", "day". */
-void metrics_scope_name(char ret_name[EXPOSITION_LABEL_BYTES_MAX], const struct kpi_plan *plan,
-                        const struct kpi_scope *scope);
-
 /* The parts that have files of their own. */
 void metrics_write_kpis(struct exposition *exposition, const struct view *view);
 void metrics_write_process(struct exposition *exposition, kpi_time started_at);

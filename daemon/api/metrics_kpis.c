@@ -1,7 +1,8 @@
 /*
  * KPI values as metrics: a family per unit, and beside each value what it is made of. Of the local
  * days only two are shown, the newest whole one as scope "day" and the running one as "today",
- * because a label that names a date would start new series every midnight; the API has all.
+ * because a label that names a date would start new series every midnight; the API has all. So it
+ * is with weeks ("week" and "this_week") and all others, down to "5m" and "this_5m".
  *
  * "No data" is no sample; "undefined" is NaN.
  *
@@ -23,40 +24,20 @@ enum {
     BY_LABEL_BYTES_MAX = 16 + 8 * 64, /* a name has at most 64 bytes */
 };
 
-void metrics_scope_name(char ret_name[EXPOSITION_LABEL_BYTES_MAX], const struct kpi_plan *plan,
-                        const struct kpi_scope *scope)
+/*
+ * Is there a later one of this sort in the campaign that is whole, too? Those of a sort are
+ * neighbours, in order.
+ */
+static bool is_newest_whole(const struct view *view, uint32_t index)
 {
-    struct kpi_string phase;
+    const struct kpi_scope *scope = kpi_layout_scope(view->layout, index), *next;
 
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        (void)strcpy(ret_name, "campaign");
-        break;
-    case KPI_SCOPE_PHASE:
-        phase = kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name;
-        (void)snprintf(ret_name, EXPOSITION_LABEL_BYTES_MAX, "phase:%.*s", (int)phase.length,
-                       phase.data);
-        break;
-    case KPI_SCOPE_ROLLING:
-        (void)snprintf(ret_name, EXPOSITION_LABEL_BYTES_MAX, "rolling:%ud", scope->days);
-        break;
-    case KPI_SCOPE_DAY:
-        (void)strcpy(ret_name, "day");
-        break;
-    }
-}
-
-/* Is there a later whole day in the same campaign? Days of a campaign are neighbours, in order. */
-static bool is_newest_whole_day(const struct view *view, uint32_t scope)
-{
-    const struct kpi_scope *day = kpi_layout_scope(view->layout, scope), *next;
-
-    if (day->end > view->as_of)
+    if (scope->end > view->as_of)
         return false;
-    if (scope + 1 == kpi_layout_n_scopes(view->layout))
+    if (index + 1 == kpi_layout_n_scopes(view->layout))
         return true;
-    next = kpi_layout_scope(view->layout, scope + 1);
-    return next->kind != KPI_SCOPE_DAY || next->campaign != day->campaign ||
+    next = kpi_layout_scope(view->layout, index + 1);
+    return next->campaign != scope->campaign || !kpi_scope_alike(next, scope) ||
            next->end > view->as_of;
 }
 
@@ -65,11 +46,17 @@ static bool name_scope(char ret_name[EXPOSITION_LABEL_BYTES_MAX], const struct v
                        uint32_t index)
 {
     const struct kpi_scope *scope = kpi_layout_scope(view->layout, index);
+    char name[KPI_SCOPE_NAME_BYTES_MAX];
 
-    metrics_scope_name(ret_name, kpi_layout_plan(view->layout), scope);
-    if (scope->kind != KPI_SCOPE_DAY || is_newest_whole_day(view, index))
+    (void)kpi_scope_name_format(name, kpi_layout_plan(view->layout), scope, false);
+    (void)snprintf(ret_name, EXPOSITION_LABEL_BYTES_MAX, "%s", name);
+    if (scope->kind == KPI_SCOPE_CAMPAIGN || scope->kind == KPI_SCOPE_PHASE ||
+        scope->kind == KPI_SCOPE_ROLLING || is_newest_whole(view, index))
         return true;
-    (void)strcpy(ret_name, "today");
+    if (scope->kind == KPI_SCOPE_DAY)
+        (void)strcpy(ret_name, "today");
+    else
+        (void)snprintf(ret_name, EXPOSITION_LABEL_BYTES_MAX, "this_%s", name);
     return scope->start <= view->as_of && view->as_of < scope->end;
 }
 
@@ -272,6 +259,7 @@ static void write_family(struct exposition *exposition, const struct view *view,
             const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, i);
 
             if ((unit >= 0 && kpi->unit != (enum kpi_unit)unit) ||
+                !kpi_layout_reports(view->layout, scope, i) ||
                 !take_part(&view->values[(size_t)scope * n_kpis + i], part, &number))
                 continue;
             exposition_label_bytes(exposition, "kpi", kpi->name.data, kpi->name.length);

@@ -124,24 +124,15 @@ static void add_campaigns(struct json *json, cJSON *root, const struct kpi_plan 
 static void add_scope(struct json *json, cJSON *object, const struct kpi_plan *plan,
                       const struct kpi_scope *scope)
 {
-    char text[32];
+    char text[KPI_SCOPE_NAME_BYTES_MAX];
 
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        json_add_text(json, object, "scope", "campaign");
-        break;
-    case KPI_SCOPE_PHASE:
+    if (scope->kind == KPI_SCOPE_PHASE) {
         json_add_string(json, object, "scope",
                         kpi_plan_campaign(plan, scope->campaign)->phases[scope->phase].name);
-        break;
-    case KPI_SCOPE_DAY:
-        json_add_text(json, object, "scope", "day");
-        break;
-    case KPI_SCOPE_ROLLING:
-        (void)snprintf(text, sizeof(text), "rolling:%ud", scope->days);
-        json_add_text(json, object, "scope", text);
-        break;
+        return;
     }
+    (void)kpi_scope_name_format(text, plan, scope, false);
+    json_add_text(json, object, "scope", text);
 }
 
 static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *plan)
@@ -170,14 +161,16 @@ int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
 {
     struct json json = {0};
     cJSON *root = json_object(&json, NULL, NULL), *item;
-    uint32_t n_rolling;
-    const uint32_t *rolling = kpi_plan_rolling_days(plan, &n_rolling);
 
     json_add_hash(&json, root, "fingerprint", kpi_plan_fingerprint(plan));
     json_add_integer(&json, root, "keep_days", kpi_plan_keep_days(plan));
-    item = json_array(&json, root, "rolling_days");
-    for (uint32_t i = 0; i < n_rolling; i++)
-        json_add_integer(&json, item, NULL, rolling[i]);
+    item = json_array(&json, root, "scopes");
+    for (uint32_t i = 0; i < kpi_plan_n_grains(plan); i++) {
+        char name[KPI_SCOPE_NAME_BYTES_MAX];
+
+        (void)kpi_scope_name_format(name, plan, kpi_plan_grain(plan, i), false);
+        json_add_text(&json, item, NULL, name);
+    }
     add_kpis(&json, root, plan);
     add_state(&json, root, plan);
     add_campaigns(&json, root, plan);

@@ -1,7 +1,7 @@
 /*
  * What a plan is, as JSON, so that two can be compared; /api/v1/plan, and `kpid check --against`:
  *
- *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"rolling_days":[7,30],
+ *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"scopes":["campaign","rolling:7d","day"],
  *    "kpis":[{"name":"roi","formula":"(sales - refunds) / cost","unit":"multiple","better":"up",
  *      "definition":"…"}],
  *    "state":[{"kind":"measure","name":"sales","zone":"Asia/Shanghai","by_campaign":true,"level":0,

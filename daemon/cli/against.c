@@ -279,9 +279,9 @@ static void compare_settings(struct comparison *comparison)
                          ? ": what is older is forgotten"
                          : "");
     }
-    if (!same_at(comparison->now, comparison->then, "rolling_days")) {
+    if (!same_at(comparison->now, comparison->then, "scopes")) {
         open_section(comparison, "settings", &opened);
-        (void)printf("  ~ rolling\n");
+        (void)printf("  ~ grains and rolling scopes\n");
     }
     cJSON_ArrayForEach(item, then)
     {

@@ -36,30 +36,6 @@ static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_
         table_add_format(table, "%.6g", value->value);
 }
 
-static void add_scope(struct table *table, const struct kpi_plan *plan,
-                      const struct kpi_scope *scope)
-{
-    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, scope->campaign);
-    char text[TIME_TEXT_BYTES_MAX];
-
-    switch (scope->kind) {
-    case KPI_SCOPE_CAMPAIGN:
-        table_add(table, "campaign");
-        break;
-    case KPI_SCOPE_PHASE:
-        table_add_format(table, "%.*s", (int)campaign->phases[scope->phase].name.length,
-                         campaign->phases[scope->phase].name.data);
-        break;
-    case KPI_SCOPE_ROLLING:
-        table_add_format(table, "last %u days", scope->days);
-        break;
-    case KPI_SCOPE_DAY:
-        (void)time_text_format_utc((kpi_time)scope->start_day * KPI_DAY, text);
-        table_add_format(table, "%.10s", text);
-        break;
-    }
-}
-
 int replay_print_table(const struct view *view, FILE *out)
 {
     static const struct table_column columns[] = {
@@ -78,13 +54,17 @@ int replay_print_table(const struct view *view, FILE *out)
 
         for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
             const struct kpi_value *value = &view->values[(size_t)i * n_kpis + kpi];
+            char name[KPI_SCOPE_NAME_BYTES_MAX];
             const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
             struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
 
+            if (!kpi_layout_reports(view->layout, i, kpi))
+                continue;
             table_add_format(table, "%.*s", (int)id.length, id.data);
             table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
                              (int)info->title_zh.length, info->title_zh.data);
-            add_scope(table, plan, scope);
+            (void)kpi_scope_name_format(name, plan, scope, true);
+            table_add(table, name);
             add_value(table, info->unit, value);
             add_number(table, &value->numerator);
             add_number(table, &value->denominator);

@@ -67,7 +67,7 @@ static void add_kind(struct json *json, cJSON *property, const struct setting *s
         {&kind_brokers, "texts"},       {&kind_topics, "texts"},
         {&kind_types, "texts"},         {&kind_include, "texts"},
         {&kind_bytes, "size"},          {&kind_duration, "duration"},
-        {&kind_days, "days"},           {&kind_properties, "properties"},
+        {&kind_texts, "texts"},         {&kind_properties, "properties"},
         {&kind_receivers, "receivers"},
     };
     const struct setting_kind *kind = setting->kind;

@@ -139,7 +139,7 @@ static void fail(struct test_output *output, const struct doc_node *node, const 
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
     struct kpi_string name = kpi_plan_kpi(plan, kpi)->name;
     struct kpi_string campaign = kpi_plan_campaign(plan, scope->campaign)->id;
-    char scope_text[SCOPE_TEXT_BYTES_MAX], time[TIME_TEXT_BYTES_MAX];
+    char scope_text[KPI_SCOPE_NAME_BYTES_MAX], time[TIME_TEXT_BYTES_MAX];
 
     scope_text_format(scope_text, plan, scope);
     test_fail(output, node, "%.*s of %.*s, %s, at %s", (int)name.length, name.data,

@@ -81,19 +81,14 @@ static bool find_campaign(const struct test_reader *reader, const struct doc_nod
 static bool find_scope(const struct test_reader *reader, const struct doc_node *node,
                        uint32_t campaign, struct kpi_scope *ret_pattern)
 {
-    static const char *const wrong[] = {
-        [SCOPE_TEXT_E_UNKNOWN] =
-            "is no scope: campaign, day, day 2026-11-01, rolling 7d, or a phase of the campaign",
-        [SCOPE_TEXT_E_DATE] = "is no day, as day 2026-11-01",
-        [SCOPE_TEXT_E_DAYS] = "is no number of days, as rolling 7d",
-    };
     const struct kpi_campaign_info *info = kpi_plan_campaign(reader->plan, campaign);
     struct load *load = &reader->file->load;
     struct suggest suggest;
     struct kpi_string text;
     int r;
 
-    *ret_pattern = (struct kpi_scope){.kind = KPI_SCOPE_CAMPAIGN, .campaign = campaign};
+    *ret_pattern = (struct kpi_scope){
+        .kind = KPI_SCOPE_CAMPAIGN, .unit = KPI_SCOPE_CAMPAIGN, .count = 1, .campaign = campaign};
     if (!node)
         return true;
     if (!load_text(load, node, "scope", &text))
@@ -105,7 +100,9 @@ static bool find_scope(const struct test_reader *reader, const struct doc_node *
     suggest_try(&suggest, "campaign");
     for (uint32_t i = 0; i < info->n_phases; i++)
         suggest_name(load, &suggest, info->phases[i].name);
-    load_wrong(load, node, "scope", wrong[r]);
+    load_wrong(
+        load, node, "scope",
+        "is no scope: campaign, a phase, day, day 2026-11-01, week, month, 5m, rolling 7d …");
     report_suggest(&load->report, suggest.best);
     return false;
 }
@@ -220,8 +217,8 @@ int test_read_expectations(const struct test_reader *reader, const struct doc_no
 
 static bool same_scope(const struct kpi_scope *a, const struct kpi_scope *b)
 {
-    return a->kind == b->kind && a->phase == b->phase && a->days == b->days &&
-           a->start_day == b->start_day;
+    return kpi_scope_alike(a, b) && a->phase == b->phase && a->start_day == b->start_day &&
+           a->start_minute == b->start_minute;
 }
 
 /* The target that an alert belongs to. Without a scope it is the only one of its KPI. */

@@ -296,12 +296,11 @@ static void read_by(struct load *load, struct doc_node *node, struct kpi_kpi_def
 static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_kpi_definition *kpi = item;
-    struct doc_node *title, *formula, *unit, *better, *by;
-    const struct load_field fields[] = {{"title", &title},
-                                        {"formula", &formula},
-                                        {"unit", &unit},
-                                        {"better", &better},
-                                        {"by", &by}};
+    struct doc_node *title, *formula, *unit, *better, *by, *grains, *rolling;
+    const struct load_field fields[] = {
+        {"title", &title}, {"formula", &formula}, {"unit", &unit},       {"better", &better},
+        {"by", &by},       {"grains", &grains},   {"rolling", &rolling},
+    };
     unsigned choice;
 
     kpi->formula = (struct kpi_text){"1", 1, 0};
@@ -324,6 +323,9 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
         kpi->better = (enum kpi_better)choice;
     if (by)
         read_by(load, by, kpi);
+    if ((grains && load_texts(load, grains, "grains", &kpi->grains, &kpi->n_grains) < 0) ||
+        (rolling && load_texts(load, rolling, "rolling", &kpi->rolling, &kpi->n_rolling) < 0))
+        load->report.no_memory = true;
 }
 
 int load_attributes(struct load *load, const struct doc_node *section)

@@ -348,50 +348,12 @@ static int read_brokers(struct load *load, const struct setting *setting, struct
     return joined ? set_string(target, joined, strlen(joined)) : 0;
 }
 
-static int compare_days(const void *a, const void *b)
+static int read_texts(struct load *load, const struct setting *setting, struct doc_node *node,
+                      void *target)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    struct settings_texts *texts = target;
 
-    return x < y ? -1 : x > y;
-}
-
-static int read_days(struct load *load, const struct setting *setting, struct doc_node *node,
-                     void *target)
-{
-    struct doc_node *item;
-    uint32_t *days, n = 0;
-
-    /* an empty list is fine here: no rolling scopes */
-    if (!(node->kind == DOC_SEQUENCE && node->n_children == 0) && !list_fits(load, setting, node))
-        return 0;
-    days = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*days));
-    if (!days)
-        return -ENOMEM;
-    for (item = load_first(node); item; item = load_next(node, item)) {
-        kpi_duration duration;
-        struct kpi_string text;
-        uint32_t i;
-
-        if (!load_text(load, item, setting->path, &text))
-            continue;
-        if (scalar_duration(text, &duration) || duration % KPI_DAY != 0 || duration < KPI_DAY ||
-            duration > 400 * KPI_DAY) {
-            wrong(load, setting, item, "is not between 1d and 400d, in whole days");
-            continue;
-        }
-        days[n] = (uint32_t)(duration / KPI_DAY);
-        for (i = 0; i < n && days[i] != days[n]; i++)
-            ;
-        if (i < n)
-            wrong(load, setting, item, "is there twice");
-        else
-            n++;
-    }
-    if (n > 1)
-        qsort(days, n, sizeof(*days), compare_days);
-    load->settings.rolling.days = days;
-    load->settings.rolling.n = n;
-    return 0;
+    return load_texts(load, node, setting->path, &texts->items, &texts->n);
 }
 
 static const char *check_type(struct kpi_string text)
@@ -444,7 +406,6 @@ const struct setting_kind kind_brokers = {"list of host:port", SETTING_STRING, r
 const struct setting_kind kind_bytes = {"size", SETTING_NUMBER, read_bytes};
 const struct setting_kind kind_choice = {"one of", SETTING_NUMBER, read_choice};
 const struct setting_kind kind_currency = {"currency code", SETTING_STRING, read_currency};
-const struct setting_kind kind_days = {"list of days", SETTING_OTHER, read_days};
 const struct setting_kind kind_duration = {"duration", SETTING_NUMBER, read_duration};
 const struct setting_kind kind_include = {"list of files", SETTING_OTHER, read_include};
 const struct setting_kind kind_integer = {"whole number", SETTING_NUMBER, read_integer};
@@ -455,6 +416,7 @@ const struct setting_kind kind_path = {"file", SETTING_STRING, read_path};
 const struct setting_kind kind_redis_url = {"Redis URL", SETTING_STRING, read_redis_url};
 const struct setting_kind kind_secret = {"secret", SETTING_STRING, NULL}; /* two keys: settings.c */
 const struct setting_kind kind_start = {"beginning, end or time", SETTING_NUMBER, read_start};
+const struct setting_kind kind_texts = {"list", SETTING_OTHER, read_texts};
 const struct setting_kind kind_text = {"text", SETTING_STRING, read_text};
 const struct setting_kind kind_threads = {"whole number or auto", SETTING_NUMBER, read_threads};
 const struct setting_kind kind_topic = {"topic", SETTING_STRING, read_topic};

@@ -3,6 +3,10 @@
 
 #include <errno.h>
 
+enum {
+    TEXTS_MAX = 100
+};
+
 static const char *kind_name(const struct doc_node *node)
 {
     switch (node->kind) {
@@ -131,6 +135,35 @@ bool load_is_list(struct load *load, const struct doc_node *node, const char *wh
     report_error(&load->report, head_place(node), "%s: expected a list, found %s", what,
                  doc_is_empty(node) ? "nothing" : kind_name(node));
     return false;
+}
+
+int load_texts(struct load *load, struct doc_node *node, const char *what,
+               const struct kpi_text **ret_texts, uint32_t *ret_n)
+{
+    struct doc_node *item;
+    struct kpi_text *texts;
+    uint32_t n = 0;
+
+    if (!load_is_list(load, node, what))
+        return 0;
+    if (node->n_children > TEXTS_MAX) {
+        report_error(&load->report, load_begin_of(node), "%s: a list of at most %d is expected",
+                     what, TEXTS_MAX);
+        return 0;
+    }
+    texts = arena_alloc(&load->arena, (node->n_children + 1) * sizeof(*texts));
+    if (!texts)
+        return -ENOMEM;
+    for (item = node->kind == DOC_SEQUENCE && node->n_children == 0 ? NULL : load_first(node); item;
+         item = load_next(node, item)) {
+        struct kpi_string text;
+
+        if (load_text(load, item, what, &text))
+            texts[n++] = load_kpi_text(item);
+    }
+    *ret_texts = texts;
+    *ret_n = n;
+    return 0;
 }
 
 struct doc_place load_begin_of(const struct doc_node *node)

@@ -64,6 +64,13 @@ bool load_choice(struct load *load, const struct doc_node *node, const char *wha
 
 /* A list node, or a single text that stands for a list of one. False: reported. */
 bool load_is_list(struct load *load, const struct doc_node *node, const char *what);
+/*
+ * The texts of a list, each once, or a single text, as pieces of a definition: what they mean is
+ * libkpi's business. *ret_texts is never NULL, also for an empty list; it is not written if all of
+ * it was reported. 0 or -ENOMEM.
+ */
+int load_texts(struct load *load, struct doc_node *node, const char *what,
+               const struct kpi_text **ret_texts, uint32_t *ret_n);
 /* The first item of such a list. */
 static inline struct doc_node *load_first(struct doc_node *node)
 {

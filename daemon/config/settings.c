@@ -2,6 +2,7 @@
 #include "config/settings.h"
 #include "config/kinds.h"
 #include "config/load.h"
+#include "config/scalar.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -200,6 +201,22 @@ static void require_kafka(struct load *load, const struct doc_node *kafka)
     }
 }
 
+/* The default has days in ascending order: those longer than what is kept are left out. */
+static void fit_rolling(struct load *load)
+{
+    struct settings_texts *rolling = &load->settings.rolling;
+    kpi_duration duration;
+
+    while (rolling->n > 0) {
+        const struct kpi_text *last = &rolling->items[rolling->n - 1];
+
+        if (scalar_duration((struct kpi_string){last->data, last->length}, &duration) ||
+            duration <= load->settings.keep)
+            break;
+        rolling->n--;
+    }
+}
+
 int settings_read(struct load *load, struct doc_node *root)
 {
     bool seen[SETTINGS_N] = {false};
@@ -219,6 +236,8 @@ int settings_read(struct load *load, struct doc_node *root)
         if (r < 0)
             return r;
     }
+    if (!doc_get(root, "rolling"))
+        fit_rolling(load);
     child = doc_get(root, "kafka");
     if (child && child->kind != DOC_SEQUENCE)
         require_kafka(load, child);

@@ -11,6 +11,12 @@
 struct load;
 struct setting;
 
+/* A list whose items libkpi reads. */
+struct settings_texts {
+    const struct kpi_text *items;
+    uint32_t n;
+};
+
 struct settings {
     struct config config; /* its strings are malloc'ed and owned; see settings_deinit() */
     const struct doc_node *timezone;
@@ -18,10 +24,7 @@ struct settings {
     kpi_duration keep, future_skew_max, dedupe_window;
     uint64_t users_max; /* of all shards */
     uint32_t values_max;
-    struct {
-        uint32_t *days;
-        uint32_t n;
-    } rolling; /* ascending */
+    struct settings_texts grains, rolling;
     struct {
         struct kpi_text *names;
         uint32_t n;

@@ -214,30 +214,6 @@ static void judge_formulas(struct load *load)
     }
 }
 
-static void judge_rolling(struct load *load, const struct doc_node *root)
-{
-    struct doc_node *list = root ? doc_get(root, "rolling") : NULL, *item;
-    const struct doc_node *keep = root ? doc_get(root, "keep") : NULL;
-    const struct settings *settings = &load->settings;
-
-    for (item = list ? load_first(list) : NULL; item; item = load_next(list, item)) {
-        kpi_duration duration;
-
-        if (item->kind == DOC_SCALAR && !scalar_duration(doc_string(item), &duration) &&
-            duration > settings->keep)
-            report_error(&load->report, doc_node_place(item),
-                         "rolling: %s are more than the %s that are kept: raise keep",
-                         QUOTE(doc_string(item)), show_duration(load, settings->keep));
-    }
-    for (uint32_t i = 0; !list && keep && i < settings->rolling.n; i++) {
-        if (settings->rolling.days[i] * KPI_DAY > settings->keep)
-            report_warning(&load->report, doc_node_place(keep),
-                           "keep: the scope rolling:%ud, there by default, looks back on more: say "
-                           "which to offer with rolling",
-                           settings->rolling.days[i]);
-    }
-}
-
 /* --- campaigns --- */
 
 static void judge_campaign(struct load *load, uint32_t index, kpi_time now)
@@ -265,7 +241,6 @@ void load_warnings(struct load *load, const struct doc_node *root, kpi_time now)
 {
     const struct kpi_plan *plan = load->settings.config.plan;
 
-    judge_rolling(load, root);
     if (!plan || load->report.n_errors > 0)
         return; /* what stands in for mistakes would only be called strange */
     judge_formulas(load);

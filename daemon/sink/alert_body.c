@@ -144,24 +144,25 @@ static bool add_time(cJSON *object, const char *name, const struct kpi_zone *zon
 
 static bool add_scope(cJSON *data, const struct alert_body *options)
 {
-    static const char *const kinds[] = {
-        [KPI_SCOPE_CAMPAIGN] = "campaign",
-        [KPI_SCOPE_PHASE] = "phase",
-        [KPI_SCOPE_DAY] = "day",
-        [KPI_SCOPE_ROLLING] = "rolling",
-    };
     const struct kpi_scope *of = options->scope;
     cJSON *scope = cJSON_AddObjectToObject(data, "scope");
 
-    if (!scope || !add_text(scope, "kind", kinds[of->kind]) ||
+    if (!scope || !add_text(scope, "kind", kpi_scope_kind_name(of)) ||
         !add_time(scope, "start", options->zone, of->start) ||
         !add_time(scope, "end", options->zone, of->end))
         return false;
     if (of->kind == KPI_SCOPE_PHASE)
         return add_string(scope, "phase", options->campaign->phases[of->phase].name);
-    if (of->kind == KPI_SCOPE_ROLLING)
-        return add_integer(scope, "days", of->days);
-    return true;
+    if (of->kind == KPI_SCOPE_ROLLING && of->unit == KPI_SCOPE_DAY)
+        return add_integer(scope, "days", of->count);
+    if (of->kind == KPI_SCOPE_ROLLING &&
+        (!add_integer(scope, "count", of->count) ||
+         !add_text(
+             scope, "unit",
+             kpi_scope_kind_name(&(struct kpi_scope){.kind = of->unit, .minutes = of->minutes}))))
+        return false;
+    return of->unit != KPI_SCOPE_MINUTES || of->minutes == 60 ||
+           add_integer(scope, "minutes", of->minutes);
 }
 
 static bool add_titles(cJSON *data, const struct kpi_kpi_info *kpi)

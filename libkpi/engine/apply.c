@@ -49,6 +49,16 @@ static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *in
            field_is_number(&event->fields[instance->field]);
 }
 
+/* The window of a time that lies in the day that the zone is at. */
+static kpi_window window_of(const struct kpi_instance *instance, const struct kpi_zone_state *zone,
+                            kpi_time time)
+{
+    if (!instance->minutes)
+        return zone->day;
+    return kpi_instance_day(instance, zone->day) +
+           kpi_window_of_day(time - zone->start, instance->minutes);
+}
+
 /* False if the zone's table does not reach the event's time. */
 static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 {
@@ -65,7 +75,8 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
             continue;
         if (!kpi_zone_state_find(zone, applying->event->time))
             return false;
-        *match = (struct kpi_match){action->instance, zone->day, zone->start, false};
+        *match = (struct kpi_match){
+            action->instance, window_of(instance, zone, applying->event->time), zone->start, false};
         if (instance->aggregate == KPI_AGGREGATE_LATEST)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
@@ -131,7 +142,7 @@ static int feed_levels(struct kpi_engine *engine, const struct kpi_match *match,
          instance = engine->program->instances[instance].above) {
         struct kpi_series *series;
         struct kpi_cell *cell;
-        int r = kpi_cell_get(engine, instance, tuple, match->day, &series, &cell);
+        int r = kpi_cell_get(engine, instance, tuple, match->window, &series, &cell);
 
         if (r < 0)
             return r;
@@ -146,7 +157,8 @@ static int feed_levels(struct kpi_engine *engine, const struct kpi_match *match,
             break;
         is_new = false;
     }
-    return frozen ? kpi_unions_late(engine, match->instance, tuple, match->day, user, is_new) : 0;
+    return frozen ? kpi_unions_late(engine, match->instance, tuple, match->window, user, is_new)
+                  : 0;
 }
 
 static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
@@ -158,7 +170,7 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     bool changed;
     int r;
 
-    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    r = kpi_cell_get(engine, match->instance, tuple, match->window, &series, &cell);
     if (r < 0)
         return r;
     cell->n_events++;
@@ -169,7 +181,7 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     if (r < 0 || !changed)
         return r;
     cell->dirty = true;
-    return kpi_unions_late(engine, match->instance, tuple, match->day, applying->user, false);
+    return kpi_unions_late(engine, match->instance, tuple, match->window, applying->user, false);
 }
 
 static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
@@ -182,7 +194,7 @@ static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match,
     bool changed;
     int r;
 
-    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    r = kpi_cell_get(engine, match->instance, tuple, match->window, &series, &cell);
     if (r < 0)
         return r;
     cell->n_events++;
@@ -202,7 +214,7 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     struct kpi_cell *cell;
     int r;
 
-    r = kpi_cell_get(engine, match->instance, tuple, match->day, &series, &cell);
+    r = kpi_cell_get(engine, match->instance, tuple, match->window, &series, &cell);
     if (r < 0)
         return r;
     cell->n_events++;
@@ -382,5 +394,5 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
             return r;
     }
     r = kpi_dedupe_work(&engine->dedupe);
-    return r < 0 ? r : kpi_engine_turn_days(engine);
+    return r < 0 ? r : kpi_engine_turn(engine);
 }

@@ -35,14 +35,14 @@ struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t ins
     return tuple < state->n_series ? state->series[tuple] : NULL;
 }
 
-uint32_t kpi_series_position(const struct kpi_series *series, kpi_day day)
+uint32_t kpi_series_position(const struct kpi_series *series, kpi_window window)
 {
     uint32_t low = 0, high = series->n_cells;
 
     while (low < high) {
         uint32_t middle = (low + high) / 2;
 
-        if (series->cells[middle]->day < day)
+        if (series->cells[middle]->window < window)
             low = middle + 1;
         else
             high = middle;
@@ -50,11 +50,30 @@ uint32_t kpi_series_position(const struct kpi_series *series, kpi_day day)
     return low;
 }
 
-struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_day day)
+struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_window window)
 {
-    uint32_t i = kpi_series_position(series, day);
+    uint32_t i = kpi_series_position(series, window);
 
-    return i < series->n_cells && series->cells[i]->day == day ? series->cells[i] : NULL;
+    return i < series->n_cells && series->cells[i]->window == window ? series->cells[i] : NULL;
+}
+
+/* The window in which all before `time` is over, or is of another day; `day` is that of `time`. */
+static kpi_window window_over(const struct kpi_instance *instance, const struct kpi_zone *zone,
+                              kpi_day day, kpi_time time)
+{
+    kpi_window first = kpi_instance_day(instance, day);
+
+    if (!instance->minutes || time == KPI_TIME_NONE || kpi_zone_day(zone, time) == INT32_MIN)
+        return first;
+    return first + kpi_window_of_day(time - kpi_zone_day_start(zone, day), instance->minutes);
+}
+
+kpi_window kpi_engine_finished_before(const struct kpi_engine *engine, uint32_t instance)
+{
+    const struct kpi_instance *definition = &engine->program->instances[instance];
+    const struct kpi_zone_state *zone = &engine->zones[definition->zone];
+
+    return window_over(definition, zone->zone, zone->finished_before, zone->finished_to);
 }
 
 static int series_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
@@ -145,13 +164,12 @@ static void pack_remove(struct kpi_cell *cell)
     pack->dirty = true;
 }
 
-static enum kpi_cell_form form_of(const struct kpi_engine *engine, uint32_t instance, kpi_day day)
+static enum kpi_cell_form form_of(const struct kpi_engine *engine, uint32_t instance,
+                                  kpi_window window)
 {
-    const struct kpi_instance *definition = &engine->program->instances[instance];
-
-    switch (definition->aggregate) {
+    switch (engine->program->instances[instance].aggregate) {
     case KPI_AGGREGATE_LEVEL:
-        return day < engine->zones[definition->zone].finished_before ? KPI_CELL_FROZEN
+        return window < kpi_engine_finished_before(engine, instance) ? KPI_CELL_FROZEN
                                                                      : KPI_CELL_HOT;
     case KPI_AGGREGATE_LATEST:
         return KPI_CELL_LATEST;
@@ -181,7 +199,8 @@ static int cell_new(struct kpi_engine *engine, struct kpi_series *series, uint32
         series->cells = cells;
         series->n_cells_max = n_max;
     }
-    r = kpi_pack_get(engine, key->day, &pack);
+    r = kpi_pack_get(
+        engine, kpi_window_day(&engine->program->instances[key->instance], key->window), &pack);
     if (r < 0)
         return r;
     if (key->form == KPI_CELL_FROZEN) {
@@ -209,14 +228,14 @@ static int cell_new(struct kpi_engine *engine, struct kpi_series *series, uint32
     return 0;
 }
 
-int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,
+int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                  struct kpi_series **ret_series, struct kpi_cell **ret_cell)
 {
     struct kpi_series *series = kpi_series_find(engine, instance, tuple);
     uint32_t i;
     int r;
 
-    if (series && series->current && series->current->day == day) {
+    if (series && series->current && series->current->window == window) {
         *ret_series = series;
         *ret_cell = series->current;
         return 0;
@@ -224,13 +243,13 @@ int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, k
     r = series_get(engine, instance, tuple, &series);
     if (r < 0)
         return r;
-    i = kpi_series_position(series, day);
-    if (i == series->n_cells || series->cells[i]->day != day) {
+    i = kpi_series_position(series, window);
+    if (i == series->n_cells || series->cells[i]->window != window) {
         r = cell_new(engine, series, i,
                      &(struct kpi_cell){.instance = instance,
                                         .tuple = tuple,
-                                        .day = day,
-                                        .form = form_of(engine, instance, day)});
+                                        .window = window,
+                                        .form = form_of(engine, instance, window)});
         if (r < 0)
             return r;
     }
@@ -364,10 +383,15 @@ void kpi_engine_free_cells(struct kpi_engine *engine)
     kpi_mem_free(&engine->mem, engine->packs, engine->n_packs_max * sizeof(*engine->packs));
 }
 
+/* What a turn does to the series of an instance. */
+struct turning {
+    kpi_window kept_from, finished_from, finished_before; /* the latter two: to be frozen now */
+};
+
 static int turn_series(struct kpi_engine *engine, struct kpi_series *series,
-                       const struct kpi_zone_state *zone)
+                       const struct turning *turning)
 {
-    uint32_t n_expired = kpi_series_position(series, zone->kept_from);
+    uint32_t n_expired = kpi_series_position(series, turning->kept_from);
     int r;
 
     if (n_expired) {
@@ -375,43 +399,83 @@ static int turn_series(struct kpi_engine *engine, struct kpi_series *series,
         if (r < 0)
             return r;
     }
-    for (uint32_t i = kpi_series_position(series, zone->finished_before); i > 0; i--) {
-        if (series->cells[i - 1]->form != KPI_CELL_HOT)
+    for (uint32_t i = kpi_series_position(series, turning->finished_from);
+         i < series->n_cells && series->cells[i]->window < turning->finished_before; i++) {
+        if (series->cells[i]->form != KPI_CELL_HOT)
             continue;
-        r = kpi_cell_freeze(engine, series->cells[i - 1]);
+        r = kpi_cell_freeze(engine, series->cells[i]);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int kpi_engine_turn_days(struct kpi_engine *engine)
+static int turn_zone(struct kpi_engine *engine, uint32_t zone, const struct kpi_zone_state *before)
 {
-    bool turned = false;
+    const struct kpi_zone_state *now = &engine->zones[zone];
 
-    if (engine->newest_record == KPI_TIME_NONE)
-        return 0;
-    for (uint32_t z = 0; z < engine->n_zones; z++) {
-        struct kpi_zone_state *zone = &engine->zones[z];
-        kpi_day finished =
-            kpi_zone_day_clamped(zone->zone, engine->newest_record - KPI_FREEZE_AFTER);
-        kpi_day kept =
-            kpi_zone_day_clamped(zone->zone, engine->newest_record - engine->program->keep);
+    for (uint32_t i = 0; i < engine->program->n_instances; i++) {
+        const struct kpi_instance *instance = &engine->program->instances[i];
+        struct turning turning = {
+            .kept_from = kpi_instance_day(instance, now->kept_from),
+            .finished_from =
+                window_over(instance, now->zone, before->finished_before, before->finished_to),
+            .finished_before = kpi_engine_finished_before(engine, i),
+        };
 
-        turned |= finished != zone->finished_before || kept != zone->kept_from;
-        zone->finished_before = finished;
-        zone->kept_from = kept;
-    }
-    if (!turned)
-        return 0;
-    for (uint32_t i = 0; i < engine->program->n_instances; i++)
+        if (instance->zone != zone || (now->kept_from == before->kept_from &&
+                                       turning.finished_from == turning.finished_before))
+            continue;
         for (uint32_t t = 0; t < engine->instances[i].n_series; t++)
             if (engine->instances[i].series[t]) {
-                int r = turn_series(engine, engine->instances[i].series[t],
-                                    &engine->zones[engine->program->instances[i].zone]);
+                int r = turn_series(engine, engine->instances[i].series[t], &turning);
 
                 if (r < 0)
                     return r;
             }
+    }
+    return 0;
+}
+
+/* The end of the day of a time, or of its window if minutes are given. */
+static kpi_time end_of(const struct kpi_zone *zone, kpi_time time, uint32_t minutes)
+{
+    kpi_day day = kpi_zone_day(zone, time);
+    kpi_time start, end;
+
+    if (day == INT32_MIN)
+        return time < zone->day_starts[0] ? zone->day_starts[0] : INT64_MAX / 2;
+    start = kpi_zone_day_start(zone, day);
+    end = kpi_zone_day_start(zone, day + 1);
+    if (minutes &&
+        kpi_window_of_day(time - start, minutes) + 1 < kpi_zone_day_windows(zone, day, minutes))
+        end =
+            start + ((kpi_time)kpi_window_of_day(time - start, minutes) + 1) * minutes * KPI_MINUTE;
+    return end;
+}
+
+int kpi_engine_turn(struct kpi_engine *engine)
+{
+    kpi_time finished_to = engine->newest_record - KPI_FREEZE_AFTER;
+    kpi_time kept_from = engine->newest_record - engine->program->keep;
+
+    if (engine->newest_record == KPI_TIME_NONE || engine->newest_record < engine->turn_at)
+        return 0;
+    engine->turn_at = INT64_MAX;
+    for (uint32_t z = 0; z < engine->n_zones; z++) {
+        struct kpi_zone_state *zone = &engine->zones[z], before = *zone;
+        kpi_time next = end_of(zone->zone, finished_to, zone->minutes) + KPI_FREEZE_AFTER;
+        kpi_time next_kept = end_of(zone->zone, kept_from, 0) + engine->program->keep;
+        int r;
+
+        next = next < next_kept ? next : next_kept;
+        engine->turn_at = engine->turn_at < next ? engine->turn_at : next;
+        zone->finished_before = kpi_zone_day_clamped(zone->zone, finished_to);
+        zone->finished_to = finished_to;
+        zone->kept_from = kpi_zone_day_clamped(zone->zone, kept_from);
+        r = turn_zone(engine, z, &before);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }

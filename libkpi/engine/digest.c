@@ -103,7 +103,7 @@ static sum128 sum_cells(const struct kpi_engine *engine)
                 .tuple = kpi_tuple_hash(engine, cell->instance, cell->tuple),
                 .n_events = cell->n_events,
                 .has_tuple = cell->tuple != KPI_DICTIONARY_NONE,
-                .day = cell->day,
+                .day = cell->window,
                 .content = cell_content(engine, cell),
             };
 

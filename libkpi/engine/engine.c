@@ -54,8 +54,16 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
         derived->zones[z] = (struct kpi_zone_state){
             .zone = kpi_plan_zone(plan, z),
             .finished_before = INT32_MIN,
+            .finished_to = KPI_TIME_NONE,
             .kept_from = INT32_MIN,
         };
+    for (uint32_t i = 0; i < n_instances; i++) {
+        const struct kpi_instance *instance = &program->instances[i];
+        uint32_t *minutes = &derived->zones[instance->zone].minutes;
+
+        if (instance->minutes)
+            *minutes = kpi_common_divisor(*minutes, instance->minutes);
+    }
     return 0;
 }
 
@@ -86,6 +94,7 @@ static void derived_set(struct kpi_engine *engine, const struct kpi_derived *der
     engine->matches = derived->matches;
     engine->updates = derived->updates;
     engine->tuples = derived->tuples;
+    engine->turn_at = KPI_TIME_NONE;
 }
 
 int kpi_engine_enter_campaigns(struct kpi_engine *engine, const struct kpi_plan *plan)
@@ -286,5 +295,5 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
     engine->plan = plan;
     engine->program = to;
     engine->version++;
-    return r < 0 ? r : kpi_engine_turn_days(engine);
+    return r < 0 ? r : kpi_engine_turn(engine);
 }

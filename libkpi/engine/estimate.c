@@ -235,12 +235,49 @@ static bool seen_before(const struct kpi_program *program, uint32_t index, uint3
     return false;
 }
 
+/* Days of a unit of scopes. */
+static double unit_days(const struct kpi_scope *pattern)
+{
+    switch (pattern->unit) {
+    case KPI_SCOPE_WEEK:
+        return 7;
+    case KPI_SCOPE_MONTH:
+        return 30;
+    case KPI_SCOPE_QUARTER:
+        return 91;
+    case KPI_SCOPE_YEAR:
+        return 365;
+    case KPI_SCOPE_MINUTES:
+        return pattern->minutes / 1440.0;
+    default:
+        return 1;
+    }
+}
+
+/* How many scopes of a sort are reported: of windows those of two days. */
+static double n_scopes(const struct kpi_grain *grain, const struct stretch *stretch)
+{
+    double days = grain->pattern.kind == KPI_SCOPE_MINUTES ? 2 : stretch->days;
+
+    return grain->pattern.kind == KPI_SCOPE_ROLLING ? 1 : ceil(days / unit_days(&grain->pattern));
+}
+
+/* Scopes longer than what is stored have a union each. */
+static double unions_of_grain(const struct shard *shard, const struct kpi_leaf *leaf,
+                              const struct stretch *stretch, const struct kpi_grain *grain)
+{
+    double days = grain->pattern.count * unit_days(&grain->pattern);
+
+    if (days <= 1)
+        return 0;
+    return n_scopes(grain, stretch) * union_bytes(shard, leaf, stretch, days);
+}
+
 static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_returns)
 {
     const struct kpi_campaign_info *campaign = kpi_plan_campaign(shard->plan, index);
     const struct stretch stretch = campaign_stretch(shard, index);
-    uint32_t n_rolling;
-    const uint32_t *rolling = kpi_plan_rolling_days(shard->plan, &n_rolling);
+    const struct kpi_grain *grains = shard->program->grains;
     double bytes = 0;
 
     for (uint32_t i = 0; i < shard->program->n_leaves; ++i) {
@@ -254,11 +291,12 @@ static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_r
         for (uint32_t k = 0; k < campaign->n_phases; ++k)
             bytes += union_bytes(shard, leaf, &stretch,
                                  campaign->phases[k].end_day - campaign->phases[k].start_day);
-        for (uint32_t k = 0; k < n_rolling; ++k)
-            bytes += union_bytes(shard, leaf, &stretch, rolling[k]);
+        for (uint32_t k = 1; k < shard->program->n_grains; ++k)
+            bytes += unions_of_grain(shard, leaf, &stretch, &grains[k]);
     }
-    bytes += (1 + campaign->n_phases + n_rolling + stretch.days) * shard->program->n_rows *
-             sizeof(struct kpi_row);
+    bytes += (1 + campaign->n_phases) * grains[0].n_rows * sizeof(struct kpi_row);
+    for (uint32_t k = 1; k < shard->program->n_grains; ++k)
+        bytes += n_scopes(&grains[k], &stretch) * grains[k].n_rows * sizeof(struct kpi_row);
     shard->bytes->unions += (uint64_t)bytes;
 }
 

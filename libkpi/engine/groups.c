@@ -224,8 +224,7 @@ static bool tuple_changed(const struct grouping *grouping)
         /* Where a leaf finds nothing in one scope it may in the next: then these are asked. */
         if (!kpi_making_find(making, scope, &at))
             return true;
-        at.range.start_day = INT32_MIN;
-        at.range.end_day = INT32_MAX;
+        at.windows = (struct kpi_windows){INT64_MIN, INT64_MAX};
         if (kpi_making_changed(making, &at))
             return true;
     }
@@ -246,6 +245,7 @@ static int scope_fill(struct grouping *grouping, const struct kpi_scope *scope,
 {
     const struct kpi_breakdown *breakdown = grouping->breakdown;
     struct kpi_making *making = &grouping->making;
+    const uint32_t *scope_rows = making->engine->program->grains[scope->grain].leaf_rows;
     uint32_t i_return = 0;
 
     if (kept)
@@ -257,9 +257,9 @@ static int scope_fill(struct grouping *grouping, const struct kpi_scope *scope,
         struct kpi_leaf_at at = {.leaf = leaf, .i_return = i_return};
         int r = 0;
 
-        if (leaf->instance && kpi_making_find(making, scope, &at) &&
-            kpi_making_changed(making, &at))
-            r = kpi_making_fill(making, &at, grouping->scratch + leaf->first_row);
+        if (leaf->instance && scope_rows[i] != KPI_NO_INDEX &&
+            kpi_making_find(making, scope, &at) && kpi_making_changed(making, &at))
+            r = kpi_making_fill(making, &at, grouping->scratch + breakdown->leaf_rows[i]);
         if (r < 0)
             return r;
         i_return += making->engine->program->leaves[i].kind == KPI_LEAF_RETAINED;
@@ -449,7 +449,7 @@ static int fill_all(struct grouping *grouping, struct kpi_supplement *supplement
     kpi_making_end(&grouping->making);
     kpi_mem_free(&engine->mem, grouping->scratch, scratch_size);
     if (r == 0 && grouping->making.all)
-        kpi_report_sweep(engine, true);
+        kpi_report_sweep(engine, true, engine->report->stamp);
     return r;
 }
 

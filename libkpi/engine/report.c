@@ -1,6 +1,6 @@
 /*
  * From cells to rows. A row is computed anew only if a cell that it is made of has changed since
- * the last report; all others are copied.
+ * the last report; all others are copied, also into another layout that has the same scope.
  */
 #include "engine/report.h"
 #include "engine/groups.h"
@@ -8,8 +8,33 @@
 #include "engine/scores.h"
 #include "engine/unions.h"
 
-static void free_views(struct kpi_report_cache *cache)
+static const struct kpi_windows ever = {INT64_MIN, INT64_MAX};
+
+/* What of an instance lies in a range. */
+static struct kpi_windows windows_of(const struct kpi_instance *instance,
+                                     const struct kpi_range *range)
 {
+    struct kpi_windows windows = {kpi_instance_day(instance, range->start_day),
+                                  kpi_instance_day(instance, range->end_day)};
+
+    if (instance->minutes) {
+        windows.from += range->start_minute / instance->minutes;
+        windows.to += range->end_minute / instance->minutes;
+    }
+    return windows;
+}
+
+/* What was made for one report. */
+static void temporary_free(struct kpi_engine *engine)
+{
+    struct kpi_report_cache *cache = engine->report;
+
+    for (struct kpi_hot *hot = cache->hots, *next_hot; hot; hot = next_hot) {
+        next_hot = hot->next;
+        hot->series->hot = NULL;
+        kpi_hot_free(hot, &engine->mem);
+    }
+    cache->hots = NULL;
     for (struct kpi_cell *cell = cache->views, *next; cell; cell = next) {
         next = cell->view_next;
         roaring_bitmap_free(cell->view);
@@ -19,6 +44,12 @@ static void free_views(struct kpi_report_cache *cache)
     cache->views = NULL;
 }
 
+static void rows_free(struct kpi_engine *engine, struct kpi_report_cache *cache)
+{
+    kpi_mem_free(&engine->mem, cache->rows, cache->n_rows * sizeof(*cache->rows));
+    kpi_mem_free(&engine->mem, cache->scopes, cache->n_scopes * sizeof(*cache->scopes));
+}
+
 void kpi_report_flush(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
@@ -26,44 +57,105 @@ void kpi_report_flush(struct kpi_engine *engine)
     kpi_groups_flush(engine);
     if (!cache)
         return;
-    kpi_mem_free(&engine->mem, cache->rows, cache->n_rows * sizeof(*cache->rows));
+    rows_free(engine, cache);
     kpi_mem_free(&engine->mem, cache->todays, cache->n_zones * sizeof(*cache->todays));
     kpi_mem_free(&engine->mem, cache, sizeof(*cache));
     engine->report = NULL;
 }
 
-int kpi_report_make_cache(struct kpi_engine *engine, uint32_t n_rows)
+static int cache_make(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
 
-    if (cache && cache->n_rows == n_rows)
+    if (cache)
         return 0;
-    kpi_report_flush(engine);
     cache = kpi_mem_zalloc(&engine->mem, sizeof(*cache));
     if (!cache)
         return -ENOMEM;
-    engine->report = cache;
-    cache->n_rows = n_rows;
-    cache->n_zones = engine->n_zones;
-    cache->rows = kpi_mem_zalloc(&engine->mem, n_rows * sizeof(*cache->rows));
     cache->todays = kpi_mem_zalloc(&engine->mem, engine->n_zones * sizeof(*cache->todays));
-    if ((n_rows && !cache->rows) || (engine->n_zones && !cache->todays)) {
-        cache->n_rows = cache->rows ? n_rows : 0;
-        kpi_report_flush(engine);
+    if (engine->n_zones && !cache->todays) {
+        kpi_mem_free(&engine->mem, cache, sizeof(*cache));
         return -ENOMEM;
     }
+    cache->n_zones = engine->n_zones;
+    engine->report = cache;
     return 0;
 }
 
-/* Has the layout changed, or the day in any zone (on which cohorts mature)? */
-static bool cache_turn(struct kpi_making *making)
+/* The order in which scopes stand in all layouts of a plan. */
+static int compare_scopes(const struct kpi_scope *a, const struct kpi_scope *b)
+{
+    if (a->campaign != b->campaign)
+        return a->campaign < b->campaign ? -1 : 1;
+    if (a->grain != b->grain)
+        return a->grain < b->grain ? -1 : 1;
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->phase != b->phase)
+        return a->phase < b->phase ? -1 : 1;
+    if (a->start_day != b->start_day)
+        return a->start_day < b->start_day ? -1 : 1;
+    return (a->start_minute > b->start_minute) - (a->start_minute < b->start_minute);
+}
+
+static bool scopes_equal(const struct kpi_scope *a, const struct kpi_scope *b)
+{
+    return compare_scopes(a, b) == 0 && a->end_day == b->end_day && a->end_minute == b->end_minute;
+}
+
+/* Takes over the rows of scopes that were in the former layout, too. */
+static void rows_carry(const struct kpi_making *making, struct kpi_report_cache *to)
+{
+    const struct kpi_report_cache *from = making->cache;
+    uint32_t k = 0;
+
+    for (uint32_t i = 0; i < to->n_scopes; i++) {
+        struct kpi_kept_scope *scope = &to->scopes[i];
+        uint32_t n = kpi_layout_scope_rows(making->layout, i);
+
+        scope->scope = *kpi_layout_scope(making->layout, i);
+        scope->first_row = kpi_layout_first_row(making->layout, i);
+        while (k < from->n_scopes && compare_scopes(&from->scopes[k].scope, &scope->scope) < 0)
+            k++;
+        scope->made = from->version && k < from->n_scopes && from->scopes[k].made &&
+                      scopes_equal(&from->scopes[k].scope, &scope->scope);
+        if (scope->made && n)
+            memcpy(to->rows + scope->first_row, from->rows + from->scopes[k].first_row,
+                   n * sizeof(*to->rows));
+    }
+}
+
+/* Turns to the layout, if it is another one. */
+static int layout_turn(struct kpi_making *making)
+{
+    struct kpi_report_cache *cache = making->cache, other = *cache;
+    const struct kpi_mem *mem = &making->engine->mem;
+
+    if (!making->new_layout)
+        return 0;
+    other.layout = kpi_layout_fingerprint(making->layout);
+    other.n_rows = kpi_layout_n_rows(making->layout);
+    other.n_scopes = kpi_layout_n_scopes(making->layout);
+    other.rows = kpi_mem_zalloc(mem, other.n_rows * sizeof(*other.rows));
+    other.scopes = kpi_mem_zalloc(mem, other.n_scopes * sizeof(*other.scopes));
+    if ((other.n_rows && !other.rows) || (other.n_scopes && !other.scopes)) {
+        kpi_mem_free(mem, other.rows, other.n_rows * sizeof(*other.rows));
+        kpi_mem_free(mem, other.scopes, other.n_scopes * sizeof(*other.scopes));
+        return -ENOMEM;
+    }
+    rows_carry(making, &other);
+    rows_free(making->engine, cache);
+    *cache = other;
+    return 0;
+}
+
+/* Has a day begun in any zone? */
+static bool day_turn(struct kpi_making *making)
 {
     struct kpi_report_cache *cache = making->cache;
-    uint64_t fingerprint = kpi_layout_fingerprint(making->layout);
     kpi_time as_of = kpi_layout_as_of(making->layout);
-    bool turned = cache->version == 0 || cache->layout != fingerprint;
+    bool turned = false;
 
-    cache->layout = fingerprint;
     for (uint32_t z = 0; z < cache->n_zones; z++) {
         kpi_day today = kpi_zone_day_clamped(making->engine->zones[z].zone, as_of);
 
@@ -73,9 +165,9 @@ static bool cache_turn(struct kpi_making *making)
     return turned;
 }
 
-/* Is anything of the series in the days [start, end) newer than the rows that are kept? */
+/* Is anything of the series in the windows newer than the rows that are kept? */
 static bool series_changed(const struct kpi_making *making, uint32_t instance, uint32_t tuple,
-                           kpi_day start, kpi_day end)
+                           struct kpi_windows windows)
 {
     const struct kpi_series *series = kpi_series_find(making->engine, instance, tuple);
     uint64_t version = making->version;
@@ -84,9 +176,10 @@ static bool series_changed(const struct kpi_making *making, uint32_t instance, u
         return false;
     if (series->version_dropped >= version)
         return true;
-    for (uint32_t i = kpi_series_position(series, start);
-         i < series->n_cells && series->cells[i]->day < end; i++)
-        if (series->cells[i]->version >= version)
+    /* From the back: what changes is mostly new. */
+    for (uint32_t i = kpi_series_position(series, windows.to);
+         i > 0 && series->cells[i - 1]->window >= windows.from; i--)
+        if (series->cells[i - 1]->version >= version)
             return true;
     return false;
 }
@@ -108,8 +201,8 @@ static void add_cells(const struct kpi_making *making, const struct kpi_leaf_at 
     *row = (struct kpi_row){0};
     if (!series)
         return;
-    for (uint32_t i = kpi_series_position(series, at->range.start_day);
-         i < series->n_cells && series->cells[i]->day < at->range.end_day; i++) {
+    for (uint32_t i = kpi_series_position(series, at->windows.from);
+         i < series->n_cells && series->cells[i]->window < at->windows.to; i++) {
         n_events += series->cells[i]->n_events;
         if (series->cells[i]->form == KPI_CELL_SCALAR)
             sum += series->cells[i]->sum;
@@ -153,8 +246,8 @@ static int add_scores(const struct kpi_making *making, const struct kpi_leaf_at 
 {
     __int128 sum;
     uint64_t n_users;
-    int r = kpi_scores_add(making->engine, at->leaf->instance[at->zone], at->tuple,
-                           at->range.start_day, at->range.end_day, &sum, &n_users);
+    int r = kpi_scores_add(making->engine, at->leaf->instance[at->zone], at->tuple, at->windows,
+                           &sum, &n_users);
 
     rows[1] = (struct kpi_row){(int64_t)n_users, rows[0].n_events};
     rows[0].value = clamp_sum(sum);
@@ -166,14 +259,14 @@ static void add_gauge(const struct kpi_making *making, const struct kpi_leaf_at 
                       struct kpi_row *row)
 {
     *row = (struct kpi_row){0};
-    (void)kpi_gauge_find(making->engine, at->leaf->instance[at->zone], at->tuple, at->range.end_day,
+    (void)kpi_gauge_find(making->engine, at->leaf->instance[at->zone], at->tuple, at->windows.to,
                          &row->n_events, &row->value); /* none: 0 */
 }
 
 int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, struct kpi_row *rows)
 {
     uint32_t instance = at->leaf->instance[at->zone];
-    kpi_day start = at->range.start_day, end = at->range.end_day;
+    kpi_window from = at->windows.from, to = at->windows.to;
     uint64_t count = 0;
     int r = 0;
 
@@ -191,15 +284,15 @@ int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, str
     case KPI_LEAF_RETAINED:
         return add_retained(making, at, rows);
     case KPI_LEAF_FIRST_TIME:
-        r = kpi_firsts_count(making->engine, instance, at->tuple, making->n_returns, start, end,
-                             &count);
+        r = kpi_firsts_count(making->engine, instance, at->tuple, making->n_returns,
+                             at->range.start_day, at->range.end_day, &count);
         break;
     case KPI_LEAF_USERS:
-        r = kpi_unions_count_users(making->engine, instance, at->tuple, at->leaf->level, start, end,
+        r = kpi_unions_count_users(making->engine, instance, at->tuple, at->leaf->level, from, to,
                                    &count);
         break;
     case KPI_LEAF_LATEST:
-        r = kpi_unions_count_latest(making->engine, instance, at->tuple, start, end, &count);
+        r = kpi_unions_count_latest(making->engine, instance, at->tuple, from, to, &count);
         break;
     }
     rows[0].value = (int64_t)count;
@@ -210,15 +303,17 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
 {
     uint32_t instance = at->leaf->instance[at->zone];
     uint32_t return_instance;
+    struct kpi_windows before_today = ever;
     bool by_campaign;
 
-    if (making->all)
+    if (making->all || (making->new_day && at->leaf->kind == KPI_LEAF_RETAINED))
         return true;
     /* A first day depends on all days before it, as a gauge does. */
     if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
-        return series_changed(making, instance, at->tuple, INT32_MIN, at->range.end_day);
+        return series_changed(making, instance, at->tuple,
+                              (struct kpi_windows){ever.from, at->windows.to});
     if (at->leaf->kind != KPI_LEAF_RETAINED)
-        return series_changed(making, instance, at->tuple, at->range.start_day, at->range.end_day);
+        return series_changed(making, instance, at->tuple, at->windows);
     /*
      * A cohort depends on all days before it, a return on days after; but only cohorts whose time
      * is over count, so that today's returns do not matter.
@@ -226,10 +321,11 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
     return_instance = at->leaf->return_instance[at->zone];
     by_campaign =
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
-    return series_changed(making, instance, at->tuple, INT32_MIN, INT32_MAX) ||
+    before_today.to = kpi_instance_day(&making->engine->program->instances[return_instance],
+                                       making->cache->todays[at->zone]);
+    return series_changed(making, instance, at->tuple, ever) ||
            series_changed(making, return_instance,
-                          by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, INT32_MIN,
-                          making->cache->todays[at->zone]);
+                          by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, before_today);
 }
 
 /* Cohorts are made once for all scopes of a campaign. */
@@ -273,6 +369,8 @@ bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *sc
         at->tuple = group_tuple(making, at);
     else
         at->tuple = at->leaf->total ? KPI_DICTIONARY_NONE : at->campaign_tuple;
+    at->windows =
+        windows_of(&making->engine->program->instances[at->leaf->instance[at->zone]], &at->range);
     return true;
 }
 
@@ -280,37 +378,41 @@ static int fill_scope(struct kpi_making *making, uint32_t scope_index)
 {
     const struct kpi_program *program = making->engine->program;
     const struct kpi_scope *scope = kpi_layout_scope(making->layout, scope_index);
-    struct kpi_row *rows = making->cache->rows + (size_t)scope_index * program->n_rows;
+    const uint32_t *leaf_rows = program->grains[scope->grain].leaf_rows;
+    struct kpi_row *rows = making->cache->rows + kpi_layout_first_row(making->layout, scope_index);
     uint32_t i_return = 0;
 
     campaign_turn(making, scope->campaign);
+    making->all = !making->cache->scopes[scope_index].made;
     for (uint32_t i = 0; i < program->n_leaves; i++) {
         const struct kpi_leaf *leaf = &program->leaves[i];
         struct kpi_leaf_at at = {.leaf = leaf, .i_return = i_return};
         int r = 0;
 
-        if (!kpi_making_find(making, scope, &at))
-            memset(rows + leaf->first_row, 0, kpi_leaf_n_rows(leaf->kind) * sizeof(*rows));
-        else if (kpi_making_changed(making, &at))
-            r = kpi_making_fill(making, &at, rows + leaf->first_row);
+        /* Where nothing can feed a leaf its rows stay zero, as they were made. */
+        if (leaf_rows[i] != KPI_NO_INDEX && kpi_making_find(making, scope, &at) &&
+            kpi_making_changed(making, &at))
+            r = kpi_making_fill(making, &at, rows + leaf_rows[i]);
         if (r < 0)
             return r;
         i_return += leaf->kind == KPI_LEAF_RETAINED;
     }
+    making->cache->scopes[scope_index].made = true;
     return 0;
 }
 
-void kpi_report_sweep(struct kpi_engine *engine, bool groups)
+void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp)
 {
     for (uint32_t i = 0; i < engine->program->n_instances; i++)
         for (uint32_t t = 0; t < engine->instances[i].n_series; t++)
             if (engine->instances[i].series[t] &&
                 (engine->program->instances[i].dimensions >= KPI_DIMENSIONS_SETS) == groups)
-                kpi_unions_sweep(engine, engine->instances[i].series[t], engine->report->stamp);
+                kpi_unions_sweep(engine, engine->instances[i].series[t], stamp);
 }
 
 static int fill_all(struct kpi_making *making)
 {
+    struct kpi_report_cache *cache = making->cache;
     uint32_t n_scopes = kpi_layout_n_scopes(making->layout);
 
     for (uint32_t s = 0; s < n_scopes; s++) {
@@ -319,8 +421,10 @@ static int fill_all(struct kpi_making *making)
         if (r < 0)
             return r;
     }
-    if (making->all)
-        kpi_report_sweep(making->engine, false);
+    if (making->new_layout) {
+        kpi_report_sweep(making->engine, false, cache->stamp_turn);
+        cache->stamp_turn = cache->stamp;
+    }
     return 0;
 }
 
@@ -342,7 +446,7 @@ void kpi_making_end(struct kpi_making *making)
 {
     const struct kpi_mem *mem = &making->engine->mem;
 
-    free_views(making->cache);
+    temporary_free(making->engine);
     for (uint32_t i = 0; making->cohorts && i < making->n_returns; i++)
         kpi_cohorts_deinit(&making->cohorts[i], mem);
     kpi_mem_free(mem, making->cohorts, making->n_returns * sizeof(*making->cohorts));
@@ -356,14 +460,19 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
     uint32_t n_rows = kpi_layout_n_rows(layout);
     int r;
 
-    r = kpi_report_make_cache(engine, n_rows);
+    r = cache_make(engine);
     if (r < 0)
         return r;
     making.cache = engine->report;
+    making.new_layout =
+        !making.cache->version || making.cache->layout != kpi_layout_fingerprint(layout);
+    r = layout_turn(&making);
+    if (r < 0)
+        return r;
     making.cache->stamp++;
-    making.all = cache_turn(&making);
+    making.new_day = day_turn(&making);
     making.version = making.cache->version;
-    if (making.all)
+    if (making.new_layout || making.new_day)
         making.cache->turned = making.cache->stamp;
     r = kpi_making_begin(&making);
     if (r == 0)

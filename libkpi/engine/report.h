@@ -3,34 +3,53 @@
 
 #include "engine/state.h"
 
+struct kpi_hot;
+
+/* A scope whose rows are kept. */
+struct kpi_kept_scope {
+    struct kpi_scope scope;
+    uint32_t first_row;
+    bool made; /* else its rows are yet to be made */
+};
+
 struct kpi_report_cache {
-    uint64_t layout;  /* fingerprint of the layout of `rows` */
-    uint64_t version; /* of the engine that `rows` tell; 0: nothing is kept */
-    uint64_t stamp;   /* number of this report */
-    uint64_t turned;  /* number of the last one for which nothing kept could be used */
+    uint64_t layout;               /* fingerprint of the layout of `rows` */
+    uint64_t version;              /* of the engine that `rows` tell; 0: nothing is kept */
+    uint64_t stamp;                /* number of this report */
+    uint64_t stamp_turn;           /* of the one in which the layout last changed */
+    struct kpi_kept_scope *scopes; /* as in the layout */
+    uint32_t n_scopes;
+    uint64_t turned; /* of the last one with another layout or day: groups are made anew */
     struct kpi_row *rows;
     uint32_t n_rows;
     kpi_day *todays; /* by zone: the day that was today */
     uint32_t n_zones;
     struct kpi_cell *views; /* cells with a view */
+    struct kpi_hot *hots;
 };
 
 /* Forgets everything kept for reports. */
 void kpi_report_flush(struct kpi_engine *engine);
-/* The engine's cache, with room for so many rows. Returns 0 or -ENOMEM. */
-int kpi_report_make_cache(struct kpi_engine *engine, uint32_t n_rows);
 /*
- * After a report that looked at everything: frees the unions that it did not use, of instances that
- * are broken down (groups) or of the others.
+ * Frees the unions that no report has used since `stamp`, of instances that are broken down
+ * (groups) or of the others: they were of scopes that are no more, or of which nothing changes any
+ * more.
  */
-void kpi_report_sweep(struct kpi_engine *engine, bool groups);
+void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp);
+
+/* Cells of an instance: [from, to). */
+struct kpi_windows {
+    kpi_window from, to;
+};
 
 /* One report under way, of scopes or of their groups (groups.h). */
 struct kpi_making {
     struct kpi_engine *engine;
     const struct kpi_layout *layout;
     struct kpi_report_cache *cache;
-    bool all;           /* nothing of what is kept may be used */
+    bool new_layout;
+    bool new_day;       /* somewhere: on it cohorts mature */
+    bool all;           /* nothing of what is kept may be used, of the scope being done */
     uint64_t version;   /* of the engine that what is kept tells */
     uint32_t n_returns; /* retained() leaves */
     /* of the campaign being done */
@@ -49,6 +68,7 @@ struct kpi_leaf_at {
     struct kpi_range range;
     uint32_t zone, campaign_tuple; /* of the range's campaign */
     uint32_t tuple;                /* of the cells */
+    struct kpi_windows windows;    /* likewise */
 };
 
 /* Begin and end come in pairs, also if the first fails with -ENOMEM. */

@@ -7,6 +7,7 @@ struct making {
     struct kpi_engine *engine;
     const struct kpi_leaf *leaf;
     uint32_t i_return;
+    uint32_t start_instance, start_tuple;
     uint32_t instance, tuple; /* of the return */
     kpi_day today;
     kpi_day start, end;               /* of the period that `returned` is for */
@@ -46,9 +47,15 @@ static void period_release(struct making *making)
     making->returned = NULL;
 }
 
+static const struct kpi_instance *instance_of(const struct making *making, uint32_t instance)
+{
+    return &making->engine->program->instances[instance];
+}
+
 /* Turns to the period [start, end); tells when anything in it changed, not yet who returned. */
 static void period_turn(struct making *making, kpi_day start, kpi_day end)
 {
+    const struct kpi_instance *instance = instance_of(making, making->instance);
     const struct kpi_series *series;
 
     if (making->start == start && making->end == end)
@@ -61,8 +68,8 @@ static void period_turn(struct making *making, kpi_day start, kpi_day end)
     if (!series)
         return;
     making->version = series->version_dropped;
-    for (uint32_t i = kpi_series_position(series, start);
-         i < series->n_cells && series->cells[i]->day < end; i++)
+    for (uint32_t i = kpi_series_position(series, kpi_instance_day(instance, start));
+         i < series->n_cells && series->cells[i]->window < kpi_instance_day(instance, end); i++)
         if (series->cells[i]->version > making->version)
             making->version = series->cells[i]->version;
 }
@@ -71,8 +78,11 @@ static int count_returned(struct making *making, const roaring_bitmap_t *cohort,
                           uint64_t *ret_count)
 {
     if (!making->known) {
-        int r = kpi_unions_get(making->engine, making->instance, making->tuple, making->start,
-                               making->end, &making->returned, &making->owned);
+        const struct kpi_instance *instance = instance_of(making, making->instance);
+        int r = kpi_unions_get(making->engine, making->instance, making->tuple,
+                               kpi_instance_day(instance, making->start),
+                               kpi_instance_day(instance, making->end), &making->returned,
+                               &making->owned);
 
         if (r < 0)
             return r;
@@ -125,19 +135,14 @@ static int add_finished(struct making *making, struct kpi_firsts *firsts,
     return 0;
 }
 
-/* A hot day: who is in it and in no day before. `before` takes the day in if another one follows.
- */
-static int add_hot(struct making *making, struct kpi_cell *cell, const roaring_bitmap_t *before,
-                   struct kpi_cohorts *cohorts, const roaring_bitmap_t **ret_view)
+/* A day that is not finished: who is in it and in no day before. */
+static int add_hot(struct making *making, kpi_day day, const roaring_bitmap_t *users,
+                   const roaring_bitmap_t *before, struct kpi_cohorts *cohorts)
 {
-    struct kpi_cohort cohort = {.day = cell->day};
-    roaring_bitmap_t *first;
+    struct kpi_cohort cohort = {.day = day};
+    roaring_bitmap_t *first = roaring_bitmap_andnot(users, before);
     int r;
 
-    r = kpi_cell_view(making->engine, cell, ret_view);
-    if (r < 0)
-        return r;
-    first = roaring_bitmap_andnot(*ret_view, before);
     if (!first)
         return -ENOMEM;
     cohort.users = roaring_bitmap_get_cardinality(first);
@@ -146,28 +151,45 @@ static int add_hot(struct making *making, struct kpi_cell *cell, const roaring_b
     return r < 0 ? r : cohorts_add(cohorts, &making->engine->mem, &cohort);
 }
 
+/* The same, and `*copy` takes the day in if another one follows. */
+static int add_hot_day(struct making *making, kpi_day day, bool is_last,
+                       const roaring_bitmap_t *finished, roaring_bitmap_t **copy,
+                       struct kpi_cohorts *cohorts)
+{
+    const struct kpi_instance *instance = instance_of(making, making->start_instance);
+    const roaring_bitmap_t *users;
+    bool owned;
+    int r = kpi_unions_get(making->engine, making->start_instance, making->start_tuple,
+                           kpi_instance_day(instance, day), kpi_instance_day(instance, day + 1),
+                           &users, &owned);
+
+    if (r < 0)
+        return r;
+    r = add_hot(making, day, users, *copy ? *copy : finished, cohorts);
+    if (r == 0 && !is_last && !*copy) {
+        *copy = roaring_bitmap_copy(finished);
+        r = *copy ? 0 : -ENOMEM;
+    }
+    if (r == 0 && !is_last)
+        roaring_bitmap_or_inplace(*copy, users);
+    if (owned)
+        roaring_bitmap_free((roaring_bitmap_t *)users);
+    return r;
+}
+
 static int add_hot_days(struct making *making, const struct kpi_series *series,
                         const struct kpi_firsts *firsts, struct kpi_cohorts *cohorts)
 {
-    const roaring_bitmap_t *before = firsts->all, *view;
+    const struct kpi_instance *instance = instance_of(making, making->start_instance);
+    uint32_t i = kpi_series_position(series, kpi_instance_day(instance, firsts->through));
     roaring_bitmap_t *copy = NULL;
     int r = 0;
 
-    for (uint32_t i = kpi_series_position(series, firsts->through); i < series->n_cells; i++) {
-        r = add_hot(making, series->cells[i], before, cohorts, &view);
-        if (r < 0)
-            break;
-        if (i + 1 == series->n_cells)
-            continue;
-        if (!copy) {
-            copy = roaring_bitmap_copy(before);
-            before = copy;
-        }
-        if (!copy) {
-            r = -ENOMEM;
-            break;
-        }
-        roaring_bitmap_or_inplace(copy, view);
+    while (r == 0 && i < series->n_cells) {
+        kpi_day day = kpi_window_day(instance, series->cells[i]->window);
+
+        i = kpi_series_position(series, kpi_instance_day(instance, day + 1));
+        r = add_hot_day(making, day, i == series->n_cells, firsts->all, &copy, cohorts);
     }
     if (copy)
         roaring_bitmap_free(copy);
@@ -186,6 +208,8 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
         .engine = engine,
         .leaf = leaf,
         .i_return = i_return,
+        .start_instance = leaf->instance[zone],
+        .start_tuple = tuple,
         .instance = return_instance,
         .tuple = by_campaign ? return_tuple : KPI_DICTIONARY_NONE,
         .today = today,
@@ -207,35 +231,41 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
 }
 
 /* Those of the days that are not finished. */
-static int count_hot_firsts(struct kpi_engine *engine, const struct kpi_series *series,
+static int count_hot_firsts(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
                             const struct kpi_firsts *firsts, kpi_day start, kpi_day end,
                             uint64_t *count)
 {
-    const roaring_bitmap_t *before = firsts->all, *view;
-    roaring_bitmap_t *copy = NULL;
+    const struct kpi_instance *definition = &engine->program->instances[instance];
+    const struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+    uint32_t i = kpi_series_position(series, kpi_instance_day(definition, firsts->through));
+    const roaring_bitmap_t *users;
+    roaring_bitmap_t *before = NULL;
     int r = 0;
 
-    for (uint32_t i = kpi_series_position(series, firsts->through);
-         i < series->n_cells && series->cells[i]->day < end; i++) {
-        r = kpi_cell_view(engine, series->cells[i], &view);
+    while (r == 0 && i < series->n_cells) {
+        kpi_day day = kpi_window_day(definition, series->cells[i]->window);
+        bool owned;
+
+        if (day >= end)
+            break;
+        r = kpi_unions_get(engine, instance, tuple, kpi_instance_day(definition, day),
+                           kpi_instance_day(definition, day + 1), &users, &owned);
         if (r < 0)
             break;
-        if (series->cells[i]->day >= start)
-            *count += roaring_bitmap_andnot_cardinality(view, before);
-        if (i + 1 == series->n_cells || series->cells[i + 1]->day >= end)
-            continue;
-        if (!copy) {
-            copy = roaring_bitmap_copy(before);
-            before = copy;
+        if (day >= start)
+            *count += roaring_bitmap_andnot_cardinality(users, before ? before : firsts->all);
+        i = kpi_series_position(series, kpi_instance_day(definition, day + 1));
+        if (i < series->n_cells && !before) {
+            before = roaring_bitmap_copy(firsts->all);
+            r = before ? 0 : -ENOMEM;
         }
-        if (!copy) {
-            r = -ENOMEM;
-            break;
-        }
-        roaring_bitmap_or_inplace(copy, view);
+        if (r == 0 && before)
+            roaring_bitmap_or_inplace(before, users);
+        if (owned)
+            roaring_bitmap_free((roaring_bitmap_t *)users);
     }
-    if (copy)
-        roaring_bitmap_free(copy);
+    if (before)
+        roaring_bitmap_free(before);
     return r;
 }
 
@@ -256,5 +286,5 @@ int kpi_firsts_count(struct kpi_engine *engine, uint32_t instance, uint32_t tupl
         if (firsts->days[i].day >= start && firsts->days[i].day < end)
             *ret_count += firsts->days[i].count;
     }
-    return count_hot_firsts(engine, series, firsts, start, end, ret_count);
+    return count_hot_firsts(engine, instance, tuple, firsts, start, end, ret_count);
 }

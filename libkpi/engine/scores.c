@@ -1,9 +1,9 @@
 /* Latest scores and gauges: see scores.h. */
 #include "engine/scores.h"
 
-/* From the last day to the first: a user who has been seen has a later score. */
+/* From the last window to the first: a user who has been seen has a later score. */
 int kpi_scores_add(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                   kpi_day start, kpi_day end, __int128 *ret_sum, uint64_t *ret_users)
+                   struct kpi_windows windows, __int128 *ret_sum, uint64_t *ret_users)
 {
     const struct kpi_series *series = kpi_series_find(engine, instance, tuple);
     roaring_bitmap_t *seen;
@@ -15,8 +15,8 @@ int kpi_scores_add(const struct kpi_engine *engine, uint32_t instance, uint32_t 
     seen = roaring_bitmap_create();
     if (!seen)
         return -ENOMEM;
-    for (uint32_t i = kpi_series_position(series, end); i > 0 && series->cells[i - 1]->day >= start;
-         i--) {
+    for (uint32_t i = kpi_series_position(series, windows.to);
+         i > 0 && series->cells[i - 1]->window >= windows.from; i--) {
         const struct kpi_latest *latest = &series->cells[i - 1]->latest;
 
         for (uint32_t k = 0; k < latest->n_entries; k++) {
@@ -31,8 +31,8 @@ int kpi_scores_add(const struct kpi_engine *engine, uint32_t instance, uint32_t 
     return 0;
 }
 
-bool kpi_gauge_find(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day end,
-                    kpi_time *ret_time, int64_t *ret_value)
+bool kpi_gauge_find(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                    kpi_window end, kpi_time *ret_time, int64_t *ret_value)
 {
     const struct kpi_series *series = kpi_series_find(engine, instance, tuple);
     uint32_t i = series ? kpi_series_position(series, end) : 0;

@@ -2,11 +2,13 @@
  * The inside of an engine, for the files of engine/ and snapshot/.
  *
  * Glossary. A *cell* is what one instance (spec/program.h) has counted for one tuple of dimension
- * values on one local day. A *series* is all cells of an instance and tuple, by day. A *tuple* is
- * an id of the dictionary of campaigns, or, where the instance has more dimensions, of the tuples
- * of that set (engine/tuples.h); KPI_DICTIONARY_NONE where the instance has no dimensions. A *pack*
- * is all cells of one day number: what is saved together. A day is *finished* when the log's time
- * is an hour past its end; sets of finished days are *frozen*: they are Roaring bitmaps.
+ * values in one *window*: a local day, or some minutes of it, as the instance is stored. A *series*
+ * is all cells of an instance and tuple, by window. A *tuple* is an id of the dictionary of
+ * campaigns, or, where the instance has more dimensions, of the tuples of that set
+ * (engine/tuples.h); KPI_DICTIONARY_NONE where the instance has no dimensions. A *pack* is all
+ * cells of one day number: what is saved together. A window is *finished* when the log's time is an
+ * hour past its end; sets of finished windows are *frozen*: they are Roaring bitmaps. Cells expire
+ * by whole days, so that a number does not depend on how its measure is stored.
  */
 #pragma once
 
@@ -25,20 +27,20 @@ struct kpi_report_cache;
 struct kpi_save;
 struct kpi_stash;
 
-/* How long after its end a day's sets stay hot. */
+/* How long after its end a window's sets stay hot. */
 #define KPI_FREEZE_AFTER KPI_HOUR
 
 enum kpi_cell_form {
     KPI_CELL_SCALAR, /* COUNT, SUM, GAUGE */
-    KPI_CELL_HOT,    /* LEVEL of a day that is not finished */
-    KPI_CELL_FROZEN, /* LEVEL of a finished day */
+    KPI_CELL_HOT,    /* LEVEL of a window that is not finished */
+    KPI_CELL_FROZEN, /* LEVEL of a finished window */
     KPI_CELL_LATEST,
     KPI_CELL_SCORES,
 };
 
 struct kpi_cell {
     uint32_t instance, tuple;
-    kpi_day day;
+    kpi_window window;
     enum kpi_cell_form form;
     uint64_t serial;  /* names its objects */
     uint64_t version; /* of the engine, when it last changed */
@@ -88,13 +90,14 @@ struct kpi_pack {
 };
 
 struct kpi_series {
-    struct kpi_cell **cells; /* by day */
+    struct kpi_cell **cells; /* by window */
     uint32_t n_cells, n_cells_max;
     struct kpi_cell *current; /* fed last */
     uint64_t version;         /* of the engine, when any cell last changed */
     uint64_t version_dropped; /* of the engine, when a cell last expired */
     struct kpi_union *unions; /* caches of engine/unions.h */
     struct kpi_firsts *firsts;
+    struct kpi_hot *hot; /* while a report is made; owned by the report */
 };
 
 struct kpi_instance_state {
@@ -106,7 +109,9 @@ struct kpi_zone_state {
     const struct kpi_zone *zone;
     kpi_time start, end; /* of `day`, the one asked for last */
     kpi_day day;
+    uint32_t minutes;        /* common divisor of its instances' windows; 0: days only */
     kpi_day finished_before; /* days before it are finished; moves between batches only */
+    kpi_time finished_to;    /* what ends up to it is finished; KPI_TIME_NONE: nothing */
     kpi_day kept_from;       /* days before it are expired */
 };
 
@@ -132,7 +137,7 @@ struct kpi_slots {
 /* What an event will do, found out before anything is done. */
 struct kpi_match {
     uint32_t instance;
-    kpi_day day;
+    kpi_window window;
     kpi_time day_start;
     bool yes; /* LATEST */
 };
@@ -162,6 +167,7 @@ struct kpi_engine {
     uint64_t serial_next;
     uint64_t version;
     uint64_t n_cells;
+    kpi_time turn_at; /* of the log: something finishes or expires then */
 
     uint64_t n_applied, n_duplicates, n_conflicts, n_refused, n_without_id, n_other, n_late;
     kpi_time newest_record, newest_event;
@@ -210,15 +216,18 @@ kpi_day kpi_zone_day_clamped(const struct kpi_zone *zone, kpi_time time);
 /* NULL if there is none. */
 struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance,
                                    uint32_t tuple);
-/* Index of the first cell whose day is not before `day`. */
-uint32_t kpi_series_position(const struct kpi_series *series, kpi_day day);
-struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_day day); /* or NULL */
+/* Index of the first cell whose window is not before `window`. */
+uint32_t kpi_series_position(const struct kpi_series *series, kpi_window window);
+struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_window window); /* or NULL */
+
+/* Windows of the instance before this one are finished. */
+kpi_window kpi_engine_finished_before(const struct kpi_engine *engine, uint32_t instance);
 
 /* The pack of a day, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_pack);
 
 /* The cell, made if there is none. Returns 0 or -ENOMEM. */
-int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,
+int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                  struct kpi_series **ret_series, struct kpi_cell **ret_cell);
 
 /* Users of a LEVEL cell. */
@@ -236,7 +245,7 @@ void kpi_cell_set_frozen(struct kpi_engine *engine, struct kpi_cell *cell,
                          roaring_bitmap_t *bitmap);
 
 /* Freezes and expires what the log's time has made due. Returns 0 or -ENOMEM. */
-int kpi_engine_turn_days(struct kpi_engine *engine);
+int kpi_engine_turn(struct kpi_engine *engine);
 
 /* Frees a series with all its cells; remembers what objects of it exist. Returns 0 or -ENOMEM. */
 int kpi_series_drop(struct kpi_engine *engine, struct kpi_series *series);

@@ -1,4 +1,4 @@
-/* Unions over days, and first days: see unions.h. */
+/* Unions over windows, and first days: see unions.h. */
 #include "engine/unions.h"
 #include "engine/report.h"
 
@@ -67,20 +67,20 @@ int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,
     return 0;
 }
 
-/* The sets of one day, by level: sets[0] are the users of the day. NULL where there is none. */
-struct day_sets {
+/* The sets of one window, or of some, by level: sets[0] are its users. NULL where there is none. */
+struct window_sets {
     const roaring_bitmap_t *sets[KPI_LEVELS_MAX];
 };
 
-static int day_sets_get(struct kpi_engine *engine, const struct kpi_cell *base, uint32_t n,
-                        struct day_sets *ret_sets)
+static int window_sets_get(struct kpi_engine *engine, const struct kpi_cell *base, uint32_t n,
+                           struct window_sets *ret_sets)
 {
     uint32_t instance = base->instance;
 
     memset(ret_sets, 0, sizeof(*ret_sets));
     for (uint32_t k = 0; k < n && instance != KPI_NO_INDEX; k++) {
         struct kpi_series *series = kpi_series_find(engine, instance, base->tuple);
-        struct kpi_cell *cell = series ? kpi_series_cell(series, base->day) : NULL;
+        struct kpi_cell *cell = series ? kpi_series_cell(series, base->window) : NULL;
 
         if (cell) {
             int r = kpi_cell_view(engine, cell, &ret_sets->sets[k]);
@@ -93,19 +93,19 @@ static int day_sets_get(struct kpi_engine *engine, const struct kpi_cell *base, 
     return 0;
 }
 
-/* ∪j L(k-j) ∩ Sj ∪ Sk: what day makes of level k (from 1). NULL: no memory. */
-static roaring_bitmap_t *level_gain(roaring_bitmap_t *const *levels, const struct day_sets *day,
-                                    uint32_t k)
+/* ∪j L(k-j) ∩ Sj ∪ Sk: what a window makes of level k (from 1). NULL: no memory. */
+static roaring_bitmap_t *level_gain(roaring_bitmap_t *const *levels,
+                                    const struct window_sets *window, uint32_t k)
 {
     roaring_bitmap_t *gain =
-        day->sets[k - 1] ? roaring_bitmap_copy(day->sets[k - 1]) : roaring_bitmap_create();
+        window->sets[k - 1] ? roaring_bitmap_copy(window->sets[k - 1]) : roaring_bitmap_create();
 
     for (uint32_t j = 1; gain && j < k; j++) {
         roaring_bitmap_t *both;
 
-        if (!day->sets[j - 1])
+        if (!window->sets[j - 1])
             break; /* S1 ⊇ S2 …: no higher one either */
-        both = roaring_bitmap_and(levels[k - j - 1], day->sets[j - 1]);
+        both = roaring_bitmap_and(levels[k - j - 1], window->sets[j - 1]);
         if (!both) {
             roaring_bitmap_free(gain);
             return NULL;
@@ -116,18 +116,18 @@ static roaring_bitmap_t *level_gain(roaring_bitmap_t *const *levels, const struc
     return gain;
 }
 
-/* Takes a day into the levels, the highest first: it needs the lower ones as they were. */
-static int levels_add(roaring_bitmap_t **levels, uint32_t n, const struct day_sets *day)
+/* Takes a window into the levels, the highest first: it needs the lower ones as they were. */
+static int levels_add(roaring_bitmap_t **levels, uint32_t n, const struct window_sets *window)
 {
     for (uint32_t k = n; k >= 1; k--) {
         roaring_bitmap_t *gain;
 
         if (k == 1) {
-            if (day->sets[0])
-                roaring_bitmap_or_inplace(levels[0], day->sets[0]);
+            if (window->sets[0])
+                roaring_bitmap_or_inplace(levels[0], window->sets[0]);
             break;
         }
-        gain = level_gain(levels, day, k);
+        gain = level_gain(levels, window, k);
         if (!gain)
             return -ENOMEM;
         roaring_bitmap_or_inplace(levels[k - 1], gain);
@@ -136,7 +136,7 @@ static int levels_add(roaring_bitmap_t **levels, uint32_t n, const struct day_se
     return 0;
 }
 
-/* A later day's answers replace earlier ones. */
+/* A later window's answers replace earlier ones. */
 static void answers_add(roaring_bitmap_t *yes, const struct kpi_latest *latest)
 {
     for (uint32_t i = 0; i < latest->n_entries; i++) {
@@ -154,15 +154,15 @@ static void answers_add(roaring_bitmap_t *yes, const struct kpi_latest *latest)
 static int cell_add(struct kpi_engine *engine, const struct kpi_cell *cell,
                     roaring_bitmap_t **levels, uint32_t n)
 {
-    struct day_sets day;
+    struct window_sets window;
     int r;
 
     if (cell->form == KPI_CELL_LATEST) {
         answers_add(levels[0], &cell->latest);
         return 0;
     }
-    r = day_sets_get(engine, cell, n, &day);
-    return r < 0 ? r : levels_add(levels, n, &day);
+    r = window_sets_get(engine, cell, n, &window);
+    return r < 0 ? r : levels_add(levels, n, &window);
 }
 
 static void union_recount(struct kpi_engine *engine, struct kpi_union *u)
@@ -174,7 +174,7 @@ static void union_recount(struct kpi_engine *engine, struct kpi_union *u)
     engine->bytes_roaring += u->bytes;
 }
 
-/* A union into which a day has gone by half must not be seen again. */
+/* A union into which a window has gone by half must not be seen again. */
 static void union_drop(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u)
 {
     struct kpi_union **at = &series->unions;
@@ -185,16 +185,49 @@ static void union_drop(struct kpi_engine *engine, struct kpi_series *series, str
     union_free(engine, u);
 }
 
+static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n,
+                     kpi_window start, kpi_window end, kpi_window finished,
+                     struct kpi_union **ret_union);
+
+/*
+ * Takes in the windows [*i …] of a whole day by way of the day's own union, and moves on behind
+ * them: many scopes share it, so each window is looked at once. Only of users: the union of answers
+ * does not tell who has answered.
+ */
+static int union_add_day(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
+                         kpi_window from, kpi_window to, uint32_t *i)
+{
+    struct window_sets day = {0};
+    struct kpi_union *of_day;
+    int r = union_get(engine, series, u->n, from, to, to, &of_day);
+
+    if (r < 0)
+        return r;
+    for (uint32_t k = 0; k < u->n; k++)
+        day.sets[k] = of_day->levels[k];
+    *i = kpi_series_position(series, to);
+    return levels_add(u->levels, u->n, &day);
+}
+
 static int union_extend(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
-                        kpi_day through)
+                        kpi_window through)
 {
     uint32_t i = kpi_series_position(series, u->through);
     int r;
 
     if (u->through >= through)
         return 0;
-    for (; i < series->n_cells && series->cells[i]->day < through; i++) {
-        r = cell_add(engine, series->cells[i], u->levels, u->n);
+    while (i < series->n_cells && series->cells[i]->window < through) {
+        const struct kpi_cell *cell = series->cells[i];
+        const struct kpi_instance *instance = &engine->program->instances[cell->instance];
+        kpi_day day = kpi_window_day(instance, cell->window);
+        kpi_window from = kpi_instance_day(instance, day), to = kpi_instance_day(instance, day + 1);
+
+        if (instance->minutes && cell->form != KPI_CELL_LATEST && u->through <= from &&
+            to <= through && to - from < u->end - u->start)
+            r = union_add_day(engine, series, u, from, to, &i);
+        else
+            r = cell_add(engine, series->cells[i++], u->levels, u->n);
         if (r < 0) {
             union_drop(engine, series, u);
             return r;
@@ -206,7 +239,8 @@ static int union_extend(struct kpi_engine *engine, struct kpi_series *series, st
 }
 
 static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n,
-                     kpi_day start, kpi_day end, kpi_day finished, struct kpi_union **ret_union)
+                     kpi_window start, kpi_window end, kpi_window finished,
+                     struct kpi_union **ret_union)
 {
     struct kpi_union *u;
 
@@ -231,11 +265,6 @@ static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint3
     return union_extend(engine, series, u, finished < end ? finished : end);
 }
 
-static kpi_day finished_before(const struct kpi_engine *engine, uint32_t instance)
-{
-    return engine->zones[engine->program->instances[instance].zone].finished_before;
-}
-
 static void levels_free(roaring_bitmap_t **levels, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++)
@@ -243,69 +272,101 @@ static void levels_free(roaring_bitmap_t **levels, uint32_t n)
             roaring_bitmap_free(levels[k]);
 }
 
-/*
- * The levels before the last hot day of the range: those of the union itself, or, if more than one
- * day is hot, a copy with all but the last of them. *ret_last: the last hot cell, or NULL.
- */
-static int levels_before_last(struct kpi_engine *engine, const struct kpi_series *series,
-                              const struct kpi_union *u, roaring_bitmap_t **copies,
-                              roaring_bitmap_t *const **ret_levels, struct kpi_cell **ret_last)
+void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem)
 {
-    uint32_t i = kpi_series_position(series, u->through);
-    uint32_t end = kpi_series_position(series, u->end);
+    levels_free(hot->levels, KPI_LEVELS_MAX);
+    kpi_mem_free(mem, hot, sizeof(*hot));
+}
 
-    *ret_levels = u->levels;
-    *ret_last = i < end ? series->cells[end - 1] : NULL;
-    if (i + 1 >= end)
-        return 0;
-    for (uint32_t k = 0; k < u->n; k++) {
-        copies[k] = roaring_bitmap_copy(u->levels[k]);
-        if (!copies[k])
+/* Yes-sayers to levels[0] as in a union, and whoever answered to levels[1]. */
+static void hot_answers_add(struct kpi_hot *hot, const struct kpi_latest *latest)
+{
+    answers_add(hot->levels[0], latest);
+    for (uint32_t i = 0; i < latest->n_entries; i++)
+        if (latest->entries[i].id != KPI_LATEST_EMPTY)
+            roaring_bitmap_add(hot->levels[1], latest->entries[i].id);
+}
+
+static int hot_fill(struct kpi_engine *engine, struct kpi_series *series, struct kpi_hot *hot,
+                    uint32_t n_bitmaps)
+{
+    for (uint32_t k = 0; k < n_bitmaps; k++) {
+        hot->levels[k] = roaring_bitmap_create();
+        if (!hot->levels[k])
             return -ENOMEM;
     }
-    *ret_levels = copies;
-    for (; i + 1 < end; i++) {
-        int r = cell_add(engine, series->cells[i], copies, u->n);
+    for (uint32_t i = kpi_series_position(series, hot->first);
+         i < series->n_cells && series->cells[i]->window <= hot->last; i++) {
+        struct kpi_cell *cell = series->cells[i];
+        int r = 0;
 
+        if (cell->form == KPI_CELL_LATEST)
+            hot_answers_add(hot, &cell->latest);
+        else
+            r = cell_add(engine, cell, hot->levels, hot->n);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int count_last(struct kpi_engine *engine, roaring_bitmap_t *const *levels, uint32_t n,
-                      const struct kpi_cell *last, uint64_t *ret_count)
+/*
+ * The cells [i, end) of a series as if they were one window. Most scopes of a report end with the
+ * same hot cells, so the last of these are kept until it is over.
+ */
+static int hot_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n, uint32_t i,
+                   uint32_t end, struct kpi_hot **ret_hot)
 {
-    uint64_t count = roaring_bitmap_get_cardinality(levels[n - 1]);
-    roaring_bitmap_t *gain;
-    struct day_sets day;
+    bool latest = series->cells[i]->form == KPI_CELL_LATEST;
+    kpi_window first = series->cells[i]->window, last = series->cells[end - 1]->window;
+    struct kpi_hot *hot = series->hot;
     int r;
 
-    *ret_count = count;
-    if (!last)
-        return 0;
-    r = day_sets_get(engine, last, n, &day);
-    if (r < 0)
-        return r;
+    if (!hot || hot->n != n || hot->first != first || hot->last != last) {
+        hot = kpi_mem_zalloc(&engine->mem, sizeof(*hot));
+        if (!hot)
+            return -ENOMEM;
+        *hot = (struct kpi_hot){.first = first, .last = last, .n = n, .series = series};
+        r = hot_fill(engine, series, hot, latest ? 2 : n);
+        if (r < 0) {
+            kpi_hot_free(hot, &engine->mem);
+            return r;
+        }
+        hot->next = engine->report->hots;
+        engine->report->hots = hot;
+        series->hot = hot;
+    }
+    *ret_hot = hot;
+    return 0;
+}
+
+/* Users of level n once these sets have been taken in. */
+static int count_with(roaring_bitmap_t *const *levels, uint32_t n, const struct window_sets *window,
+                      uint64_t *ret_count)
+{
+    const roaring_bitmap_t *top = levels[n - 1];
+    roaring_bitmap_t *gain;
+
+    *ret_count = roaring_bitmap_get_cardinality(top);
     if (n == 1) {
-        *ret_count += kpi_cell_count(last) - roaring_bitmap_and_cardinality(levels[0], day.sets[0]);
+        *ret_count += roaring_bitmap_get_cardinality(window->sets[0]) -
+                      roaring_bitmap_and_cardinality(top, window->sets[0]);
         return 0;
     }
-    gain = level_gain(levels, &day, n);
+    gain = level_gain(levels, window, n);
     if (!gain)
         return -ENOMEM;
-    *ret_count +=
-        roaring_bitmap_get_cardinality(gain) - roaring_bitmap_and_cardinality(levels[n - 1], gain);
+    *ret_count += roaring_bitmap_get_cardinality(gain) - roaring_bitmap_and_cardinality(top, gain);
     roaring_bitmap_free(gain);
     return 0;
 }
 
-static uint64_t count_last_answers(const roaring_bitmap_t *yes, const struct kpi_cell *last)
+static uint64_t count_with_answers(const roaring_bitmap_t *yes, const struct kpi_latest *latest)
 {
     uint64_t count = roaring_bitmap_get_cardinality(yes);
 
-    for (uint32_t i = 0; last && i < last->latest.n_entries; i++) {
-        const struct kpi_latest_entry *entry = &last->latest.entries[i];
+    for (uint32_t i = 0; i < latest->n_entries; i++) {
+        const struct kpi_latest_entry *entry = &latest->entries[i];
 
         if (entry->id != KPI_LATEST_EMPTY)
             count += (entry->stamp_low & 1) - (uint64_t)roaring_bitmap_contains(yes, entry->id);
@@ -313,35 +374,69 @@ static uint64_t count_last_answers(const roaring_bitmap_t *yes, const struct kpi
     return count;
 }
 
-static int count_range(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
-                       kpi_day start, kpi_day end, uint64_t *ret_count)
+/* A union with one more cell. */
+static int count_one(struct kpi_engine *engine, const struct kpi_union *u,
+                     const struct kpi_cell *cell, uint64_t *ret_count)
 {
-    bool latest = engine->program->instances[instance].aggregate == KPI_AGGREGATE_LATEST;
+    struct window_sets window;
+    int r;
+
+    if (cell->form == KPI_CELL_LATEST) {
+        *ret_count = count_with_answers(u->levels[0], &cell->latest);
+        return 0;
+    }
+    r = window_sets_get(engine, cell, u->n, &window);
+    return r < 0 ? r : count_with(u->levels, u->n, &window, ret_count);
+}
+
+/* A union with the cells [i, end) of its series. */
+static int count_some(struct kpi_engine *engine, struct kpi_series *series,
+                      const struct kpi_union *u, uint32_t i, uint32_t end, uint64_t *ret_count)
+{
+    struct window_sets window = {0};
+    struct kpi_hot *hot;
+    int r = hot_get(engine, series, u->n, i, end, &hot);
+
+    if (r < 0)
+        return r;
+    if (series->cells[i]->form == KPI_CELL_LATEST) {
+        *ret_count = roaring_bitmap_get_cardinality(u->levels[0]) -
+                     roaring_bitmap_and_cardinality(u->levels[0], hot->levels[1]) +
+                     roaring_bitmap_get_cardinality(hot->levels[0]);
+        return 0;
+    }
+    for (uint32_t k = 0; k < u->n; k++)
+        window.sets[k] = hot->levels[k];
+    return count_with(u->levels, u->n, &window, ret_count);
+}
+
+static int count_range(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
+                       kpi_window start, kpi_window end, uint64_t *ret_count)
+{
     struct kpi_series *series = kpi_series_find(engine, instance, tuple);
-    roaring_bitmap_t *copies[KPI_LEVELS_MAX] = {NULL};
-    roaring_bitmap_t *const *levels;
-    struct kpi_cell *last;
+    uint32_t i, i_end;
     struct kpi_union *u;
     int r;
 
     *ret_count = 0;
     if (!series || start >= end)
         return 0;
-    r = union_get(engine, series, n, start, end, finished_before(engine, instance), &u);
+    r = union_get(engine, series, n, start, end, kpi_engine_finished_before(engine, instance), &u);
     if (r < 0)
         return r;
-    r = levels_before_last(engine, series, u, copies, &levels, &last);
-    if (r == 0 && latest)
-        *ret_count = count_last_answers(levels[0], last);
-    else if (r == 0)
-        r = count_last(engine, levels, n, last, ret_count);
-    levels_free(copies, n);
-    return r;
+    i = kpi_series_position(series, u->through);
+    i_end = kpi_series_position(series, end);
+    if (i_end > i + 1)
+        return count_some(engine, series, u, i, i_end, ret_count);
+    if (i_end > i)
+        return count_one(engine, u, series->cells[i], ret_count);
+    *ret_count = roaring_bitmap_get_cardinality(u->levels[n - 1]);
+    return 0;
 }
 
-/* A day's own numbers are known without any set. */
-static int count_day(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t level,
-                     kpi_day day, uint64_t *ret_count)
+/* A window's own numbers are known without any set. */
+static int count_window(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                        uint32_t level, kpi_window window, uint64_t *ret_count)
 {
     struct kpi_series *series;
     struct kpi_cell *cell;
@@ -349,7 +444,7 @@ static int count_day(struct kpi_engine *engine, uint32_t instance, uint32_t tupl
     for (; level > 1; level--)
         instance = engine->program->instances[instance].above;
     series = kpi_series_find(engine, instance, tuple);
-    cell = series ? kpi_series_cell(series, day) : NULL;
+    cell = series ? kpi_series_cell(series, window) : NULL;
     *ret_count = 0;
     if (cell)
         *ret_count = cell->form == KPI_CELL_LATEST ? cell->latest.n_yes : kpi_cell_count(cell);
@@ -357,23 +452,23 @@ static int count_day(struct kpi_engine *engine, uint32_t instance, uint32_t tupl
 }
 
 int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                           uint32_t level, kpi_day start, kpi_day end, uint64_t *ret_count)
+                           uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count)
 {
     if (end - start == 1)
-        return count_day(engine, instance, tuple, level, start, ret_count);
+        return count_window(engine, instance, tuple, level, start, ret_count);
     return count_range(engine, instance, tuple, level, start, end, ret_count);
 }
 
 int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                            kpi_day start, kpi_day end, uint64_t *ret_count)
+                            kpi_window start, kpi_window end, uint64_t *ret_count)
 {
     if (end - start == 1)
-        return count_day(engine, instance, tuple, 1, start, ret_count);
+        return count_window(engine, instance, tuple, 1, start, ret_count);
     return count_range(engine, instance, tuple, 1, start, end, ret_count);
 }
 
-int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day start,
-                   kpi_day end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned)
+int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window start,
+                   kpi_window end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned)
 {
     struct kpi_series *series = kpi_series_find(engine, instance, tuple);
     struct kpi_cell *cell = series ? kpi_series_cell(series, start) : NULL;
@@ -387,7 +482,7 @@ int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
         return 0;
     if (end - start == 1)
         return cell ? kpi_cell_view(engine, cell, ret_bitmap) : 0;
-    r = union_get(engine, series, 1, start, end, finished_before(engine, instance), &u);
+    r = union_get(engine, series, 1, start, end, kpi_engine_finished_before(engine, instance), &u);
     if (r < 0)
         return r;
     if (kpi_series_position(series, u->through) == kpi_series_position(series, end)) {
@@ -398,7 +493,7 @@ int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
     if (!all)
         return -ENOMEM;
     for (uint32_t i = kpi_series_position(series, u->through);
-         i < series->n_cells && series->cells[i]->day < end; i++) {
+         i < series->n_cells && series->cells[i]->window < end; i++) {
         r = cell_add(engine, series->cells[i], &all, 1);
         if (r < 0) {
             roaring_bitmap_free(all);
@@ -448,19 +543,43 @@ static int first_get(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_d
     return 0;
 }
 
-static int firsts_add_day(struct kpi_engine *engine, struct kpi_firsts *firsts,
-                          const struct kpi_cell *cell)
+/* Takes in cells that are all those of a finished day. */
+static int firsts_add_day(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
+                          struct kpi_cell *const *cells, uint32_t n_cells)
 {
     struct kpi_first *first;
-    int r = first_get(engine, firsts, cell->day, &first);
+    int r = first_get(engine, firsts, day, &first);
 
     if (r < 0)
         return r;
-    roaring_bitmap_or_inplace(first->bitmap, cell->frozen.bitmap);
+    for (uint32_t i = 0; i < n_cells; i++)
+        roaring_bitmap_or_inplace(first->bitmap, cells[i]->frozen.bitmap);
     roaring_bitmap_andnot_inplace(first->bitmap, firsts->all);
-    roaring_bitmap_or_inplace(firsts->all, cell->frozen.bitmap);
+    roaring_bitmap_or_inplace(firsts->all, first->bitmap);
     first->count = roaring_bitmap_get_cardinality(first->bitmap);
     first->version = engine->version;
+    return 0;
+}
+
+/* Brings them up to the day `to`; all before it are finished. The series has cells. */
+static int firsts_extend(struct kpi_engine *engine, const struct kpi_series *series,
+                         struct kpi_firsts *firsts, kpi_day to)
+{
+    const struct kpi_instance *instance = &engine->program->instances[series->cells[0]->instance];
+    uint32_t i = kpi_series_position(series, kpi_instance_day(instance, firsts->through));
+    uint32_t end = kpi_series_position(series, kpi_instance_day(instance, to));
+
+    while (i < end) {
+        kpi_day day = kpi_window_day(instance, series->cells[i]->window);
+        uint32_t next = kpi_series_position(series, kpi_instance_day(instance, day + 1));
+        int r = firsts_add_day(engine, firsts, day, &series->cells[i], next - i);
+
+        if (r < 0)
+            return r;
+        firsts->through = day + 1;
+        i = next;
+    }
+    firsts->through = to;
     return 0;
 }
 
@@ -476,10 +595,12 @@ static void firsts_recount(struct kpi_engine *engine, struct kpi_firsts *firsts)
 int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,
                    struct kpi_firsts **ret_firsts)
 {
-    kpi_day finished =
-        series->n_cells ? finished_before(engine, series->cells[0]->instance) : INT32_MIN;
     struct kpi_firsts *firsts = series->firsts;
-    int r;
+    kpi_day finished = INT32_MIN;
+
+    if (series->n_cells > 0)
+        finished = engine->zones[engine->program->instances[series->cells[0]->instance].zone]
+                       .finished_before;
 
     if (!firsts) {
         firsts = kpi_mem_zalloc(&engine->mem, sizeof(*firsts));
@@ -494,14 +615,10 @@ int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_
         series->firsts = firsts;
     }
     if (firsts->through < finished) {
-        for (uint32_t i = kpi_series_position(series, firsts->through);
-             i < series->n_cells && series->cells[i]->day < finished; i++) {
-            r = firsts_add_day(engine, firsts, series->cells[i]);
-            if (r < 0)
-                return r;
-            firsts->through = series->cells[i]->day + 1;
-        }
-        firsts->through = finished;
+        int r = firsts_extend(engine, series, firsts, finished);
+
+        if (r < 0)
+            return r;
         firsts_recount(engine, firsts);
     }
     *ret_firsts = firsts;
@@ -540,14 +657,14 @@ static int firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi
     return 0;
 }
 
-/* How often the user was seen in the days of a union, up to its highest level. */
+/* How often the user was seen in the windows of a union, up to its highest level. */
 static uint32_t times_seen(const struct kpi_engine *engine, const struct kpi_series *series,
                            const struct kpi_union *u, uint32_t user)
 {
     uint32_t n = 0;
 
     for (uint32_t i = kpi_series_position(series, u->start);
-         n < u->n && i < series->n_cells && series->cells[i]->day < u->through; i++) {
+         n < u->n && i < series->n_cells && series->cells[i]->window < u->through; i++) {
         const struct kpi_cell *cell = series->cells[i];
         uint32_t tuple = cell->tuple;
 
@@ -557,7 +674,7 @@ static uint32_t times_seen(const struct kpi_engine *engine, const struct kpi_ser
                 above == KPI_NO_INDEX ? NULL : kpi_series_find(engine, above, tuple);
 
             n++;
-            cell = higher ? kpi_series_cell(higher, cell->day) : NULL;
+            cell = higher ? kpi_series_cell(higher, cell->window) : NULL;
         }
     }
     return n;
@@ -566,7 +683,7 @@ static uint32_t times_seen(const struct kpi_engine *engine, const struct kpi_ser
 static bool latest_yes(const struct kpi_series *series, const struct kpi_union *u, uint32_t user)
 {
     for (uint32_t i = kpi_series_position(series, u->through);
-         i > 0 && series->cells[i - 1]->day >= u->start; i--) {
+         i > 0 && series->cells[i - 1]->window >= u->start; i--) {
         const struct kpi_latest_entry *entry = kpi_latest_find(&series->cells[i - 1]->latest, user);
 
         if (entry)
@@ -575,14 +692,15 @@ static bool latest_yes(const struct kpi_series *series, const struct kpi_union *
     return false;
 }
 
-int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,
+int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                     uint32_t user, bool is_new)
 {
-    bool latest = engine->program->instances[instance].aggregate == KPI_AGGREGATE_LATEST;
+    const struct kpi_instance *definition = &engine->program->instances[instance];
+    bool latest = definition->aggregate == KPI_AGGREGATE_LATEST;
     struct kpi_series *series = kpi_series_find(engine, instance, tuple);
 
     for (struct kpi_union *u = series->unions; u; u = u->next) {
-        if (day < u->start || day >= u->through)
+        if (window < u->start || window >= u->through)
             continue;
         if (latest) {
             if (latest_yes(series, u, user))
@@ -594,5 +712,7 @@ int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
                 roaring_bitmap_add(u->levels[k - 1], user);
         }
     }
-    return is_new && series->firsts ? firsts_late(engine, series->firsts, day, user) : 0;
+    if (!is_new || !series->firsts)
+        return 0;
+    return firsts_late(engine, series->firsts, kpi_window_day(definition, window), user);
 }

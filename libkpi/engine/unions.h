@@ -1,11 +1,11 @@
 /*
- * Set algebra over the days of a series, cached for finished days.
+ * Set algebra over the windows of a series, cached for finished ones.
  *
  * A *union* of a series over [start, end) holds, for users(n), L1 ⊇ L2 … ⊇ Ln: users seen at least
- * k times in those days, made day by day: Lk <- Lk ∪ Sk ∪ (∪j L(k-j) ∩ Sj); for latest answers,
- * those whose latest one is yes. It is kept over the finished days and extended when more are; a
- * late event is put into it (kpi_unions_late()), so nothing is ever computed twice. Hot days are
- * added when asked.
+ * k times in those windows, made one by one: Lk <- Lk ∪ Sk ∪ (∪j L(k-j) ∩ Sj); for latest answers,
+ * those whose latest one is yes. It is kept over the finished windows and extended when more are; a
+ * late event is put into it (kpi_unions_late()), so nothing is ever computed twice. Hot windows are
+ * added when asked; several of them are made one first.
  *
  * The *firsts* of a series are, for each finished day, the users whose first day it is.
  */
@@ -15,13 +15,24 @@
 
 struct kpi_union {
     struct kpi_union *next;
-    kpi_day start, end;
-    kpi_day through; /* days before it are in */
-    uint32_t n;      /* bitmaps */
-    uint64_t stamp;  /* of the report that used it last */
-    size_t bytes;    /* of the bitmaps, as counted in the engine */
+    kpi_window start, end;
+    kpi_window through; /* windows before it are in */
+    uint32_t n;         /* bitmaps */
+    uint64_t stamp;     /* of the report that used it last */
+    size_t bytes;       /* of the bitmaps, as counted in the engine */
     roaring_bitmap_t *levels[KPI_LEVELS_MAX];
 };
+
+/* Some hot windows of a series as one: L1 … Ln of their own, or who said yes, and who answered. */
+struct kpi_hot {
+    struct kpi_hot *next; /* of the report */
+    struct kpi_series *series;
+    kpi_window first, last;
+    uint32_t n;
+    roaring_bitmap_t *levels[KPI_LEVELS_MAX];
+};
+
+void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem);
 
 /* What a cohort of one day has become, by a retained() leaf. */
 struct kpi_return {
@@ -50,25 +61,25 @@ struct kpi_firsts {
 void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series);
 
 /*
- * A user was added to a finished day of the series of level 1 (level 1 or above), or a latest
- * answer of a finished day changed: brings the caches up to date. `instance` is that of level 1, or
- * of the answers. is_new: the user is new to that day. Returns 0 or -ENOMEM.
+ * A user was added to a finished window of the series of level 1 (level 1 or above), or a latest
+ * answer of one changed: brings the caches up to date. `instance` is that of level 1, or of the
+ * answers. is_new: the user is new to that window. Returns 0 or -ENOMEM.
  */
-int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day day,
+int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                     uint32_t user, bool is_new);
 
 /* Users seen at least `level` times in [start, end); or with latest answer yes. 0 or -ENOMEM. */
 int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                           uint32_t level, kpi_day start, kpi_day end, uint64_t *ret_count);
+                           uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count);
 int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                            kpi_day start, kpi_day end, uint64_t *ret_count);
+                            kpi_window start, kpi_window end, uint64_t *ret_count);
 
 /*
- * Users of all days of [start, end). *ret_owned: the caller frees the bitmap; else it is borrowed
- * until an event is applied. Returns 0 or -ENOMEM.
+ * Users of all windows of [start, end). *ret_owned: the caller frees the bitmap; else it is
+ * borrowed until an event is applied. Returns 0 or -ENOMEM.
  */
-int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_day start,
-                   kpi_day end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned);
+int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window start,
+                   kpi_window end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned);
 
 /* The bitmap of a LEVEL cell: its own, or made for this report. Returns 0 or -ENOMEM. */
 int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,

@@ -509,5 +509,5 @@ int kpi_engine_load_end(struct kpi_engine *engine)
         return r;
     loading.save->generation = engine->dedupe.generation;
     engine->version = 1;
-    return kpi_engine_turn_days(engine);
+    return kpi_engine_turn(engine);
 }

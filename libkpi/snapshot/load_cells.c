@@ -119,7 +119,8 @@ struct record {
     uint64_t fingerprint, serial, n_events, count;
     uint32_t tuple;
     uint8_t form;
-    bool paged;
+    bool paged, has_window;
+    uint16_t window; /* of the day */
     __int128 sum;
 };
 
@@ -128,6 +129,10 @@ static bool record_read(struct kpi_reader *reader, struct record *record)
     *record = (struct record){.fingerprint = kpi_reader_u64(reader)};
     record->tuple = kpi_reader_u32(reader);
     record->form = kpi_reader_u8(reader);
+    record->has_window = record->form & KPI_SAVE_WINDOW;
+    record->form &= (uint8_t)~KPI_SAVE_WINDOW;
+    if (record->has_window)
+        record->window = kpi_reader_u16(reader);
     record->serial = kpi_reader_u64(reader);
     record->n_events = kpi_reader_u64(reader);
     if (record->form == KPI_CELL_SCALAR)
@@ -153,9 +158,12 @@ static int cell_make(struct kpi_loading *loading, uint32_t instance, kpi_day day
     struct kpi_cell *cell;
     int r;
 
-    if (!form_fits(definition, record->form) || !tuple_fits(loading, definition, record->tuple))
+    if (!form_fits(definition, record->form) || !tuple_fits(loading, definition, record->tuple) ||
+        record->has_window != (definition->minutes > 0) ||
+        record->window >= kpi_instance_windows(definition))
         return KPI_ENGINE_E_CORRUPT;
-    r = kpi_cell_get(loading->engine, instance, record->tuple, day, &series, &cell);
+    r = kpi_cell_get(loading->engine, instance, record->tuple,
+                     kpi_instance_day(definition, day) + record->window, &series, &cell);
     if (r < 0)
         return r;
     if (cell->version) /* has been in a record before */

@@ -123,12 +123,19 @@ static int save_content(struct kpi_saving *saving, struct kpi_cell *cell)
     }
 }
 
-static void add_cell(struct kpi_buffer *buffer, const struct kpi_engine *engine,
+static void add_cell(struct kpi_saving *saving, const struct kpi_pack *pack,
                      const struct kpi_cell *cell)
 {
-    kpi_buffer_u64(buffer, engine->program->instances[cell->instance].fingerprint);
+    const struct kpi_instance *instance = &saving->engine->program->instances[cell->instance];
+    struct kpi_buffer *buffer = &saving->buffer;
+
+    kpi_buffer_u64(buffer, instance->fingerprint);
     kpi_buffer_u32(buffer, cell->tuple);
-    kpi_buffer_u8(buffer, (uint8_t)cell->form);
+    kpi_buffer_u8(buffer, (uint8_t)(cell->form | (instance->minutes ? KPI_SAVE_WINDOW : 0)));
+    if (instance->minutes) {
+        kpi_buffer_u16(buffer, (uint16_t)(cell->window - kpi_instance_day(instance, pack->day)));
+        saving->version = KPI_SAVE_VERSION_WINDOWS;
+    }
     kpi_buffer_u64(buffer, cell->serial);
     kpi_buffer_u64(buffer, cell->n_events);
     if (cell->form == KPI_CELL_SCALAR)
@@ -157,7 +164,7 @@ static int save_pack(struct kpi_saving *saving, struct kpi_pack *pack)
     }
     kpi_saving_begin(saving, 's', pack_number(pack), 0);
     for (const struct kpi_cell *cell = pack->first; cell; cell = cell->pack_next)
-        add_cell(&saving->buffer, saving->engine, cell);
+        add_cell(saving, pack, cell);
     pack->dirty = false;
     pack->saved = true;
     return kpi_saving_end(saving);

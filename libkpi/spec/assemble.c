@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/assemble.h"
+#include "spec/grains.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
@@ -131,7 +132,8 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
         kpi_writer_format(&writer, " and %x",
                           sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
     }
-    kpi_writer_format(&writer, " grain day");
+    kpi_writer_format(&writer, instance->minutes ? " grain %dm" : " grain day",
+                      (int64_t)instance->minutes);
     fingerprint = XXH3_64bits(writer.data, writer.length);
     compile->temp.failed |= writer.failed;
     kpi_writer_deinit(&writer);
@@ -167,6 +169,15 @@ static int instance_intern(struct assembler *assembler, const struct kpi_measure
     return 0;
 }
 
+/* Are cells of these dimensions of all events, whatever their campaign? */
+static bool is_total(const struct assembler *assembler, uint32_t dimensions)
+{
+    const struct kpi_dimension_set *sets = assembler->sets.data;
+
+    return dimensions == KPI_DIMENSIONS_NONE ||
+           (dimensions >= KPI_DIMENSIONS_SETS && sets[dimensions - KPI_DIMENSIONS_SETS].total);
+}
+
 int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
                           uint32_t dimensions, uint32_t *ret_index)
 {
@@ -176,6 +187,7 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
         .aggregate = measure->aggregate,
         .dimensions = dimensions,
         .zone = zone,
+        .minutes = kpi_grains_minutes(assembler->compile, measure, is_total(assembler, dimensions)),
         .level = levels ? 1 : 0,
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
@@ -263,7 +275,6 @@ static int leaves_assemble(struct assembler *assembler)
             return r;
         leaves[i] = (struct kpi_leaf){
             .kind = order[i]->kind,
-            .first_row = plan->program.n_rows,
             .level = compile->measures[order[i]->measure].level,
             .basis = order[i]->basis,
             .at = order[i]->at,
@@ -272,7 +283,6 @@ static int leaves_assemble(struct assembler *assembler)
             .instance = instances,
             .return_instance = returns,
         };
-        plan->program.n_rows += kpi_leaf_n_rows(order[i]->kind);
     }
     plan->program.leaves = leaves;
     plan->program.n_leaves = n;
@@ -507,8 +517,10 @@ int kpi_assemble(struct kpi_compile *compile)
     assembler_init(&assembler, compile);
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts) && r == 0; ++i)
         r = parts[i](&assembler);
-    if (r == 0)
+    if (r == 0) {
         formulas_renumber(&assembler);
+        kpi_grains_keep(compile);
+    }
     assembler_deinit(&assembler);
-    return r < 0 || compile->temp.failed ? -ENOMEM : 0;
+    return r < 0 || compile->temp.failed || compile->plan->pool.failed ? -ENOMEM : 0;
 }

@@ -179,6 +179,12 @@ static uint32_t cohort_days(const struct kpi_leaf *leaf)
         return 7 * periods;
     case KPI_BASIS_MONTH:
         break;
+    case KPI_BASIS_QUARTER:
+        periods *= 3;
+        break;
+    case KPI_BASIS_YEAR:
+        periods *= 12;
+        break;
     }
     return (uint32_t)((double)periods * (365.2425 / 12)) -
            2; /* February is 2.4 short of the mean */

@@ -186,13 +186,14 @@ static int set_make(struct assembler *assembler, const struct kpi_breakdown_work
 /* The leaf of a breakdown that answers to one of the program. 0 or -ENOMEM. */
 static int leaf_make(struct assembler *assembler, const struct kpi_leaf *leaf,
                      const struct kpi_leaf_work *work, struct kpi_breakdown *breakdown,
-                     struct kpi_leaf *ret_leaf)
+                     struct kpi_leaf *ret_leaf, uint32_t *ret_row)
 {
     struct kpi_plan *plan = assembler->plan;
     uint32_t *instances;
     int r;
 
     *ret_leaf = *leaf;
+    *ret_row = KPI_NO_INDEX;
     if (leaf->kind == KPI_LEAF_GAUGE) {
         ret_leaf->instance = NULL; /* the whole's row serves */
         return 0;
@@ -209,7 +210,7 @@ static int leaf_make(struct assembler *assembler, const struct kpi_leaf *leaf,
                                       &instances[zone]);
     }
     ret_leaf->instance = instances;
-    ret_leaf->first_row = breakdown->n_rows;
+    *ret_row = breakdown->n_rows;
     breakdown->n_rows += kpi_leaf_n_rows(leaf->kind);
     return r;
 }
@@ -221,18 +222,22 @@ static int leaves_make(struct assembler *assembler, const struct kpi_breakdown_w
     struct kpi_plan *plan = assembler->plan;
     uint32_t n = plan->program.n_leaves;
     struct kpi_leaf *leaves = kpi_pool_alloc(&plan->pool, n * sizeof(*leaves));
+    uint32_t *leaf_rows = kpi_pool_alloc(&plan->pool, n * sizeof(*leaf_rows));
     const struct kpi_leaf_work **order =
         kpi_pool_alloc(&assembler->compile->temp, n * sizeof(*order));
     bool *wanted = leaves_wanted(assembler, work);
-    int r = leaves && order && wanted ? 0 : -ENOMEM;
+    int r = leaves && leaf_rows && order && wanted ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; i < n && r == 0; ++i)
         order[works[i].index] = &works[i];
     for (uint32_t i = 0; i < n && r == 0; ++i) {
+        leaf_rows[i] = KPI_NO_INDEX;
         if (wanted[i])
-            r = leaf_make(assembler, &plan->program.leaves[i], order[i], breakdown, &leaves[i]);
+            r = leaf_make(assembler, &plan->program.leaves[i], order[i], breakdown, &leaves[i],
+                          &leaf_rows[i]);
     }
     breakdown->leaves = leaves;
+    breakdown->leaf_rows = leaf_rows;
     return r;
 }
 

@@ -2,6 +2,7 @@
  * Campaigns, their phases and their targets.
  */
 #include "spec/compile.h"
+#include "spec/grains.h"
 #include "spec/names.h"
 
 #include <assert.h>
@@ -34,19 +35,17 @@ static void id_check(struct kpi_compile *compile, uint32_t index)
 static void phase_check(struct kpi_compile *compile, const struct kpi_campaign_definition *campaign,
                         uint32_t index)
 {
-    static const struct kpi_string words[] = {{"campaign", 8}, {"day", 3}};
     const struct kpi_phase_definition *phase = &campaign->phases[index];
     struct kpi_string name = kpi_text_string(&phase->name);
+    struct kpi_scope_name other_scope;
 
     if (name.length == 0 || name.length > KPI_NAME_BYTES_MAX)
         complain(compile, &phase->name, "the name of a phase has 1 to 64 bytes");
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); ++i) {
-        if (kpi_string_equal(name, words[i]))
-            kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
-                      "\"%S\" names a scope of its own and cannot name a phase", name);
-    }
     if (name.length >= 8 && memcmp(name.data, "rolling:", 8) == 0)
         complain(compile, &phase->name, "a phase cannot be called rolling:…");
+    else if (kpi_scope_name_parse(name, &other_scope) == 0)
+        kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
+                  "\"%S\" names a scope of its own and cannot name a phase", name);
     if (phase->start_day >= phase->end_day)
         kpi_error(compile->diag, kpi_place_text(&phase->name), KPI_NO_SUGGESTION,
                   "the phase \"%S\" ends before it has a day", name);
@@ -127,52 +126,23 @@ static uint32_t target_kpi(struct kpi_compile *compile, const struct kpi_text *n
     return KPI_NO_INDEX;
 }
 
-/* The n of "rolling:7d", or 0. */
-static uint32_t rolling_days(struct kpi_string text)
-{
-    uint32_t n = 0;
-
-    if (text.length < 10 || text.length > 13 || memcmp(text.data, "rolling:", 8) != 0 ||
-        text.data[text.length - 1] != 'd')
-        return 0;
-    for (size_t i = 8; i + 1 < text.length; ++i) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        n = 10 * n + (uint32_t)(text.data[i] - '0');
-    }
-    return n;
-}
-
-static bool target_scope(struct kpi_compile *compile,
+/* A phase of the campaign; else says what could have been meant. */
+static bool target_phase(struct kpi_compile *compile,
                          const struct kpi_campaign_definition *campaign,
-                         const struct kpi_text *text, struct kpi_scope *scope)
+                         const struct kpi_text *text, struct kpi_string name,
+                         struct kpi_scope *scope)
 {
-    struct kpi_string name = kpi_text_string(text);
+    static const struct kpi_string sorts[] = {
+        {"campaign", 8}, {"hour", 4},    {"day", 3},  {"week", 4},
+        {"month", 5},    {"quarter", 7}, {"year", 4},
+    };
     struct kpi_suggestion suggestion;
-    uint32_t n = rolling_days(name);
 
-    if (name.length == 0 || kpi_string_equal(name, KPI_STRING("campaign")))
-        return true;
-    scope->kind = KPI_SCOPE_DAY;
-    if (kpi_string_equal(name, KPI_STRING("day")))
-        return true;
-    scope->kind = KPI_SCOPE_ROLLING;
-    scope->days = n;
-    for (uint32_t i = 0; n > 0 && i < compile->in->n_rolling_days; ++i) {
-        if (compile->in->rolling_days[i] == n)
-            return true;
-    }
-    if (n > 0) {
-        kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
-                  "rolling windows of %d days are not kept", (int64_t)n);
-        return false;
-    }
-    scope->kind = KPI_SCOPE_PHASE;
-    scope->days = 0;
     kpi_suggestion_init(&suggestion, name);
-    kpi_suggestion_offer(&suggestion, KPI_STRING("campaign"));
-    kpi_suggestion_offer(&suggestion, KPI_STRING("day"));
-    for (scope->phase = 0; scope->phase < campaign->n_phases; ++scope->phase) {
+    for (size_t i = 0; i < sizeof(sorts) / sizeof(*sorts); ++i)
+        kpi_suggestion_offer(&suggestion, sorts[i]);
+    *scope = (struct kpi_scope){.kind = KPI_SCOPE_PHASE, .unit = KPI_SCOPE_PHASE, .count = 1};
+    for (; scope->phase < campaign->n_phases; ++scope->phase) {
         struct kpi_string phase = kpi_text_string(&campaign->phases[scope->phase].name);
 
         if (kpi_string_equal(phase, name))
@@ -180,8 +150,54 @@ static bool target_scope(struct kpi_compile *compile,
         kpi_suggestion_offer(&suggestion, phase);
     }
     kpi_error(compile->diag, kpi_place_text(text), suggestion.best,
-              "\"%S\" is no scope; it is campaign, day, rolling:7d or the name of a phase", name);
+              "\"%S\" is no scope; it is campaign, the name of a phase, rolling:7d, or a grain as "
+              "day, week or 5m",
+              name);
     return false;
+}
+
+/* A sort of scopes in which the KPI is reported; kpi may be KPI_NO_INDEX. */
+static bool target_grain(struct kpi_compile *compile, const struct kpi_text *text, uint32_t kpi,
+                         struct kpi_scope *scope)
+{
+    const struct kpi_grain *grains = compile->grains.data;
+    struct kpi_string name = kpi_text_string(text);
+    bool rolling = scope->kind == KPI_SCOPE_ROLLING;
+    uint32_t grain = kpi_grains_find(compile, scope);
+
+    scope->grain = grain;
+    if (kpi == KPI_NO_INDEX || compile->grains.failed ||
+        (grain != KPI_NO_INDEX && grains[grain].kpis[kpi]))
+        return true;
+    kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+              rolling ? "\"%S\" is not reported in \"%S\"; add it to the list rolling"
+                      : "\"%S\" is not reported by \"%S\"; add it to the list grains",
+              kpi_text_string(&compile->in->kpis[kpi].name), name);
+    return false;
+}
+
+static bool target_scope(struct kpi_compile *compile,
+                         const struct kpi_campaign_definition *campaign,
+                         const struct kpi_text *text, uint32_t kpi, struct kpi_scope *scope)
+{
+    struct kpi_string text_name = kpi_text_string(text);
+    struct kpi_scope_name name;
+
+    *scope = (struct kpi_scope){.kind = KPI_SCOPE_CAMPAIGN, .unit = KPI_SCOPE_CAMPAIGN, .count = 1};
+    if (text_name.length == 0 || kpi_string_equal(text_name, KPI_STRING("campaign")))
+        return true;
+    if (kpi_scope_name_parse(text_name, &name) != 0)
+        return target_phase(compile, campaign, text, text_name, scope);
+    if (name.phase.length > 0)
+        return target_phase(compile, campaign, text, name.phase, scope);
+    if (name.has_start || name.any || name.scope.kind == KPI_SCOPE_PHASE) {
+        kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+                  "\"%S\" is not one scope that goes on with time, as day, 5m or rolling:7d",
+                  text_name);
+        return false;
+    }
+    *scope = name.scope;
+    return target_grain(compile, text, kpi, scope);
 }
 
 static bool target_band(struct kpi_compile *compile, const struct kpi_target_definition *definition,
@@ -209,16 +225,22 @@ static bool target_band(struct kpi_compile *compile, const struct kpi_target_def
 
 static uint64_t target_fingerprint(struct kpi_compile *compile,
                                    const struct kpi_campaign_info *campaign,
-                                   const struct kpi_target *target, struct kpi_string scope)
+                                   const struct kpi_target *target)
 {
+    const struct kpi_scope *scope = &target->scope_pattern;
     static const char *const betters[] = {"up", "down", "band"};
     struct kpi_writer writer = {.mem = compile->mem};
+    char sort_text[KPI_SCOPE_NAME_BYTES_MAX];
+    struct kpi_writer sort = KPI_WRITER_ON(sort_text);
     uint64_t fingerprint;
 
     kpi_writer_format(&writer, "target ");
     kpi_writer_quoted_add(&writer, campaign->id);
     kpi_writer_quoted_add(&writer, compile->plan->kpis[target->kpi].name);
-    kpi_writer_quoted_add(&writer, scope.length > 0 ? scope : KPI_STRING("campaign"));
+    kpi_scope_sort_add(&sort, scope);
+    kpi_writer_quoted_add(&writer, scope->kind == KPI_SCOPE_PHASE
+                                       ? campaign->phases[scope->phase].name
+                                       : kpi_writer_string(&sort));
     kpi_writer_format(&writer, "%s", betters[target->better]);
     fingerprint = XXH3_64bits(writer.data, writer.length);
     compile->temp.failed |= writer.failed;
@@ -245,7 +267,6 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
 
     *target = (struct kpi_target){
         .campaign = campaign,
-        .scope_pattern = {.campaign = campaign},
         .from = definition->from,
         .to = definition->to,
         .hold = definition->hold,
@@ -254,7 +275,9 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
     target->kpi = target_kpi(compile, &definition->kpi);
     good = kpi_formula_constant(compile, &definition->value, info->audience, info->budget,
                                 &target->value);
-    good &= target_scope(compile, campaign_definition, &definition->scope, &target->scope_pattern);
+    good &= target_scope(compile, campaign_definition, &definition->scope, target->kpi,
+                         &target->scope_pattern);
+    target->scope_pattern.campaign = campaign;
     if (target->kpi == KPI_NO_INDEX || !good)
         return;
     if (!target_band(compile, definition, compile->in->kpis[target->kpi].unit, target))
@@ -265,8 +288,7 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
     }
     target->better = definition->better >= 0 ? (enum kpi_better)definition->better
                                              : compile->in->kpis[target->kpi].better;
-    target->fingerprint =
-        target_fingerprint(compile, info, target, kpi_text_string(&definition->scope));
+    target->fingerprint = target_fingerprint(compile, info, target);
     for (uint32_t i = first_target; i < compile->plan->n_targets; ++i) {
         if (compile->plan->targets[i].fingerprint == target->fingerprint &&
             overlap(&compile->plan->targets[i], target)) {

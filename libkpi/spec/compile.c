@@ -2,6 +2,7 @@
  * kpi_plan_new(): the order in which definitions are compiled, and the plan's fingerprint.
  */
 #include "spec/compile.h"
+#include "spec/grains.h"
 #include "spec/names.h"
 
 #include <assert.h>
@@ -119,9 +120,6 @@ static int prepare(struct kpi_compile *compile)
     plan->formulas = kpi_pool_alloc(&plan->pool, in->n_kpis * sizeof(*plan->formulas));
     plan->n_campaigns = in->n_campaigns;
     plan->campaigns = kpi_pool_alloc(&plan->pool, in->n_campaigns * sizeof(*plan->campaigns));
-    plan->n_rolling_days = in->n_rolling_days;
-    plan->rolling_days = kpi_pool_copy(&plan->pool, in->rolling_days,
-                                       in->n_rolling_days * sizeof(*in->rolling_days));
     zones_copy(compile);
     return temp->failed || plan->pool.failed ? -ENOMEM : 0;
 }
@@ -209,10 +207,49 @@ static size_t set_size_max(const struct kpi_plan *plan)
 {
     size_t n = plan->program.n_instances + plan->program.n_attributes + plan->n_kpis;
 
-    n += plan->n_campaigns + plan->n_targets;
+    n += plan->n_campaigns + plan->n_targets + plan->program.n_grains;
     for (uint32_t i = 0; i < plan->n_campaigns; ++i)
         n += plan->campaigns[i].n_phases;
     return n;
+}
+
+/* A sort of scopes and the KPIs in it, in whatever order these are. */
+static uint64_t grain_hash(const struct kpi_plan *plan, const struct kpi_grain *grain)
+{
+    const struct kpi_scope *pattern = &grain->pattern;
+    uint64_t parts[] = {pattern->kind, pattern->unit, pattern->count, pattern->minutes, 0};
+
+    for (uint32_t i = 0; i < plan->n_kpis; ++i) {
+        const struct kpi_string *name = &plan->kpis[i].name;
+
+        if (grain->kpis[i])
+            parts[4] += XXH3_64bits(name->data, name->length);
+    }
+    return XXH3_64bits(parts, sizeof(parts));
+}
+
+/* Days, and rolling scopes of days, that every KPI has are told by the lengths of the latter. */
+static uint64_t grains_hash(const struct kpi_plan *plan, uint64_t *scratch)
+{
+    const struct kpi_program *program = &plan->program;
+    uint32_t *days = (uint32_t *)scratch, n_days = 0;
+    bool plain = true, has_day = false;
+
+    for (uint32_t i = 1; i < program->n_grains; ++i) {
+        const struct kpi_grain *grain = &program->grains[i];
+
+        plain &= grain->pattern.unit == KPI_SCOPE_DAY;
+        has_day |= grain->pattern.kind == KPI_SCOPE_DAY;
+        if (grain->pattern.kind == KPI_SCOPE_ROLLING)
+            days[n_days++] = grain->pattern.count;
+        for (uint32_t kpi = 0; kpi < plan->n_kpis; ++kpi)
+            plain &= grain->kpis[kpi];
+    }
+    if (plain && (has_day || plan->n_kpis == 0))
+        return XXH3_64bits(days, n_days * sizeof(*days));
+    for (uint32_t i = 0; i < program->n_grains; ++i)
+        scratch[i] = grain_hash(plan, &program->grains[i]);
+    return XXH3_64bits(scratch, program->n_grains * sizeof(*scratch));
 }
 
 static void plan_fingerprint(struct kpi_compile *compile)
@@ -238,7 +275,7 @@ static void plan_fingerprint(struct kpi_compile *compile)
     for (uint32_t i = 0; i < plan->n_campaigns; ++i)
         hashes[i] = campaign_hash(plan, i, hashes + plan->n_campaigns);
     parts[n++] = set_hash(hashes, plan->n_campaigns);
-    parts[n++] = XXH3_64bits(plan->rolling_days, plan->n_rolling_days * sizeof(uint32_t));
+    parts[n++] = grains_hash(plan, hashes);
     parts[n++] = program->week_start;
     parts[n++] = (uint64_t)program->keep;
     parts[n++] = (uint64_t)program->future_skew_max;
@@ -265,9 +302,10 @@ static int compile_all(struct kpi_compile *compile)
     kpi_measures_compile(compile);
     kpi_formulas_compile(compile);
     kpi_breakdowns_compile(compile);
+    kpi_grains_compile(compile);
     kpi_campaigns_compile(compile);
     if (compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed ||
-        compile->breakdowns.failed)
+        compile->breakdowns.failed || compile->grains.failed)
         return -ENOMEM;
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
@@ -305,9 +343,11 @@ int kpi_plan_new(struct kpi_plan **ret_plan, const struct kpi_definitions *defin
     kpi_pool_init(&compile->temp, mem);
     kpi_vector_init(&compile->leaves, mem, sizeof(struct kpi_leaf_work));
     kpi_vector_init(&compile->breakdowns, mem, sizeof(struct kpi_breakdown_work));
+    kpi_vector_init(&compile->grains, mem, sizeof(struct kpi_grain));
     r = compile_all(compile);
     kpi_vector_deinit(&compile->leaves);
     kpi_vector_deinit(&compile->breakdowns);
+    kpi_vector_deinit(&compile->grains);
     kpi_pool_deinit(&compile->temp);
     kpi_mem_free(mem, compile, sizeof(*compile));
     if (r != 0)

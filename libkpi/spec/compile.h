@@ -6,6 +6,7 @@
  *   measures.c                               attributes and measures
  *   dimensions.c                             dimensions, segments, breakdowns
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
+ *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
  *   warn.c                                   what is hardly meant
  *   assemble.c  emit.c                       the program: instances, leaves, dispatch, steps
@@ -92,7 +93,8 @@ struct kpi_leaf_work {
     bool match_both;
     struct kpi_shift shift;
     bool total;
-    uint32_t index; /* in the program, which orders leaves by fingerprint */
+    uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */
+    uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
 
 struct kpi_compile {
@@ -114,6 +116,7 @@ struct kpi_compile {
     uint32_t n_dimensions;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_vector leaves;     /* struct kpi_leaf_work */
+    struct kpi_vector grains;     /* struct kpi_grain */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <math.h>
 
-static struct kpi_number count(int64_t value)
+struct kpi_number kpi_number_count(int64_t value)
 {
     return (struct kpi_number){KPI_NUMBER_COUNT, value, (double)value};
 }
@@ -28,13 +28,14 @@ bool kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t index,
                     struct kpi_number *ret_numerator, struct kpi_number *ret_denominator)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
-    const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
+    const struct kpi_row *row = kpi_leaf_rows(inputs, index);
     int64_t below = leaf->kind == KPI_LEAF_MEAN ? row[0].n_events : row[1].value;
 
     if (row[0].value == INT64_MAX || below == INT64_MAX)
         return false;
-    *ret_numerator = leaf->kind == KPI_LEAF_RETAINED ? count(row[0].value) : money(row[0].value);
-    *ret_denominator = count(below);
+    *ret_numerator =
+        leaf->kind == KPI_LEAF_RETAINED ? kpi_number_count(row[0].value) : money(row[0].value);
+    *ret_denominator = kpi_number_count(below);
     return true;
 }
 
@@ -42,7 +43,7 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
                         struct kpi_number *ret_number)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
-    const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
+    const struct kpi_row *row = kpi_leaf_rows(inputs, index);
     struct kpi_number numerator, denominator;
 
     if (row[0].value == INT64_MAX || (kpi_shift_is_base(&leaf->shift) && row[0].n_events == 0))
@@ -52,8 +53,9 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
                real(numerator.real / denominator.real, ret_number);
     if (leaf->kind == KPI_LEAF_GAUGE && row[0].n_events == 0)
         return false;
-    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE ? money(row[0].value)
-                                                                             : count(row[0].value);
+    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE
+                      ? money(row[0].value)
+                      : kpi_number_count(row[0].value);
     return true;
 }
 
@@ -62,14 +64,14 @@ static bool push(const struct kpi_term *term, const struct kpi_inputs *inputs,
 {
     switch (term->kind) {
     case KPI_TERM_COUNT:
-        *ret_number = count(term->value);
+        *ret_number = kpi_number_count(term->value);
         return true;
     case KPI_TERM_REAL:
         return real(term->real, ret_number);
     case KPI_TERM_AUDIENCE:
         if (inputs->audience == KPI_TIME_NONE)
             return false;
-        *ret_number = count(inputs->audience / KPI_DECIMAL_ONE);
+        *ret_number = kpi_number_count(inputs->audience / KPI_DECIMAL_ONE);
         return true;
     case KPI_TERM_BUDGET:
         if (inputs->budget == KPI_TIME_NONE)
@@ -77,7 +79,7 @@ static bool push(const struct kpi_term *term, const struct kpi_inputs *inputs,
         *ret_number = money(inputs->budget);
         return true;
     case KPI_TERM_DAYS:
-        *ret_number = count(inputs->days);
+        *ret_number = inputs->days;
         return true;
     default:
         assert(term->kind == KPI_TERM_LEAF);
@@ -107,7 +109,7 @@ static bool add(const struct kpi_number *a, const struct kpi_number *b, bool sub
         return false;
     if (subtract ? __builtin_sub_overflow(x, y, &sum) : __builtin_add_overflow(x, y, &sum))
         return false;
-    *ret_number = counts ? count(sum) : money(sum);
+    *ret_number = counts ? kpi_number_count(sum) : money(sum);
     return true;
 }
 
@@ -121,8 +123,9 @@ static bool multiply(const struct kpi_number *a, const struct kpi_number *b,
         return real(a->real * b->real, ret_number);
     if (__builtin_mul_overflow(a->value, b->value, &product))
         return false;
-    *ret_number = a->kind == KPI_NUMBER_MONEY || b->kind == KPI_NUMBER_MONEY ? money(product)
-                                                                             : count(product);
+    *ret_number = a->kind == KPI_NUMBER_MONEY || b->kind == KPI_NUMBER_MONEY
+                      ? money(product)
+                      : kpi_number_count(product);
     return true;
 }
 

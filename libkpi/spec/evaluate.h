@@ -10,16 +10,20 @@
 /* What a formula is evaluated over. */
 struct kpi_inputs {
     kpi_decimal audience, budget;  /* KPI_TIME_NONE: not given */
-    kpi_day days;                  /* of the scope */
+    struct kpi_number days;        /* how long the scope is */
     const struct kpi_leaf *leaves; /* of the program; NULL if the formula names none */
+    const uint32_t *leaf_rows;     /* by leaf: where its rows stand in `rows` */
     const struct kpi_row *rows;    /* the scope's block, or a group's */
-    const struct kpi_row *whole;   /* the scope's block: where gauges stand, which have no groups */
+    /* The scope's block and places there: for gauges, which have no groups. */
+    const uint32_t *whole_rows;
+    const struct kpi_row *whole;
 };
 
-static inline const struct kpi_row *kpi_leaf_rows(const struct kpi_inputs *inputs,
-                                                  const struct kpi_leaf *leaf)
+static inline const struct kpi_row *kpi_leaf_rows(const struct kpi_inputs *inputs, uint32_t leaf)
 {
-    return (leaf->kind == KPI_LEAF_GAUGE ? inputs->whole : inputs->rows) + leaf->first_row;
+    if (inputs->leaves[leaf].kind == KPI_LEAF_GAUGE)
+        return inputs->whole + inputs->whole_rows[leaf];
+    return inputs->rows + inputs->leaf_rows[leaf];
 }
 
 /*
@@ -29,6 +33,9 @@ static inline const struct kpi_row *kpi_leaf_rows(const struct kpi_inputs *input
  */
 bool kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                         const struct kpi_inputs *inputs, struct kpi_number *ret_number);
+
+/* A count as a number. */
+struct kpi_number kpi_number_count(int64_t value);
 
 /* row += other; 0, or ERANGE if a sum left 64 bits: it then reads INT64_MAX, for ever. */
 int kpi_row_add(struct kpi_row *row, const struct kpi_row *other);

@@ -13,6 +13,8 @@ struct kpi_layout {
     kpi_time as_of;
     kpi_time current_from, current_to; /* the same layout in [from, to) */
     uint32_t n_scopes;
-    size_t size; /* of this block */
+    uint32_t n_rows;
+    uint32_t *first_rows; /* by scope, within this block */
+    size_t size;          /* of this block */
     struct kpi_scope scopes[];
 };

@@ -69,6 +69,15 @@ const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone)
     return &plan->zones[zone];
 }
 
+bool kpi_plan_has_grain(const struct kpi_plan *plan, const struct kpi_scope *sort)
+{
+    for (uint32_t i = 0; i < plan->program.n_grains; ++i) {
+        if (kpi_scope_alike(&plan->program.grains[i].pattern, sort))
+            return true;
+    }
+    return false;
+}
+
 uint32_t kpi_plan_n_targets(const struct kpi_plan *plan)
 {
     return plan->n_targets;
@@ -149,10 +158,15 @@ uint32_t kpi_plan_keep_days(const struct kpi_plan *plan)
     return (uint32_t)((plan->program.keep + KPI_DAY - 1) / KPI_DAY);
 }
 
-const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n)
+uint32_t kpi_plan_n_grains(const struct kpi_plan *plan)
 {
-    *ret_n = plan->n_rolling_days;
-    return plan->rolling_days;
+    return plan->program.n_grains;
+}
+
+const struct kpi_scope *kpi_plan_grain(const struct kpi_plan *plan, uint32_t grain)
+{
+    assert(grain < plan->program.n_grains);
+    return &plan->program.grains[grain].pattern;
 }
 
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)

@@ -120,8 +120,6 @@ struct kpi_plan {
     uint32_t n_targets;
     struct kpi_zone *zones;
     uint32_t n_zones;
-    uint32_t *rolling_days;
-    uint32_t n_rolling_days;
 
     struct kpi_program program;
     uint64_t *leaf_fingerprints;

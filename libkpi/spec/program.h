@@ -2,11 +2,12 @@
  * What the compiler (spec/) hands to the engine (engine/): the plan in the form that events meet.
  *
  * Glossary. An *instance* is a measure as it is stored: its aggregation and filter, in one zone, by
- * one set of dimensions. Measures that say the same share an instance. users(n) is stored as a
- * chain of instances, one per level: S1 (users), S2 (users seen at least twice that day), … each
- * level's instance naming the one below. A *leaf* is a measure (or retained(…)) in a formula; it
- * reports one or three rows. A *dimension set* is what a breakdown tells events apart by, beside
- * the campaign; a *tuple* is a campaign with one value of each of its dimensions.
+ * one set of dimensions, by days or by windows of some minutes (kpi/scope.h). Measures that say the
+ * same share an instance. users(n) is stored as a chain of instances, one per level: S1 (users), S2
+ * (users seen at least twice that day), … each level's instance naming the one below. A *leaf* is a
+ * measure (or retained(…)) in a formula; it reports one to three rows. A *dimension set* is what a
+ * breakdown tells events apart by, beside the campaign; a *tuple* is a campaign with one value of
+ * each of its dimensions.
  */
 #pragma once
 
@@ -45,7 +46,7 @@ struct kpi_dimension_set {
 enum kpi_aggregate {
     KPI_AGGREGATE_COUNT,
     KPI_AGGREGATE_SUM,    /* of a number field; events without the field do not count */
-    KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times that day */
+    KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times in that day or window */
     KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes
                            */
     KPI_AGGREGATE_SCORES, /* the latest value of a number field of each user (by time; at a tie the
@@ -67,6 +68,7 @@ struct kpi_instance {
     enum kpi_aggregate aggregate;
     uint32_t dimensions; /* enum kpi_dimensions */
     uint32_t zone;
+    uint32_t minutes;   /* of a window; 0: stored by days */
     uint32_t level;     /* LEVEL: 1 … KPI_LEVELS_MAX */
     uint32_t below;     /* LEVEL > 1: instance of level - 1, else KPI_NO_INDEX */
     uint32_t above;     /* LEVEL: instance of level + 1 if one is stored, else KPI_NO_INDEX */
@@ -196,7 +198,9 @@ static inline bool kpi_shift_is_base(const struct kpi_shift *shift)
 enum kpi_basis {
     KPI_BASIS_DAY,
     KPI_BASIS_WEEK,  /* begins on the plan's week_start */
-    KPI_BASIS_MONTH, /* calendar month */
+    KPI_BASIS_MONTH, /* of the calendar */
+    KPI_BASIS_QUARTER,
+    KPI_BASIS_YEAR,
 };
 
 /*
@@ -207,7 +211,6 @@ enum kpi_basis {
  */
 struct kpi_leaf {
     enum kpi_leaf_kind kind;
-    uint32_t first_row;   /* within a scope's block of rows */
     uint32_t level;       /* USERS */
     enum kpi_basis basis; /* RETAINED */
     uint32_t at;          /* RETAINED */
@@ -223,6 +226,7 @@ static inline uint32_t kpi_leaf_n_rows(enum kpi_leaf_kind kind)
 {
     return kind == KPI_LEAF_RETAINED ? 3 : kind == KPI_LEAF_SCORES ? 2 : 1;
 }
+
 /*
  * A breakdown: a set of dimensions, and the leaves of the KPIs that are broken down so. A leaf's
  * instances are those of the set; of RETAINED the start is, and the return is that of the whole.
@@ -239,9 +243,17 @@ struct kpi_breakdown {
     bool spreads;
     uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info's dimensions: the place in the set */
     const bool *kpis;                             /* by KPI: is it broken down so? */
-    const struct kpi_leaf *leaves; /* as the program's; `instance` is NULL of one not needed, and
-                                      rows are those of a group */
+    const struct kpi_leaf *leaves; /* as the program's; `instance` is NULL of one not needed */
+    const uint32_t *leaf_rows;     /* by leaf: its first row in a group, or KPI_NO_INDEX */
     uint32_t n_rows;               /* of a group */
+};
+
+/* A sort of scopes, and what is reported in them. */
+struct kpi_grain {
+    struct kpi_scope pattern;
+    bool *kpis;          /* by KPI: is it reported? */
+    uint32_t *leaf_rows; /* by leaf: its first row in a scope's block, or KPI_NO_INDEX */
+    uint32_t n_rows;     /* in such a block */
 };
 
 struct kpi_program {
@@ -260,7 +272,9 @@ struct kpi_program {
     uint32_t n_types;
     const struct kpi_leaf *leaves;
     uint32_t n_leaves;
-    uint32_t n_rows; /* per scope */
+    const struct kpi_grain
+        *grains; /* [0]: campaigns and phases, with all KPIs; then as in layouts */
+    uint32_t n_grains;
     uint8_t week_start;
     kpi_duration keep, future_skew_max, dedupe_window;
     uint64_t dedupe_ids_max, users_max;
@@ -286,10 +300,14 @@ bool kpi_condition_holds(const struct kpi_plan *plan, uint32_t condition,
                          const struct kpi_event *event, const int64_t *slots,
                          kpi_dictionary_fn dictionary, void *userdata);
 
-/* Whose events of which days, [start_day, end_day) in that campaign's zone, feed a leaf. */
+/*
+ * Whose events of what time, in that campaign's zone, feed a leaf: from start_minute of start_day
+ * up to end_minute of end_day, which is left out.
+ */
 struct kpi_range {
     uint32_t campaign;
     kpi_day start_day, end_day;
+    uint32_t start_minute, end_minute;
 };
 
 /*
@@ -299,6 +317,65 @@ struct kpi_range {
 bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
                     const struct kpi_leaf *leaf, struct kpi_range *ret_range);
 
-/* First day of the period that `day` lies in, and of the one n periods later. */
+/* First day of the period that `day` lies in, and of the one n periods later (n < 0: earlier). */
 kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);
-kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, uint32_t n);
+kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, int32_t n);
+/* The period that a unit of scopes is, but for windows. */
+enum kpi_basis kpi_period_basis(enum kpi_scope_kind unit);
+
+/* The day of a date, or INT32_MIN if there is none such; and back. */
+kpi_day kpi_day_of_date(int32_t year, uint32_t month, uint32_t day_of_month);
+void kpi_day_date(kpi_day day, int32_t *ret_year, uint32_t *ret_month, uint32_t *ret_day_of_month);
+
+/* Windows of which both are made; 0 and n: n. */
+static inline uint32_t kpi_common_divisor(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* A day has windows for so many minutes at most; what is left of a longer one is its last window.
+ */
+#define KPI_DAY_MINUTES_MAX 2880
+
+/* The window, counted from the day's begin, in which so much of the day has passed. */
+static inline uint32_t kpi_window_of_day(kpi_duration passed, uint32_t minutes)
+{
+    uint64_t window = (uint64_t)passed / ((uint64_t)minutes * KPI_MINUTE);
+
+    return window < KPI_DAY_MINUTES_MAX / minutes ? (uint32_t)window
+                                                  : KPI_DAY_MINUTES_MAX / minutes - 1;
+}
+
+/* How many windows a day has; 0 beyond the zone's table. */
+uint32_t kpi_zone_day_windows(const struct kpi_zone *zone, kpi_day day, uint32_t minutes);
+
+/*
+ * Where a cell lies in time: the number of its day, or, of an instance stored by windows, the day's
+ * number times the windows that a day may have, and the window of the day.
+ */
+typedef int64_t kpi_window;
+
+static inline uint32_t kpi_instance_windows(const struct kpi_instance *instance)
+{
+    return instance->minutes ? KPI_DAY_MINUTES_MAX / instance->minutes : 1;
+}
+
+/* The first window of a day. */
+static inline kpi_window kpi_instance_day(const struct kpi_instance *instance, kpi_day day)
+{
+    return (kpi_window)day * kpi_instance_windows(instance);
+}
+
+/* The day of a window. */
+static inline kpi_day kpi_window_day(const struct kpi_instance *instance, kpi_window window)
+{
+    uint32_t n = kpi_instance_windows(instance);
+
+    return (kpi_day)((window >= 0 ? window : window - (n - 1)) / n);
+}

@@ -88,12 +88,61 @@ static bool range_of_campaign(const struct kpi_plan *plan, const struct kpi_scop
     return true;
 }
 
+/* The window n before the one that begins at a minute of a day; the table's first if it ends. */
+static void window_back(const struct kpi_zone *zone, uint32_t minutes, uint32_t n, kpi_day *day,
+                        uint32_t *minute)
+{
+    int64_t window = (int64_t)(*minute / minutes) - n;
+
+    while (window < 0 && *day > zone->first_day)
+        window += kpi_zone_day_windows(zone, --*day, minutes);
+    *minute = window < 0 ? 0 : (uint32_t)window * minutes;
+}
+
+/* The scope n of its kind before. */
+static void range_of_previous(const struct kpi_plan *plan, const struct kpi_scope *scope,
+                              uint32_t n, struct kpi_range *range)
+{
+    const struct kpi_zone *zone = &plan->zones[plan->campaigns[scope->campaign].zone];
+    kpi_day days = (kpi_day)n * (scope->end_day - scope->start_day);
+    enum kpi_basis basis;
+
+    switch (scope->unit) {
+    case KPI_SCOPE_MINUTES:
+        window_back(zone, scope->minutes, n * scope->count, &range->start_day,
+                    &range->start_minute);
+        window_back(zone, scope->minutes, n * scope->count, &range->end_day, &range->end_minute);
+        break;
+    case KPI_SCOPE_CAMPAIGN:
+    case KPI_SCOPE_PHASE:
+        range->start_day -= days;
+        range->end_day -= days;
+        break;
+    default:
+        basis = kpi_period_basis(scope->unit);
+        n *= scope->count;
+        range->start_day = kpi_period_next(basis, scope->start_day, -(int32_t)n);
+        range->end_day = kpi_period_next(basis, scope->end_day, -(int32_t)n);
+        break;
+    }
+}
+
+/* The same dates of the year before; an end that is the begin of a day is that of the day before.
+ */
+static void range_of_date(struct kpi_range *range)
+{
+    range->start_day = date_year_before(range->start_day);
+    range->end_day = range->end_minute ? date_year_before(range->end_day)
+                                       : date_year_before(range->end_day - 1) + 1;
+}
+
 bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
                     const struct kpi_leaf *leaf, struct kpi_range *ret_range)
 {
     const struct kpi_campaign_info *campaign = &plan->campaigns[scope->campaign];
-    struct kpi_range range = {scope->campaign, scope->start_day, scope->end_day};
-    kpi_day n = (kpi_day)leaf->shift.n, days = 0;
+    struct kpi_range range = {scope->campaign, scope->start_day, scope->end_day,
+                              scope->start_minute, scope->end_minute};
+    kpi_day days = 0;
     bool found = true;
 
     switch (leaf->shift.kind) {
@@ -101,20 +150,21 @@ bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
         break;
     case KPI_SHIFT_CUMULATIVE:
         range.start_day = campaign->start_day;
+        range.start_minute = 0;
         break;
     case KPI_SHIFT_PREVIOUS:
-        days = n * (scope->end_day - scope->start_day);
+        range_of_previous(plan, scope, leaf->shift.n, &range);
         break;
     case KPI_SHIFT_BEFORE:
-        range.start_day = campaign->start_day - n;
-        range.end_day = campaign->start_day;
+        range = (struct kpi_range){.campaign = scope->campaign,
+                                   .start_day = campaign->start_day - (kpi_day)leaf->shift.n,
+                                   .end_day = campaign->start_day};
         break;
     case KPI_SHIFT_CAMPAIGN:
         found = range_of_campaign(plan, scope, leaf->shift.n, &range);
         break;
     case KPI_SHIFT_YEAR_DATE:
-        range.start_day = date_year_before(scope->start_day);
-        range.end_day = date_year_before(scope->end_day - 1) + 1;
+        range_of_date(&range);
         break;
     case KPI_SHIFT_YEAR_WEEKDAY:
         days = 52 * 7;
@@ -125,7 +175,8 @@ bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
     }
     range.start_day -= days;
     range.end_day -= days;
-    if (!found || range.start_day >= range.end_day)
+    if (!found || range.start_day > range.end_day ||
+        (range.start_day == range.end_day && range.start_minute >= range.end_minute))
         return false;
     *ret_range = range;
     return true;

@@ -43,10 +43,14 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
     int r = 0;
 
     for (uint32_t scope = 0; scope < layout->n_scopes; ++scope) {
+        const uint32_t *leaf_rows = program->grains[layout->scopes[scope].grain].leaf_rows;
+
         for (uint32_t i = 0; i < program->n_leaves; ++i) {
             const struct kpi_leaf *leaf = &program->leaves[i];
-            size_t at = (size_t)scope * program->n_rows + leaf->first_row;
+            uint32_t place = leaf_rows[i], at = layout->first_rows[scope] + place;
 
+            if (place == KPI_NO_INDEX)
+                continue;
             if (leaf->kind == KPI_LEAF_GAUGE) {
                 gauge_add(&rows[at], &other[at]);
                 continue;
@@ -91,7 +95,7 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &inputs->leaves[formula->leaves[i]];
-        const struct kpi_row *row = kpi_leaf_rows(inputs, leaf);
+        const struct kpi_row *row = kpi_leaf_rows(inputs, formula->leaves[i]);
 
         if (kpi_shift_is_base(&leaf->shift))
             continue; /* what is missing there makes a value undefined, and no more */
@@ -140,14 +144,21 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
 {
     const struct kpi_campaign_info *campaign = &layout->plan->campaigns[scope->campaign];
     const struct kpi_string *zone = &layout->plan->zones[campaign->zone].name;
+    bool rolling = scope->kind == KPI_SCOPE_ROLLING;
     uint64_t parts[] = {layout->plan->kpis[kpi].fingerprint, XXH3_64bits(zone->data, zone->length),
-                        scope->kind, scope->days, 0};
+                        scope->kind, rolling ? scope->count : 0, 0};
 
     if (scope->kind == KPI_SCOPE_PHASE) {
         const struct kpi_string *name = &campaign->phases[scope->phase].name;
 
         parts[4] = XXH3_64bits(name->data, name->length);
+    } else if (scope->unit == KPI_SCOPE_WEEK) {
+        parts[4] = 1 + (uint64_t)layout->plan->program.week_start;
+    } else if (scope->minutes) {
+        parts[4] = scope->minutes;
     }
+    if (rolling && scope->unit != KPI_SCOPE_DAY)
+        parts[2] |= (uint64_t)scope->unit << 8;
     return XXH3_64bits(parts, sizeof(parts));
 }
 
@@ -171,46 +182,62 @@ static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *i
         ret_value->value = 0;
 }
 
-void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
-                      uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
+/* What is the same for a scope and its groups. */
+static struct kpi_inputs inputs_make(const struct kpi_layout *layout, const struct kpi_row *rows,
+                                     uint32_t scope)
 {
     const struct kpi_plan *plan = layout->plan;
     const struct kpi_scope *where = kpi_layout_scope(layout, scope);
     const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
-    const struct kpi_inputs inputs = {
+    const struct kpi_grain *grain = &plan->program.grains[where->grain];
+    struct kpi_inputs inputs = {
         .audience = campaign->audience,
         .budget = campaign->budget,
-        .days = where->end_day - where->start_day,
+        .days = kpi_number_count(where->end_day - where->start_day),
         .leaves = plan->program.leaves,
-        .rows = rows + (size_t)scope * plan->program.n_rows,
-        .whole = rows + (size_t)scope * plan->program.n_rows,
+        .leaf_rows = grain->leaf_rows,
+        .rows = rows + kpi_layout_first_row(layout, scope),
     };
 
-    assert(kpi < plan->n_kpis);
-    evaluate(layout, &inputs, where, kpi, as_of, ret_value);
+    if (where->minutes)
+        inputs.days = (struct kpi_number){
+            .kind = KPI_NUMBER_REAL,
+            .real = (double)(where->end - where->start) / (double)KPI_DAY,
+        };
+    inputs.whole_rows = inputs.leaf_rows;
+    inputs.whole = inputs.rows;
+    return inputs;
+}
+
+void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                      uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
+{
+    const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+
+    assert(kpi < layout->plan->n_kpis);
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    if (kpi_layout_reports(layout, scope, kpi))
+        evaluate(layout, &inputs, kpi_layout_scope(layout, scope), kpi, as_of, ret_value);
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
                           const struct kpi_group *group, uint32_t kpi, kpi_time as_of,
                           struct kpi_value *ret_value)
 {
-    const struct kpi_plan *plan = layout->plan;
-    const struct kpi_scope *where = kpi_layout_scope(layout, group->scope);
-    const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
-    const struct kpi_breakdown *breakdown = &plan->program.breakdowns[group->breakdown];
-    const struct kpi_inputs inputs = {
-        .audience = campaign->audience,
-        .budget = campaign->budget,
-        .days = where->end_day - where->start_day,
-        .leaves = breakdown->leaves,
-        .rows = group->rows,
-        .whole = rows + (size_t)group->scope * plan->program.n_rows,
-    };
+    const struct kpi_program *program = &layout->plan->program;
+    const struct kpi_breakdown *breakdown = &program->breakdowns[group->breakdown];
+    struct kpi_inputs inputs = inputs_make(layout, rows, group->scope);
     uint64_t parts[2];
 
-    assert(kpi < plan->n_kpis && breakdown->kpis[kpi]);
-    evaluate(layout, &inputs, where, kpi, as_of, ret_value);
+    assert(kpi < layout->plan->n_kpis && breakdown->kpis[kpi]);
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    if (!kpi_layout_reports(layout, group->scope, kpi))
+        return;
+    inputs.leaves = breakdown->leaves;
+    inputs.leaf_rows = breakdown->leaf_rows;
+    inputs.rows = group->rows;
+    evaluate(layout, &inputs, kpi_layout_scope(layout, group->scope), kpi, as_of, ret_value);
     parts[0] = ret_value->definition;
-    parts[1] = plan->program.sets[breakdown->set].fingerprint;
+    parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));
 }

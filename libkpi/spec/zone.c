@@ -68,35 +68,85 @@ kpi_day kpi_month_start(int64_t months)
     return (kpi_day)(era * DAYS_OF_ERA + day_of_era - DAYS_TO_EPOCH);
 }
 
+kpi_day kpi_day_of_date(int32_t year, uint32_t month, uint32_t day_of_month)
+{
+    kpi_day start, next;
+
+    if (year < 0 || month < 1 || month > 12 || day_of_month < 1)
+        return INT32_MIN;
+    start = kpi_month_start(12 * (int64_t)year + month - 1);
+    next = kpi_month_start(12 * (int64_t)year + month);
+    return start + (kpi_day)day_of_month > next ? INT32_MIN : start + (kpi_day)day_of_month - 1;
+}
+
+void kpi_day_date(kpi_day day, int32_t *ret_year, uint32_t *ret_month, uint32_t *ret_day_of_month)
+{
+    int64_t months = kpi_month_of(day, ret_day_of_month);
+
+    ++*ret_day_of_month;
+    *ret_year = (int32_t)((months >= 0 ? months : months - 11) / 12);
+    *ret_month = (uint32_t)(months - 12 * (int64_t)*ret_year) + 1;
+}
+
+/* Months of a period of months. */
+static int64_t months_of(enum kpi_basis basis)
+{
+    return basis == KPI_BASIS_YEAR ? 12 : basis == KPI_BASIS_QUARTER ? 3 : 1;
+}
+
 kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day)
 {
     uint32_t day_of_month;
     int32_t weekday;
+    int64_t months;
 
     switch (basis) {
+    case KPI_BASIS_DAY:
+        return day;
     case KPI_BASIS_WEEK:
         weekday = (int32_t)(((int64_t)day + 3) % 7); /* 1970-01-01 was a Thursday: 3 */
         if (weekday < 0)
             weekday += 7;
         return day - (weekday - week_start + 7) % 7;
-    case KPI_BASIS_MONTH:
-        (void)kpi_month_of(day, &day_of_month); /* only the day is wanted */
-        return day - (kpi_day)day_of_month;
     default:
-        return day;
+        months = kpi_month_of(day, &day_of_month);
+        return kpi_month_start(months - months % months_of(basis));
     }
 }
 
-kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, uint32_t n)
+kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, int32_t n)
 {
     uint32_t day_of_month;
 
     switch (basis) {
+    case KPI_BASIS_DAY:
+        return period_start + n;
     case KPI_BASIS_WEEK:
-        return period_start + (kpi_day)(7 * n);
-    case KPI_BASIS_MONTH:
-        return kpi_month_start(kpi_month_of(period_start, &day_of_month) + n);
+        return period_start + 7 * n;
     default:
-        return period_start + (kpi_day)n;
+        return kpi_month_start(kpi_month_of(period_start, &day_of_month) + months_of(basis) * n);
     }
+}
+
+enum kpi_basis kpi_period_basis(enum kpi_scope_kind unit)
+{
+    switch (unit) {
+    case KPI_SCOPE_WEEK:
+        return KPI_BASIS_WEEK;
+    case KPI_SCOPE_MONTH:
+        return KPI_BASIS_MONTH;
+    case KPI_SCOPE_QUARTER:
+        return KPI_BASIS_QUARTER;
+    case KPI_SCOPE_YEAR:
+        return KPI_BASIS_YEAR;
+    default:
+        return KPI_BASIS_DAY;
+    }
+}
+
+uint32_t kpi_zone_day_windows(const struct kpi_zone *zone, kpi_day day, uint32_t minutes)
+{
+    kpi_duration length = kpi_zone_day_start(zone, day + 1) - kpi_zone_day_start(zone, day);
+
+    return length ? kpi_window_of_day(length - 1, minutes) + 1 : 0;
 }

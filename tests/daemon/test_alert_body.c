@@ -208,22 +208,36 @@ static void test_points_of_other_units_are_their_own(void **state)
 
 static void test_scopes(void **state)
 {
-    struct kpi_scope scope = {.phase = 1, .days = 7, .start = day_starts[0], .end = day_starts[1]};
     static const struct {
-        enum kpi_scope_kind kind;
-        const char *begin, *end;
+        const char *name, *begin, *end;
     } cases[] = {
-        {KPI_SCOPE_CAMPAIGN, "\"scope\":{\"kind\":\"campaign\",", "+08:00\"},\"value\""},
-        {KPI_SCOPE_PHASE, "\"scope\":{\"kind\":\"phase\",", ",\"phase\":\"burst\"},\"value\""},
-        {KPI_SCOPE_DAY, "\"scope\":{\"kind\":\"day\",", "+08:00\"},\"value\""},
-        {KPI_SCOPE_ROLLING, "\"scope\":{\"kind\":\"rolling\",", ",\"days\":7},\"value\""},
+        {"campaign", "\"scope\":{\"kind\":\"campaign\",", "+08:00\"},\"value\""},
+        {"phase", "\"scope\":{\"kind\":\"phase\",", ",\"phase\":\"burst\"},\"value\""},
+        {"day", "\"scope\":{\"kind\":\"day\",", "+08:00\"},\"value\""},
+        {"quarter", "\"scope\":{\"kind\":\"quarter\",", "+08:00\"},\"value\""},
+        {"hour", "\"scope\":{\"kind\":\"hour\",", "+08:00\"},\"value\""},
+        {"5m", "\"scope\":{\"kind\":\"minutes\",", ",\"minutes\":5},\"value\""},
+        {"rolling:7d", "\"scope\":{\"kind\":\"rolling\",", ",\"days\":7},\"value\""},
+        {"rolling:4w", "\"scope\":{\"kind\":\"rolling\",",
+         ",\"count\":4,\"unit\":\"week\"},\"value\""},
+        {"rolling:24h", "\"scope\":{\"kind\":\"rolling\",",
+         ",\"count\":24,\"unit\":\"hour\"},\"value\""},
+        {"rolling:6x5m", "\"scope\":{\"kind\":\"rolling\",",
+         ",\"count\":6,\"unit\":\"minutes\",\"minutes\":5},\"value\""},
     };
     struct alert_body options = firing();
     size_t i;
 
-    options.scope = &scope;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        scope.kind = cases[i].kind;
+        struct kpi_scope_name name;
+
+        assert_int_equal(
+            kpi_scope_name_parse((struct kpi_string){cases[i].name, strlen(cases[i].name)}, &name),
+            0);
+        name.scope.phase = 1;
+        name.scope.start = day_starts[0];
+        name.scope.end = day_starts[1];
+        options.scope = &name.scope;
         assert_part(&options, cases[i].begin);
         assert_part(&options, cases[i].end);
     }

@@ -144,7 +144,24 @@ static const struct bad bad_settings[] = {
     {"keep: 12h\n", "1:7", "keep must be between 1d and 3650d"},
     {"dedupe: {memory: 1GB}\n", "1:18", "\"1GB\" is not a size"},
     {"rolling: [7d, 7d]\n", "1:15", "is there twice"},
-    {"rolling: [7d, 36h]\n", "1:15", "in whole days"},
+    {"rolling: [7d, 36]\n", "1:15", "\"36\" is no rolling scope; it is a number of units"},
+    {"rolling: [401d]\n", "1:11", "may be 401 days long, which is longer than what is kept"},
+    {"rolling: [30m]\n", "1:11", "does not say how long a window is"},
+    {"rolling: [6x7m]\n", "1:11", "minutes divide an hour, or are whole hours that divide a day"},
+    {"rolling: [0w]\n", "1:11", "a rolling scope has 1 to 10000 units"},
+    {"rolling: {a: b}\n", "1:10", "rolling: expected a list, found keys and values"},
+    {"rolling: [[7d]]\n", "1:11", "rolling: expected a text, found a list"},
+    {"grains: [day, 7m]\n", "1:15", "minutes divide an hour"},
+    {"grains: [24h]\n", "1:10", "minutes divide an hour"},
+    {"grains: [day, wek]\n", "1:15", "did you mean \"week\"?"},
+    {"grains: [rolling:7d]\n", "1:10", "is no grain"},
+    {"grains: [minutes]\n", "1:10", "is no grain"},
+    {"grains: [hour, 60m]\n", "1:16", "\"60m\" is there twice"},
+    {"keep: 30d\ngrains: [day, month]\n", "2:15", "may be 31 days long"},
+    {"kpis: {k: {formula: audience, grains: [dya]}}\n", "1:40", "did you mean \"day\"?"},
+    {"kpis: {k: {formula: audience, rolling: [7]}}\n", "1:41", "is no rolling scope"},
+    {"kpis:\n  k:\n    formula: retained(active, active, day, 1)\n    grains: [day, hour]\n",
+     "4:19", "tell users apart by days"},
     {"active_types: [a, {b: c}]\n", "1:19", "expected a text, found keys and values"},
     {"include: nothing.yaml\n", "1:10", "include: \"nothing.yaml\" cannot be read: No such file"},
     {"receivers: {name: a}\n", "1:1", "a list of at most 100 receivers"},
@@ -286,6 +303,17 @@ static const struct bad bad_definitions[] = {
     {"measures:\n  m: {agg: usres}\n", "2:12", "usres"},
     {"measures:\n  m: {agg: users, where: type = \"a\"}\n", "2:31", "="},
     {CAMPAIGN "    targets:\n      - {kpi: rio, value: 4}\n", "7:15", "did you mean \"roi\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: week}\n", "7:37",
+     "\"roi\" is not reported by \"week\"; add it to the list grains"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: 'rolling:8d'}\n", "7:38",
+     "\"roi\" is not reported in \"rolling:8d\"; add it to the list rolling"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: wek}\n", "7:37",
+     "did you mean \"week\"?"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: 'day:2026-11-11'}\n", "7:38",
+     "is not one scope that goes on with time"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: rolling}\n", "7:37",
+     "is not one scope that goes on with time"},
+    {CAMPAIGN "    phases: {week: [start, +5d]}\n", "6:14", "names a scope of its own"},
     {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, scope: bust}\n"
               "    phases: {burst: [start, end]}\n",
      "7:37", "did you mean \"burst\"?"},
@@ -484,7 +512,7 @@ static void whole_example_loads(void **state)
     nps = kpi_plan_target(config->plan, 3);
     assert_true(nps->band == 10);
     assert_int_equal(nps->scope_pattern.kind, KPI_SCOPE_ROLLING);
-    assert_int_equal(nps->scope_pattern.days, 7);
+    assert_int_equal(nps->scope_pattern.count, 7);
     assert_true(nps->hold == 10 * KPI_MINUTE);
     assert_int_equal(nps->sample_min, 200);
     config_free(config);

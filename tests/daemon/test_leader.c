@@ -1,6 +1,6 @@
 /*
  * The leader without a store, over a view of one shard: it says once what is so, and targets for
- * one KPI at different times are one alert.
+ * one KPI at different times are one alert. Windows are judged once they are over.
  */
 #include "server_internal.h"
 
@@ -21,7 +21,8 @@
 
 #define SETTINGS                                                                                   \
     "  topics: [" MOCK_EVENTS "]\n"                                                                \
-    "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"
+    "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"                   \
+    "kpis: {hourly: {formula: participants / reached, grains: [hour], rolling: [24h]}}\n"
 
 static void on_assigned(void *userdata, const uint32_t *shards, uint32_t n_shards)
 {
@@ -195,6 +196,32 @@ static void test_fires_once(void **state)
     fixture_free(fixture);
 }
 
+/* Of hours it is the last whole one that is judged: the present one has hardly begun. */
+static void test_windows_are_judged_when_they_are_over(void **state)
+{
+    struct fixture *fixture =
+        fixture_new("{kpi: hourly, value: 50%, for: 0s, scope: hour}, "
+                    "{kpi: hourly, value: 50%, for: 0s, scope: \"rolling:24h\"}");
+    const struct kpi_plan *plan = fixture->server.config->plan;
+    const struct view_alert *alerts;
+
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    for (unsigned i = 0; i < 5; i++)
+        look(fixture);
+    alerts = fixture->server.view->alerts;
+    assert_int_equal(fixture->server.view->n_alerts, 2);
+    assert_int_equal(alerts[0].scope.end - alerts[0].scope.start, KPI_HOUR);
+    assert_true(alerts[0].scope.end <= fixture->server.view->as_of);
+    assert_true(alerts[0].scope.end > fixture->server.view->as_of - KPI_HOUR);
+    assert_true(alerts[1].scope.end > fixture->server.view->as_of);
+    assert_int_equal(alerts[1].scope.end - alerts[1].scope.start, KPI_DAY);
+    assert_int_equal(alerts[1].value.numerator.value, 300);
+    assert_int_equal(leader_alert(fixture->server.leader, kpi_plan_target(plan, 1)).status,
+                     KPI_ALERT_FIRING);
+    fixture_free(fixture);
+}
+
 static void test_targets_of_different_times_are_one_alert(void **state)
 {
     struct fixture *fixture = fixture_new(
@@ -253,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fires_once),
+        cmocka_unit_test(test_windows_are_judged_when_they_are_over),
         cmocka_unit_test(test_targets_of_different_times_are_one_alert),
         cmocka_unit_test(test_who_is_not_leader_says_nothing),
         cmocka_unit_test(test_incomplete_fires_nothing),

@@ -26,7 +26,7 @@ static void test_every_scope_is_read_back(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < FIXTURE_SCOPES; i++) {
-        char text[SCOPE_TEXT_BYTES_MAX];
+        char text[KPI_SCOPE_NAME_BYTES_MAX];
         struct kpi_scope pattern;
         uint32_t found;
 
@@ -54,7 +54,7 @@ static void test_other_spellings(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
-        char again[SCOPE_TEXT_BYTES_MAX];
+        char again[KPI_SCOPE_NAME_BYTES_MAX];
         struct kpi_scope pattern;
         uint32_t found;
 
@@ -79,17 +79,17 @@ static void test_what_is_no_scope(void **state)
         {"phase", SCOPE_TEXT_E_UNKNOWN},
         {"phase ", SCOPE_TEXT_E_UNKNOWN},
         {"phase day", SCOPE_TEXT_E_UNKNOWN},
-        {"day ", SCOPE_TEXT_E_DATE},
-        {"day 2026-02-30", SCOPE_TEXT_E_DATE},
-        {"day 2026-2-3", SCOPE_TEXT_E_DATE},
-        {"day 2026-11-031", SCOPE_TEXT_E_DATE},
-        {"day burst", SCOPE_TEXT_E_DATE},
-        {"day +026-11-03", SCOPE_TEXT_E_DATE},
-        {"rolling 7", SCOPE_TEXT_E_DAYS},
-        {"rolling 0d", SCOPE_TEXT_E_DAYS},
-        {"rolling d", SCOPE_TEXT_E_DAYS},
-        {"rolling -7d", SCOPE_TEXT_E_DAYS},
-        {"rolling 10000d", SCOPE_TEXT_E_DAYS},
+        {"day ", SCOPE_TEXT_E_UNKNOWN},
+        {"day 2026-02-30", SCOPE_TEXT_E_UNKNOWN},
+        {"day 2026-2-3", SCOPE_TEXT_E_UNKNOWN},
+        {"day 2026-11-031", SCOPE_TEXT_E_UNKNOWN},
+        {"day burst", SCOPE_TEXT_E_UNKNOWN},
+        {"day +026-11-03", SCOPE_TEXT_E_UNKNOWN},
+        {"rolling 7", SCOPE_TEXT_E_UNKNOWN},
+        {"rolling 0d", SCOPE_TEXT_E_UNKNOWN},
+        {"rolling d", SCOPE_TEXT_E_UNKNOWN},
+        {"rolling -7d", SCOPE_TEXT_E_UNKNOWN},
+        {"rolling 10001d", SCOPE_TEXT_E_UNKNOWN},
     };
     struct kpi_scope pattern;
 

@@ -292,8 +292,10 @@ static void defaults_are_those_of_the_table(void **state)
     assert_true(s->dedupe_window == KPI_DAY);
     assert_int_equal(s->values_max, 1000);
     assert_int_equal(s->rolling.n, 2);
-    assert_int_equal(s->rolling.days[0], 7);
-    assert_int_equal(s->rolling.days[1], 30);
+    assert_string_equal(s->rolling.items[0].data, "7d");
+    assert_string_equal(s->rolling.items[1].data, "30d");
+    assert_int_equal(s->grains.n, 1);
+    assert_string_equal(s->grains.items[0].data, "day");
     assert_int_equal(s->active_types.n, 11);
     release(&load);
 }
@@ -364,8 +366,9 @@ static void settings_arrive_in_their_fields(void **state)
     assert_true(c->dedupe_memory == 64 << 20);
     assert_true(s->users_max == 2000);
     assert_int_equal(s->values_max, 10);
-    assert_int_equal(s->rolling.days[0], 1); /* ascending */
-    assert_int_equal(s->rolling.days[1], 28);
+    assert_int_equal(s->rolling.n, 2);
+    assert_string_equal(s->rolling.items[0].data, "28d");
+    assert_string_equal(s->rolling.items[1].data, "1d");
     assert_int_equal(s->active_types.n, 2);
     assert_int_equal(c->n_receivers, 1);
     assert_string_equal(c->receivers[0].name, "ops");
@@ -408,10 +411,8 @@ static void bounds_are_kept(void **state)
         {"workers: auto", true},
         {"dedupe: {window: 0s}", true},
         {"dedupe: {memory: 1023KiB}", false},
-        {"rolling: [400d]", true},
-        {"rolling: [401d]", false},
-        {"rolling: [36h]", false},
         {"rolling: []", true},
+        {"grains: []", true},
         {"active_types: []", false},
         {"kafka: {brokers: a:0, topics: t}", false},
         {"http: {listen: 'a:0'}", true},

@@ -209,8 +209,8 @@ static void a_window_of_0_remembers_nothing(void **state)
     kpi_dedupe_deinit(&dedupe);
 }
 
-/* Arrivals are kept modulo 64 hours: one that is dead and not yet swept must not look young again when
- * time jumps by almost a window. */
+/* Arrivals are kept modulo 64 hours: one that is dead and not yet swept must not look young again
+ * when time jumps by almost a window. */
 static void the_dead_do_not_come_back_when_time_jumps(void **state)
 {
     struct counting_mem counting;

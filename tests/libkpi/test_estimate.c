@@ -227,7 +227,7 @@ static void limits_of_the_plan_hold(void **state)
     f.in.users_max = 1000;
     f.in.dedupe_ids_max = 1000;
     f.in.keep = 3 * KPI_DAY;
-    f.in.n_rolling_days = 0;
+    f.in.n_rolling = 0;
     fixture_kpis_of_the_product(&f);
     (void)fixture_campaign(&f, "a", 0);
     plan = fixture_plan(&f);

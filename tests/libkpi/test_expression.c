@@ -467,7 +467,7 @@ static void targets_are_checked(void **state)
     must_fail("\"dya\" is no scope");
     assert_string_equal(f.recorder.messages[0].suggest, "day");
     target->scope = TEXT("rolling:8d");
-    must_fail("rolling windows of 8 days are not kept");
+    must_fail("is not reported in \"rolling:8d\"");
     target->scope = TEXT("rolling:d");
     must_fail("is no scope");
     target->scope = TEXT("");

@@ -244,9 +244,10 @@ static void naive_groups(const struct naive *naive, const struct kpi_layout *lay
         memset(rows, 0, breakdown->n_rows * sizeof(*rows));
         looked_for = &groups[i];
         for (uint32_t leaf = 0; leaf < naive->program->n_leaves; leaf++)
-            if (breakdown->leaves[leaf].instance)
+            if (breakdown->leaves[leaf].instance &&
+                naive->program->grains[where->grain].leaf_rows[leaf] != KPI_NO_INDEX)
                 naive_leaf(naive, &breakdown->leaves[leaf], where, kpi_layout_as_of(layout),
-                           rows + breakdown->leaves[leaf].first_row);
+                           rows + breakdown->leaf_rows[leaf]);
         for (uint32_t k = 0; k < breakdown->n_rows; k++)
             any |= rows[k].value | rows[k].n_events;
         if (any) {
@@ -468,13 +469,19 @@ static void assert_counts_add_up(struct kpi_layout *layout, const struct kpi_sup
             memset(rows, 0, kpi_layout_n_rows(layout) * sizeof(*rows));
             for (uint32_t i = 0; i < kpi_supplement_n_groups(groups); i++) {
                 struct kpi_group group = kpi_supplement_group(groups, i);
-                const struct kpi_row *row = &group.rows[breakdown->leaves[leaf].first_row];
+                const struct kpi_row *row = &group.rows[breakdown->leaf_rows[leaf]];
 
                 if (group.breakdown == b)
                     (void)kpi_row_add(&rows[group.scope], row);
             }
             for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++) {
-                struct kpi_row whole = sum[s * program->n_rows + program->leaves[leaf].first_row];
+                uint32_t place =
+                    program->grains[kpi_layout_scope(layout, s)->grain].leaf_rows[leaf];
+                struct kpi_row whole;
+
+                if (place == KPI_NO_INDEX)
+                    continue;
+                whole = sum[kpi_layout_first_row(layout, s) + place];
 
                 assert_int_equal(rows[s].n_events, whole.n_events);
                 if (program->leaves[leaf].kind <= KPI_LEAF_SUM)

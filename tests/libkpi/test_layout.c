@@ -131,6 +131,14 @@ static void periods(void **state)
     assert_int_equal(kpi_period_start(KPI_BASIS_MONTH, 0, 11016), 11016 - 28);
     assert_int_equal(kpi_period_next(KPI_BASIS_MONTH, 11016 - 28, 1), 11017);
     assert_int_equal(kpi_period_next(KPI_BASIS_MONTH, 47541 - 28, 1), 47541);
+    assert_int_equal(kpi_period_start(KPI_BASIS_QUARTER, 0, DAY_2026_11_01), DAY_2026_11_01 - 31);
+    assert_int_equal(kpi_period_start(KPI_BASIS_QUARTER, 0, DAY_2026_03_29), DAY_2026_01_01);
+    assert_int_equal(kpi_period_next(KPI_BASIS_QUARTER, DAY_2026_01_01, 3), DAY_2026_11_01 - 31);
+    assert_int_equal(kpi_period_next(KPI_BASIS_QUARTER, DAY_2026_01_01, -1), DAY_2026_01_01 - 92);
+    assert_int_equal(kpi_period_start(KPI_BASIS_YEAR, 0, DAY_2026_11_01), DAY_2026_01_01);
+    assert_int_equal(kpi_period_next(KPI_BASIS_YEAR, DAY_2026_01_01, 3), DAY_2026_01_01 + 1096);
+    assert_int_equal(kpi_period_next(KPI_BASIS_YEAR, DAY_2026_01_01, -2), DAY_2026_01_01 - 731);
+    assert_int_equal(kpi_period_next(KPI_BASIS_WEEK, monday, -2), monday - 14);
 }
 
 /* Each month begins where the one before it has ended, over four centuries. */
@@ -170,7 +178,7 @@ static void scopes_stand_in_their_order(void **state)
     layout = layout_at(plan, as_of);
     assert_ptr_equal(kpi_layout_plan(layout), plan);
     assert_int_equal(kpi_layout_n_scopes(layout), (1 + 2 + 2 + 10) + (1 + 2 + 3));
-    assert_int_equal(kpi_layout_rows_per_scope(layout), 5);
+    assert_int_equal(kpi_layout_scope_rows(layout, 0), 5);
     assert_int_equal(kpi_layout_n_rows(layout), 5 * 21);
 
     scope = kpi_layout_scope(layout, 0);
@@ -185,10 +193,10 @@ static void scopes_stand_in_their_order(void **state)
     assert_int_equal(scope->start_day, day + 30);
     scope = kpi_layout_scope(layout, 3);
     assert_int_equal(scope->kind, KPI_SCOPE_ROLLING);
-    assert_int_equal(scope->days, 7);
+    assert_int_equal(scope->count, 7);
     assert_int_equal(scope->start_day, day + 2 - 6);
     assert_int_equal(scope->end_day, day + 3);
-    assert_int_equal(kpi_layout_scope(layout, 4)->days, 30);
+    assert_int_equal(kpi_layout_scope(layout, 4)->count, 30);
     for (int i = 0; i < 10; ++i) {
         scope = kpi_layout_scope(layout, (uint32_t)(5 + i));
         assert_int_equal(scope->kind, KPI_SCOPE_DAY);
@@ -268,6 +276,176 @@ static void a_layout_is_current_until_a_zone_begins_a_day(void **state)
     assert_false(kpi_layout_current(layout, DAY_2026_10_25 * KPI_DAY + 16 * KPI_HOUR));
     assert_true(kpi_layout_current(layout, DAY_2026_10_25 * KPI_DAY - 2 * KPI_HOUR));
     assert_false(kpi_layout_current(layout, DAY_2026_10_25 * KPI_DAY - 2 * KPI_HOUR - 1));
+    kpi_layout_unref(layout);
+    kpi_plan_unref(plan);
+}
+
+/* With windows, too: also on days of 23 and 25 hours, and while one of the campaigns is not on. */
+static void a_layout_is_current_until_a_window_begins(void **state)
+{
+    static const struct kpi_text by_6h[] = {{"day", 3, 0}, {"6h", 2, 0}};
+    static const struct kpi_text last_90m[] = {{"3x30m", 5, 0}};
+    static const kpi_day days[] = {DAY_2026_03_29, DAY_2026_10_25};
+
+    (void)fixture_campaign(&f, "a", 1);
+    (void)fixture_campaign(&f, "b", 2);
+    f.in.n_kpis = 1;
+    for (size_t i = 0; i < COUNT_OF(days); ++i) {
+        struct kpi_plan *plan;
+
+        f.kpis[0].grains = by_6h;
+        f.kpis[0].n_grains = 2;
+        f.kpis[0].rolling = i == 0 ? last_90m : NULL;
+        f.kpis[0].n_rolling = i == 0;
+        f.campaigns[0].start_day = days[i] - 20;
+        f.campaigns[0].end_day = days[i] + 20;
+        f.campaigns[1].start_day = days[i] + 1;
+        f.campaigns[1].end_day = days[i] + 2;
+        plan = fixture_plan(&f);
+        assert_non_null(plan);
+        for (int k = -2; k < 3; ++k) {
+            kpi_time as_of = days[i] * KPI_DAY + k * 9 * KPI_HOUR + 5 * KPI_MINUTE;
+            struct kpi_layout *layout = layout_at(plan, as_of);
+
+            for (kpi_time t = as_of - KPI_DAY; t < as_of + KPI_DAY; t += 5 * KPI_MINUTE) {
+                struct kpi_layout *other = layout_at(plan, t);
+
+                assert_int_equal(kpi_layout_current(layout, t),
+                                 kpi_layout_fingerprint(other) == kpi_layout_fingerprint(layout));
+                kpi_layout_unref(other);
+            }
+            kpi_layout_unref(layout);
+        }
+        kpi_plan_unref(plan);
+    }
+}
+
+static uint32_t n_scopes_of(const struct kpi_layout *layout, enum kpi_scope_kind kind,
+                            const struct kpi_scope **ret_last)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(layout); ++i) {
+        if (kpi_layout_scope(layout, i)->kind != kind)
+            continue;
+        *ret_last = kpi_layout_scope(layout, i);
+        ++n;
+    }
+    return n;
+}
+
+/* Whole periods of the calendar, as many as touch the campaign and have begun. */
+static void longer_periods_touch_the_campaign(void **state)
+{
+    static const struct kpi_text grains[] = {
+        {"week", 4, 0}, {"month", 5, 0}, {"quarter", 7, 0}, {"year", 4, 0}};
+    static const struct {
+        kpi_day as_of;
+        uint32_t weeks, months, quarters, years;
+    } table[] = {
+        {DAY_2026_11_01 - 1, 0, 0, 0, 0}, /* a Saturday: the campaign has not begun */
+        {DAY_2026_11_01, 1, 1, 1, 1},     /* its first day is a Sunday */
+        {DAY_2026_11_01 + 1, 2, 1, 1, 1},   {DAY_2026_11_01 + 29, 6, 1, 1, 1},
+        {DAY_2026_11_01 + 30, 6, 2, 1, 1},  {DAY_2026_11_01 + 61, 10, 3, 2, 2},
+        {DAY_2026_11_01 + 62, 10, 3, 2, 2}, /* over */
+        {DAY_2026_11_01 + 99, 10, 3, 2, 2},
+    };
+    struct kpi_campaign_definition *campaign = fixture_campaign(&f, "a", 0);
+    struct kpi_plan *plan;
+
+    campaign->end_day = DAY_2026_11_01 + 62; /* 2027-01-02 */
+    f.in.grains = grains;
+    f.in.n_grains = COUNT_OF(grains);
+    plan = fixture_plan(&f);
+    for (size_t i = 0; i < COUNT_OF(table); ++i) {
+        struct kpi_layout *layout = layout_at(plan, table[i].as_of * KPI_DAY + KPI_HOUR);
+        const struct kpi_scope *last = NULL;
+
+        assert_int_equal(n_scopes_of(layout, KPI_SCOPE_WEEK, &last), table[i].weeks);
+        assert_int_equal(n_scopes_of(layout, KPI_SCOPE_MONTH, &last), table[i].months);
+        assert_int_equal(n_scopes_of(layout, KPI_SCOPE_QUARTER, &last), table[i].quarters);
+        assert_int_equal(n_scopes_of(layout, KPI_SCOPE_YEAR, &last), table[i].years);
+        assert_int_equal(n_day_scopes(layout), 0);
+        if (i == 1) { /* the year, whole */
+            assert_int_equal(last->start_day, DAY_2026_01_01);
+            assert_int_equal(last->end_day, DAY_2026_01_01 + 365);
+        }
+        kpi_layout_unref(layout);
+    }
+    kpi_plan_unref(plan);
+}
+
+/* Windows are there for today and yesterday, as far as these are days of the campaign. */
+static void windows_are_those_of_today_and_yesterday(void **state)
+{
+    static const struct kpi_text hours[] = {{"hour", 4, 0}};
+    static const struct {
+        kpi_time as_of;
+        uint32_t n;
+    } table[] = {
+        {DAY_2026_10_25 * KPI_DAY - 3 * KPI_HOUR, 0},
+        {DAY_2026_10_25 * KPI_DAY - 2 * KPI_HOUR, 1}, /* the first day of the campaign begins */
+        {DAY_2026_10_25 * KPI_DAY + 23 * KPI_HOUR - 1, 25},
+        {DAY_2026_10_25 * KPI_DAY + 23 * KPI_HOUR, 26},
+        {(DAY_2026_10_25 + 1) * KPI_DAY + 23 * KPI_HOUR, 24}, /* it is over, yesterday it was not */
+        {(DAY_2026_10_25 + 2) * KPI_DAY + 23 * KPI_HOUR - 1, 24}, /* still */
+        {(DAY_2026_10_25 + 2) * KPI_DAY + 23 * KPI_HOUR, 0},
+    };
+    struct kpi_campaign_definition *campaign = fixture_campaign(&f, "a", 1);
+    struct kpi_plan *plan;
+
+    campaign->start_day = DAY_2026_10_25;
+    campaign->end_day = DAY_2026_10_25 + 2;
+    f.in.grains = hours;
+    f.in.n_grains = 1;
+    plan = fixture_plan(&f);
+    for (size_t i = 0; i < COUNT_OF(table); ++i) {
+        struct kpi_layout *layout = layout_at(plan, table[i].as_of);
+        const struct kpi_scope *last = NULL;
+
+        assert_int_equal(n_scopes_of(layout, KPI_SCOPE_MINUTES, &last), table[i].n);
+        kpi_layout_unref(layout);
+    }
+    kpi_plan_unref(plan);
+}
+
+/* A scope has rows for what is reported there, and values of nothing else. */
+static void scopes_have_the_rows_of_their_kpis(void **state)
+{
+    static const struct kpi_text weeks[] = {{"week", 4, 0}};
+    const struct kpi_scope *week = NULL, *day = NULL;
+    struct kpi_layout *layout;
+    struct kpi_value value;
+    struct kpi_plan *plan;
+    struct kpi_row *rows;
+    uint32_t n = 0;
+
+    (void)fixture_campaign(&f, "a", 0);
+    f.kpis[0].grains = weeks; /* two rows; r has three, by days */
+    f.kpis[0].n_grains = 1;
+    plan = fixture_plan(&f);
+    layout = layout_at(plan, (DAY_2026_11_01 + 8) * KPI_DAY);
+    assert_int_equal(n_scopes_of(layout, KPI_SCOPE_DAY, &day), 9);
+    assert_int_equal(n_scopes_of(layout, KPI_SCOPE_WEEK, &week), 3);
+    assert_int_equal(kpi_layout_n_rows(layout), 5 * 3 + 9 * 3 + 3 * 2);
+    rows = calloc(kpi_layout_n_rows(layout), sizeof(*rows));
+    for (uint32_t i = 0; i < kpi_layout_n_rows(layout); ++i)
+        rows[i] = (struct kpi_row){1, 1};
+    for (uint32_t i = 0; i < kpi_layout_n_scopes(layout); ++i) {
+        enum kpi_scope_kind kind = kpi_layout_scope(layout, i)->kind;
+
+        assert_int_equal(kpi_layout_first_row(layout, i), n);
+        n += kpi_layout_scope_rows(layout, i);
+        for (uint32_t kpi = 0; kpi < 2; ++kpi) {
+            bool reported = kind != (kpi == 0 ? KPI_SCOPE_DAY : KPI_SCOPE_WEEK);
+
+            assert_int_equal(kpi_layout_reports(layout, i, kpi), reported);
+            kpi_report_value(layout, rows, i, kpi, 0, &value);
+            assert_int_equal(value.state, reported ? KPI_VALUE_OK : KPI_VALUE_NO_DATA);
+        }
+    }
+    assert_int_equal(n, kpi_layout_n_rows(layout));
+    free(rows);
     kpi_layout_unref(layout);
     kpi_plan_unref(plan);
 }
@@ -362,6 +540,10 @@ int main(void)
         cmocka_unit_test_setup(scopes_stand_in_their_order, setup),
         cmocka_unit_test_setup(days_come_one_by_one_and_end_with_the_campaign, setup),
         cmocka_unit_test_setup(a_layout_is_current_until_a_zone_begins_a_day, setup),
+        cmocka_unit_test_setup(a_layout_is_current_until_a_window_begins, setup),
+        cmocka_unit_test_setup(longer_periods_touch_the_campaign, setup),
+        cmocka_unit_test_setup(windows_are_those_of_today_and_yesterday, setup),
+        cmocka_unit_test_setup(scopes_have_the_rows_of_their_kpis, setup),
         cmocka_unit_test_setup(the_same_plan_made_twice_gives_the_same_layout, setup),
         cmocka_unit_test_setup(a_layout_keeps_its_plan, setup),
         cmocka_unit_test_setup(no_memory_no_layout, setup),

@@ -245,7 +245,7 @@ static void change_formula(void)
 
 static void change_rolling(void)
 {
-    f.in.n_rolling_days = 1;
+    f.in.n_rolling = 1;
 }
 
 static void change_week(void)
@@ -317,7 +317,7 @@ static void instances_are_shared_and_chained(void **state)
     assert_int_equal(n_levels_two, 1);
     assert_int_equal(n_none, 1);
     assert_int_equal(program->n_leaves, 11); /* active is no leaf, retained() is */
-    assert_int_equal(program->n_rows, 13);
+    assert_int_equal(program->grains[0].n_rows, 13);
     kpi_plan_unref(plan);
 }
 
@@ -375,14 +375,14 @@ static void retained_names_both_instances(void **state)
     plan = fixture_plan(&f);
     program = kpi_plan_program(plan);
     assert_int_equal(program->n_leaves, 2);
-    assert_int_equal(program->n_rows, 6);
+    assert_int_equal(program->grains[0].n_rows, 6);
     for (uint32_t i = 0; i < 2; ++i) {
         const struct kpi_leaf *leaf = &program->leaves[i];
         bool both = leaf->basis == KPI_BASIS_WEEK;
 
         assert_int_equal(leaf->kind, KPI_LEAF_RETAINED);
         assert_int_equal(leaf->at, both ? 2 : 3);
-        assert_int_equal(leaf->first_row, 3 * i);
+        assert_int_equal(program->grains[0].leaf_rows[i], 3 * i);
         assert_int_equal(program->instances[leaf->instance[0]].dimensions, KPI_DIMENSIONS_CAMPAIGN);
         assert_int_equal(program->instances[leaf->return_instance[0]].dimensions,
                          both ? KPI_DIMENSIONS_CAMPAIGN : KPI_DIMENSIONS_NONE);
@@ -644,7 +644,8 @@ static void targets_get_value_band_and_scope(void **state)
     target = kpi_plan_target(plan, 2);
     assert_true(fabs(target->value - 40) < 1e-12);
     assert_int_equal(target->scope_pattern.kind, KPI_SCOPE_ROLLING);
-    assert_int_equal(target->scope_pattern.days, 7);
+    assert_int_equal(target->scope_pattern.count, 7);
+    assert_int_equal(target->scope_pattern.unit, KPI_SCOPE_DAY);
     target = kpi_plan_target(plan, 3);
     assert_true(fabs(target->value - 5) < 1e-12);
     assert_true(fabs(target->band - 0.5) < 1e-12);

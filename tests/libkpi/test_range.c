@@ -77,7 +77,13 @@ static void assert_range(struct range range, uint32_t campaign, kpi_day start, k
 
 static struct kpi_scope days(enum kpi_scope_kind kind, kpi_day start, kpi_day end)
 {
-    return (struct kpi_scope){.kind = kind, .start_day = start, .end_day = end};
+    return (struct kpi_scope){
+        .kind = kind,
+        .unit = kind == KPI_SCOPE_ROLLING ? KPI_SCOPE_DAY : kind,
+        .count = kind == KPI_SCOPE_ROLLING ? (uint32_t)(end - start) : 1,
+        .start_day = start,
+        .end_day = end,
+    };
 }
 
 static struct kpi_scope one_day(int64_t year, unsigned month, unsigned day)
@@ -99,6 +105,45 @@ static void previous_periods_are_as_long(void **state)
                  date(2026, 11, 1));
     assert_range(shifted(KPI_SHIFT_PREVIOUS, 1, week), 0, date(2026, 10, 27), date(2026, 11, 3));
     assert_range(shifted(KPI_SHIFT_PREVIOUS, 3, week), 0, date(2026, 10, 13), date(2026, 10, 20));
+}
+
+/* Calendar periods are as long as the calendar has them. */
+static void previous_months_and_quarters(void **state)
+{
+    struct kpi_scope march = days(KPI_SCOPE_MONTH, date(2026, 3, 1), date(2026, 4, 1));
+    struct kpi_scope rolling = days(KPI_SCOPE_ROLLING, date(2026, 2, 1), date(2026, 4, 1));
+
+    assert_range(shifted(KPI_SHIFT_PREVIOUS, 1, march), 0, date(2026, 2, 1), date(2026, 3, 1));
+    assert_range(shifted(KPI_SHIFT_PREVIOUS, 12, march), 0, date(2025, 3, 1), date(2025, 4, 1));
+    rolling.unit = KPI_SCOPE_MONTH;
+    rolling.count = 2;
+    assert_range(shifted(KPI_SHIFT_PREVIOUS, 1, rolling), 0, date(2025, 12, 1), date(2026, 2, 1));
+    assert_range(
+        shifted(KPI_SHIFT_PREVIOUS, 1, days(KPI_SCOPE_QUARTER, date(2026, 1, 1), date(2026, 4, 1))),
+        0, date(2025, 10, 1), date(2026, 1, 1));
+}
+
+/* Campaign 1 is in Berlin: 29 March 2026 has 23 hours. */
+static void previous_windows_over_summer_time(void **state)
+{
+    struct kpi_scope scope = {.kind = KPI_SCOPE_MINUTES,
+                              .unit = KPI_SCOPE_MINUTES,
+                              .count = 1,
+                              .minutes = 60,
+                              .campaign = 1,
+                              .start_day = DAY_2026_03_29 + 1,
+                              .end_day = DAY_2026_03_29 + 1,
+                              .end_minute = 60};
+    struct range range = shifted(KPI_SHIFT_PREVIOUS, 1, scope);
+
+    assert_true(range.found);
+    assert_int_equal(range.range.start_day, DAY_2026_03_29);
+    assert_int_equal(range.range.start_minute, 22 * 60);
+    assert_int_equal(range.range.end_day, DAY_2026_03_29 + 1);
+    assert_int_equal(range.range.end_minute, 0);
+    range = shifted(KPI_SHIFT_PREVIOUS, 24, scope);
+    assert_int_equal(range.range.start_day, DAY_2026_03_29 - 1);
+    assert_int_equal(range.range.start_minute, 23 * 60);
 }
 
 static void before_is_before_the_campaign(void **state)
@@ -187,6 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_scope_is_its_own_range, setup, teardown),
         cmocka_unit_test_setup_teardown(previous_periods_are_as_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(previous_months_and_quarters, setup, teardown),
+        cmocka_unit_test_setup_teardown(previous_windows_over_summer_time, setup, teardown),
         cmocka_unit_test_setup_teardown(before_is_before_the_campaign, setup, teardown),
         cmocka_unit_test_setup_teardown(cumulative_begins_with_the_campaign, setup, teardown),
         cmocka_unit_test_setup_teardown(other_campaigns_by_their_parts, setup, teardown),

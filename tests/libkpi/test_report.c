@@ -66,7 +66,7 @@ static struct kpi_row *row_of(const char *measure)
 {
     uint32_t kpi = kpi_index(measure);
 
-    for (uint32_t i = 0; i < kpi_layout_rows_per_scope(layout); ++i) {
+    for (uint32_t i = 0; i < kpi_layout_scope_rows(layout, 0); ++i) {
         struct kpi_row probe[ROWS_MAX] = {{0, 0}};
         struct kpi_value value;
 
@@ -84,7 +84,7 @@ static struct kpi_row *row_of_sum(const char *measure)
 {
     uint32_t kpi = kpi_index(measure);
 
-    for (uint32_t i = 0; i < kpi_layout_rows_per_scope(layout); ++i) {
+    for (uint32_t i = 0; i < kpi_layout_scope_rows(layout, 0); ++i) {
         struct kpi_row probe[ROWS_MAX] = {{0, 0}};
         struct kpi_value value;
 
@@ -397,7 +397,7 @@ static void a_campaign_without_parameter_is_undefined(void **state)
 /* The rows of the only retained() leaf: found by what they do to the value. */
 static struct kpi_row *retained_rows(void)
 {
-    for (uint32_t i = 0; i + 3 <= kpi_layout_rows_per_scope(layout); ++i) {
+    for (uint32_t i = 0; i + 3 <= kpi_layout_scope_rows(layout, 0); ++i) {
         struct kpi_row probe[ROWS_MAX] = {{0, 0}};
         struct kpi_value value;
 
@@ -473,9 +473,9 @@ static void each_scope_has_its_rows(void **state)
     struct kpi_value value;
 
     make();
-    n = kpi_layout_rows_per_scope(layout);
     scope = kpi_layout_n_scopes(layout) - 1;
-    rows[scope * n + (uint32_t)(row_of("buyers") - rows)] = (struct kpi_row){7, 7};
+    n = kpi_layout_first_row(layout, scope);
+    rows[n + (uint32_t)(row_of("buyers") - rows)] = (struct kpi_row){7, 7};
     kpi_report_value(layout, rows, scope, kpi_index("buyers"), MIDDLE, &value);
     assert_int_equal(value.numerator.value, 7);
     assert_int_equal(value_of("buyers").state, KPI_VALUE_NO_DATA);

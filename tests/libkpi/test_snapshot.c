@@ -142,7 +142,7 @@ static void a_restart_changes_nothing_over_long_times(void **state)
     struct world_stream stream = world_stream_make(2);
 
     world_fixture(&world.f);
-    world.f.in.keep = 6 * KPI_DAY;
+    fixture_keep(&world.f, 6 * KPI_DAY);
     stream.step_s = 4000;
     run_with_restarts(stream, 1500, 10, 3);
 }

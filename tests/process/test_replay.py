@@ -25,8 +25,10 @@ def at(journal):
 
 
 class Replay(ProcessCase):
+    more = {}  # settings
+
     def config_of(self, journal, directory):
-        daemon.directory_for(configuration(journal.campaigns), directory)
+        daemon.directory_for(configuration(journal.campaigns, **self.more), directory)
         return os.path.join(directory, "kpid.yaml")
 
     def replay(self, journal, *arguments, directory=None):
@@ -40,6 +42,21 @@ class Replay(ProcessCase):
         done = self.replay(journal, *arguments, **options)
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
         return json.loads(done.stdout)
+
+    def test_grains(self):
+        """Every grain equals the oracle, in zones with summer time, as of the end of the stream,
+        of the day on which New York changes its clocks, and of a day in between."""
+        self.more = {"grains": ["day", "week", "month", "quarter", "year", "hour", "5m"]}
+        for seed, days_before in ((21, 0.3), (22, 98), (23, 40)):
+            journal = generate(seed, anchor=datetime.date(2026, 6, 15)).replayable()
+            until = journal.as_of - int(days_before * DAY)
+            journal = Journal(journal.campaigns,
+                              [r for r in journal.records if r.event and r.event.time <= until], until)
+            document = self.document(journal)
+            wrong = oracle.differences(document, oracle.Oracle(journal, self.more["grains"]))
+            self.assertEqual(wrong, [], "\n".join(wrong))
+            kinds = {entry["scope"]["kind"] for entry in document["kpis"]}
+            self.assertLessEqual({"week", "month", "quarter", "year", "hour", "minutes"}, kinds)
 
     def check_seed(self, seed):
         journal = generate(seed).replayable()

@@ -10,6 +10,7 @@ ACTIVE_TYPES = ("signup", "login", "session", "participation", "comment", "like"
                 "checkout", "purchase", "survey")
 ROLLING_DAYS = (7, 30)
 KEEP_DAYS = 400
+WINDOWS = {"hour": ("hour", 60), "5m": ("minutes", 5)}  # kind and minutes
 
 
 def local_day(zone, time_us):
@@ -36,9 +37,31 @@ def date_of(day):
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
+    """[start_day, end_day) in the campaign's zone; windows of a day have instants of their own."""
     kind: str
     start_day: int
     end_day: int
+    start: int | None = None
+    end: int | None = None
+
+
+def period_of(kind, day, week_start=0):
+    """The days [start, end) of the week, month, quarter or year that a day lies in."""
+    date = date_of(day)
+    if kind == "week":
+        start = day - (date.weekday() - week_start) % 7
+        return start, start + 7
+    months = {"month": 1, "quarter": 3, "year": 12}[kind]
+    first = (date.month - 1) // months * months
+    return (day_of(datetime.date(date.year, first + 1, 1)),
+            day_of(datetime.date(date.year + (first + months) // 12, (first + months) % 12 + 1, 1)))
+
+
+def windows_of(zone, day, minutes):
+    """The windows of a day as instants, from its begin; the last one may be cut."""
+    start, end = day_start(zone, day), day_start(zone, day + 1)
+    step = minutes * 60 * 1000000
+    return [(at, min(at + step, end)) for at in range(start, end, step)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +81,7 @@ class Campaign:
             result["phases"] = {name: list(words) for name, _start, _end, words in self.phases}
         return result
 
-    def scopes(self, as_of):
+    def scopes(self, as_of, grains=("day",)):
         """All scopes that are reported at an instant."""
         today = local_day(self.zone, as_of)
         result = [Scope("campaign", self.start, self.end)]
@@ -66,7 +89,17 @@ class Campaign:
         result += [Scope("rolling", today - n + 1, today + 1) for n in ROLLING_DAYS]
         first = min([self.start] + [p[1] for p in self.phases])
         last = max([self.end] + [p[2] for p in self.phases])
-        result += [Scope("day", d, d + 1) for d in range(first, min(today + 1, last))]
+        for grain in grains:
+            if grain == "day":
+                result += [Scope("day", d, d + 1) for d in range(first, min(today + 1, last))]
+            elif grain in WINDOWS:
+                result += [Scope(WINDOWS[grain][0], day, day + 1, *window)
+                           for day in (today - 1, today) if first <= day < last
+                           for window in windows_of(self.zone, day, WINDOWS[grain][1])
+                           if window[0] <= as_of]
+            else:
+                result += [Scope(grain, *days) for days in sorted(
+                    {period_of(grain, d) for d in range(first, min(today + 1, last))})]
         return result
 
 

@@ -27,7 +27,9 @@ static const char *const world_types[] = {"signup",   "exposure", "participation
                                           "purchase", "refund",   "spend",
                                           "survey",   "other",    "kpid.gauge"};
 
-/* Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns.
+/*
+ * Attributes, all aggregates, two zones with summer time in the middle, short and long campaigns,
+ * windows beside days.
  */
 static inline void world_fixture(struct fixture *f)
 {
@@ -35,6 +37,10 @@ static inline void world_fixture(struct fixture *f)
 
     fixture_init(f);
     fixture_kpis_of_the_product(f);
+    f->kpi_grains[0] = TEXT("day");
+    f->kpi_grains[1] = TEXT("2h");
+    f->kpis[0].grains = f->kpis[4].grains = f->kpi_grains; /* participation_rate, nps */
+    f->kpis[0].n_grains = f->kpis[4].n_grains = 2;
     fixture_attribute(f, "orders", "count", "type == \"purchase\"");
     fixture_attribute(f, "spent", "sum(amount)", "type == \"purchase\"");
     fixture_attribute(f, "touch", "last(campaign)", "type == \"exposure\"");
@@ -211,6 +217,9 @@ struct naive_event {
 };
 
 struct naive {
+    /* Does the event lie in the scope, as seen at as_of? NULL: by the scope's own instants. */
+    bool (*lies_in)(const struct naive *naive, const struct kpi_scope *scope, size_t event,
+                    kpi_time as_of);
     struct kpi_plan *plan;
     const struct kpi_program *program;
     struct naive_event *events; /* applied */
@@ -465,12 +474,25 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     }
 }
 
+static inline bool naive_lies_in(const struct naive *naive, const struct kpi_scope *scope,
+                                 size_t event, kpi_time as_of)
+{
+    kpi_time time = naive->events[event].w.event.time;
+
+    if (naive->lies_in)
+        return naive->lies_in(naive, scope, event, as_of);
+    return time >= scope->start && time < scope->end;
+}
+
 static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
     uint32_t n_rows = kpi_leaf_n_rows(leaf->kind), instance;
+    bool shifted = leaf->shift.kind != KPI_SHIFT_NONE;
     const struct kpi_campaign_info *info;
+    const struct kpi_zone *zone;
     struct kpi_range range;
+    kpi_time from, to;
     uint32_t times[WORLD_USERS] = {0};
     kpi_time latest[WORLD_USERS];
     bool yes[WORLD_USERS] = {false};
@@ -482,6 +504,9 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     if (!kpi_leaf_range(naive->plan, scope, leaf, &range))
         return;
     info = kpi_plan_campaign(naive->plan, range.campaign);
+    zone = kpi_plan_zone(naive->plan, info->zone);
+    from = kpi_zone_day_start(zone, range.start_day) + range.start_minute * KPI_MINUTE;
+    to = kpi_zone_day_start(zone, range.end_day) + range.end_minute * KPI_MINUTE;
     instance = leaf->instance[info->zone];
     for (unsigned u = 0; u < WORLD_USERS; u++)
         latest[u] = INT64_MIN;
@@ -490,14 +515,14 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
 
         int64_t number;
 
-        if (!naive_feeds(naive, e, instance, info->id, &day) || day >= range.end_day)
+        if (!naive_feeds(naive, e, instance, info->id, &day) || e->w.event.time >= to)
             continue;
         number = e->w.fields[naive->program->instances[instance].field].number;
         if (e->w.event.time > gauge_time || (e->w.event.time == gauge_time && number > gauge))
             gauge = number;
         if (e->w.event.time > gauge_time)
             gauge_time = e->w.event.time;
-        if (day < range.start_day)
+        if (shifted ? e->w.event.time < from : !naive_lies_in(naive, scope, i, as_of))
             continue;
         n_events++;
         sum += number;
@@ -536,11 +561,13 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
 static inline void naive_report(const struct naive *naive, const struct kpi_layout *layout,
                                 struct kpi_row *rows)
 {
-    uint32_t n = kpi_layout_rows_per_scope(layout);
+    for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++) {
+        const struct kpi_scope *scope = kpi_layout_scope(layout, s);
+        const uint32_t *leaf_rows = naive->program->grains[scope->grain].leaf_rows;
 
-    for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++)
         for (uint32_t i = 0; i < naive->program->n_leaves; i++)
-            naive_leaf(naive, &naive->program->leaves[i], kpi_layout_scope(layout, s),
-                       kpi_layout_as_of(layout),
-                       rows + (size_t)s * n + naive->program->leaves[i].first_row);
+            if (leaf_rows[i] != KPI_NO_INDEX)
+                naive_leaf(naive, &naive->program->leaves[i], scope, kpi_layout_as_of(layout),
+                           rows + kpi_layout_first_row(layout, s) + leaf_rows[i]);
+    }
 }

@@ -1,9 +1,9 @@
 """What the numbers must be: sqlite computes every KPI from the journal by SQL written from the
 definitions, sharing nothing with kpid.
 
-A campaign's events are those that carry its name; a scope takes those of its local days. Everything is
-computed for all scopes of a campaign at once, and for all groups of a breakdown: column d of every act
-holds the values that it is told apart by.
+A campaign's events are those that carry its name; a scope takes those of its local days, or of its hour or
+minutes. Everything is computed for all scopes of a campaign at once, and for all groups of a breakdown:
+column d of every act holds the values that it is told apart by.
 """
 
 import collections
@@ -59,7 +59,8 @@ CREATE TABLE raw (seq INTEGER PRIMARY KEY, id TEXT, source TEXT, type TEXT, user
                   campaign TEXT, amount INTEGER, score INTEGER, channel TEXT, variant TEXT);
 CREATE INDEX raw_id ON raw (id, source, time);
 CREATE TABLE active_types (type TEXT PRIMARY KEY);
-CREATE TABLE scope (n INTEGER PRIMARY KEY, start_day INTEGER, end_day INTEGER);
+CREATE TABLE scope (n INTEGER PRIMARY KEY, start_day INTEGER, end_day INTEGER, start INTEGER,
+                    end INTEGER);
 CREATE TABLE act (campaign TEXT, type TEXT, user TEXT, time INTEGER, day INTEGER, amount INTEGER,
                   score INTEGER, d TEXT);
 CREATE INDEX act_type ON act (campaign, type, day);
@@ -76,12 +77,14 @@ CREATE TABLE event AS SELECT * FROM raw r WHERE id IS NULL OR NOT EXISTS (
 COUNTS = """
 SELECT s.n, e.d, e.type, count(*), count(DISTINCT e.user), sum(e.amount)
 FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+         AND e.time >= s.start AND e.time < s.end
 WHERE e.campaign = :campaign GROUP BY s.n, e.d, e.type
 """
 
 REPEAT_BUYERS = """
 SELECT n, d, count(*) FROM (
     SELECT s.n, e.d, e.user FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+         AND e.time >= s.start AND e.time < s.end
     WHERE e.campaign = :campaign AND e.type = 'purchase' GROUP BY s.n, e.d, e.user
     HAVING count(*) >= 2)
 GROUP BY n, d
@@ -92,6 +95,7 @@ ANSWERS = """
 WITH answer AS (
     SELECT s.n, e.d, e.user, e.time, e.score FROM scope s
     JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+         AND e.time >= s.start AND e.time < s.end
     WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000
           AND e.score % 1000000 = 0),
 latest AS (SELECT n, d, user, max(time) AS time FROM answer GROUP BY n, d, user)
@@ -128,11 +132,19 @@ def period(basis, day):
     return date.year * 12 + date.month
 
 
+def instants(campaign, scope):
+    """When a scope begins and ends."""
+    if scope.start is not None:
+        return scope.start, scope.end
+    return day_start(campaign.zone, scope.start_day), day_start(campaign.zone, scope.end_day)
+
+
 class Oracle:
     """Takes a journal; answers for any instant after its events."""
 
-    def __init__(self, journal):
+    def __init__(self, journal, grains=("day",)):
         self.campaigns = journal.campaigns
+        self.grains = grains
         self.db = sqlite3.connect(":memory:")
         self.db.create_function("period", 2, period, deterministic=True)
         self.db.executescript(SCHEMA)
@@ -166,10 +178,10 @@ class Oracle:
             f"json_array({', '.join(DIMENSIONS[n] for n in names)}) FROM event e")
 
     def _campaign(self, campaign, as_of, names):
-        scopes = campaign.scopes(as_of)
+        scopes = campaign.scopes(as_of, self.grains)
         self.db.execute("DELETE FROM scope")
-        self.db.executemany("INSERT INTO scope VALUES (?, ?, ?)", [
-            (n, s.start_day, s.end_day) for n, s in enumerate(scopes)])
+        self.db.executemany("INSERT INTO scope VALUES (?, ?, ?, ?, ?)", [
+            (n, s.start_day, s.end_day, *instants(campaign, s)) for n, s in enumerate(scopes)])
         given = {"campaign": campaign.id, "today": local_day(campaign.zone, as_of)}
 
         counts = collections.defaultdict(lambda: (0, 0, 0))
@@ -185,13 +197,12 @@ class Oracle:
         groups = {key[1] for key in counts} if names else {"[]"}
         result = {}
         for n, scope in enumerate(scopes):
-            start = day_start(campaign.zone, scope.start_day)
-            end = day_start(campaign.zone, scope.end_day)
+            start, end = instants(campaign, scope)
             passed = min(max((as_of - start) / (end - start), 0), 1)
             for d in groups:
                 made = _values(lambda kind: counts[n, d, kind], repeat.get((n, d), 0),
                                answers.get((n, d), (0, 0, 0)), passed)
-                for kpi in RETENTIONS:
+                for kpi in RETENTIONS if scope.start is None else ():  # its cohorts are made of days
                     made[kpi] = _retention(*retained[kpi].get((n, d), (0, 0, 0)))
                 by = tuple(sorted(zip(names, json.loads(d))))
                 for kpi, value in made.items():

@@ -87,7 +87,9 @@ struct fixture {
     struct kpi_phase_definition phases[8];
     struct kpi_target_definition targets[8];
     struct kpi_text active_types[4];
-    uint32_t rolling_days[2];
+    struct kpi_text grains[8];
+    struct kpi_text rolling[8];
+    struct kpi_text kpi_grains[8]; /* for a KPI of its own */
     struct kpi_zone zones[3];
     kpi_time starts[3][CALENDAR_DAYS + 1];
     struct counting_mem mem;
@@ -103,8 +105,8 @@ static inline void fixture_init(struct fixture *f)
     f->active_types[0] = TEXT("signup");
     f->active_types[1] = TEXT("participation");
     f->active_types[2] = TEXT("purchase");
-    f->rolling_days[0] = 7;
-    f->rolling_days[1] = 30;
+    f->rolling[0] = TEXT("7d");
+    f->rolling[1] = TEXT("30d");
     f->in = (struct kpi_definitions){
         .attributes = f->attributes,
         .measures = f->measures,
@@ -117,8 +119,8 @@ static inline void fixture_init(struct fixture *f)
         .n_active_types = 3,
         .zones = f->zones,
         .n_zones = 3,
-        .rolling_days = f->rolling_days,
-        .n_rolling_days = 2,
+        .rolling = f->rolling,
+        .n_rolling = 2,
         .keep = 400 * KPI_DAY,
         .future_skew_max = 5 * KPI_MINUTE,
         .dedupe_window = KPI_DAY,
@@ -222,6 +224,13 @@ static inline int fixture_compile(struct fixture *f, struct kpi_plan **ret_plan)
 {
     recorder_init(&f->recorder);
     return kpi_plan_new(ret_plan, &f->in, &f->mem.mem, &f->recorder.diag);
+}
+
+/* Keeps so much, and leaves out rolling scopes that are longer. */
+static inline void fixture_keep(struct fixture *f, kpi_duration keep)
+{
+    f->in.keep = keep;
+    f->in.n_rolling = keep < 7 * KPI_DAY ? 0 : keep < 30 * KPI_DAY ? 1 : 2;
 }
 
 /* As above, of definitions that must be right; says what is wrong if they are not. */

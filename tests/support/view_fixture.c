@@ -105,7 +105,7 @@ static void report(void *userdata, const struct kpi_message *message)
 
 static struct kpi_plan *make_plan(uint32_t n_campaigns)
 {
-    static const uint32_t rolling[] = {7};
+    static const struct kpi_text rolling[] = {{"7d", 2, 0}};
     struct kpi_campaign_definition *campaigns = calloc(n_campaigns, sizeof(*campaigns));
     char(*ids)[32] = calloc(n_campaigns, sizeof(*ids));
     struct kpi_zone zone = {KPI_STRING("Asia/Shanghai"), FIRST_DAY, N_DAYS, day_starts};
@@ -142,8 +142,8 @@ static struct kpi_plan *make_plan(uint32_t n_campaigns)
                                       .n_campaigns = n_campaigns,
                                       .zones = &zone,
                                       .n_zones = 1,
-                                      .rolling_days = rolling,
-                                      .n_rolling_days = 1,
+                                      .rolling = rolling,
+                                      .n_rolling = 1,
                                       .keep = 400 * KPI_DAY,
                                       .future_skew_max = 5 * KPI_MINUTE,
                                       .dedupe_window = 24 * KPI_HOUR,

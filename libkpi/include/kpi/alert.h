@@ -12,7 +12,7 @@
 struct kpi_target {
     uint64_t fingerprint; /* of campaign, KPI, scope and better: the alert's identity, 64-bit */
     uint32_t campaign, kpi;
-    struct kpi_scope scope_pattern; /* kind, phase or days; the layout gives the present days */
+    struct kpi_scope scope_pattern; /* its sort, and phase; the layout gives the present place */
     double value;                   /* where the KPI should be, in its unit */
     enum kpi_deviation deviation;   /* RELATIVE or POINTS, never DEFAULT */
     double deviation_amount;

@@ -92,6 +92,10 @@ struct kpi_kpi_definition {
     bool has_by; /* `by` stands for the breakdowns of all KPIs, also if it is empty */
     const struct kpi_breakdown_definition *by;
     uint32_t n_by;
+    const struct kpi_text *grains; /* instead of the plan's; NULL: the plan's */
+    uint32_t n_grains;
+    const struct kpi_text *rolling; /* likewise */
+    uint32_t n_rolling;
 };
 
 struct kpi_phase_definition {
@@ -113,7 +117,7 @@ struct kpi_target_definition {
     enum kpi_deviation deviation;
     kpi_decimal deviation_amount;
     int better;            /* enum kpi_better, or -1: the KPI's own */
-    struct kpi_text scope; /* "campaign", "day", "rolling:7d", a phase's name; empty: campaign */
+    struct kpi_text scope; /* a phase's name, or a sort of kpi/scope.h: "day"; empty: campaign */
     kpi_time from, to;     /* judged in [from, to); KPI_TIME_NONE: unbounded */
     kpi_duration hold;     /* `for`: how long it must deviate before it fires */
     int64_t sample_min;    /* `min_sample`: least denominator that is judged */
@@ -150,8 +154,10 @@ struct kpi_definitions {
     uint32_t n_active_types;
     const struct kpi_zone *zones; /* [0] is the plan's default */
     uint32_t n_zones;
-    const uint32_t *rolling_days; /* rolling scopes offered, ascending: {7, 30} */
-    uint32_t n_rolling_days;
+    const struct kpi_text *grains; /* 5m, hour, day, week, month, quarter, year; NULL: day */
+    uint32_t n_grains;
+    const struct kpi_text *rolling; /* rolling scopes: 7d, 4w, 3mo, 2q, 1y, 24h, 6x5m */
+    uint32_t n_rolling;
     uint8_t week_start;           /* 0 is Monday … 6 is Sunday */
     kpi_duration keep;            /* older than this behind the newest record: expired */
     kpi_duration future_skew_max; /* ahead of its record by more: future */

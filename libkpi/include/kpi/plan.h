@@ -141,9 +141,15 @@ struct kpi_state_info {
 uint32_t kpi_plan_n_states(const struct kpi_plan *plan);
 void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info);
 
-/* What limits look-back: days of events that are kept, rounded up, and the rolling scopes. */
+/* What limits look-back: days of events that are kept, rounded up. */
 uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);
-const uint32_t *kpi_plan_rolling_days(const struct kpi_plan *plan, uint32_t *ret_n);
+
+/* The sorts of scopes that KPIs are reported in, campaign and phases as one. */
+struct kpi_scope;
+uint32_t kpi_plan_n_grains(const struct kpi_plan *plan);
+const struct kpi_scope *kpi_plan_grain(const struct kpi_plan *plan, uint32_t grain);
+/* Is any KPI reported in scopes of this sort? */
+bool kpi_plan_has_grain(const struct kpi_plan *plan, const struct kpi_scope *sort);
 
 struct kpi_target; /* kpi/alert.h */
 uint32_t kpi_plan_n_targets(const struct kpi_plan *plan);

@@ -10,29 +10,16 @@
 
 #include <kpi/base.h>
 #include <kpi/plan.h>
-
-enum kpi_scope_kind {
-    KPI_SCOPE_CAMPAIGN,
-    KPI_SCOPE_PHASE,
-    KPI_SCOPE_DAY,     /* one local day */
-    KPI_SCOPE_ROLLING, /* the n local days that end with today */
-};
-
-struct kpi_scope {
-    enum kpi_scope_kind kind;
-    uint32_t campaign;
-    uint32_t phase;             /* KPI_SCOPE_PHASE: index in the campaign's phases */
-    uint32_t days;              /* KPI_SCOPE_ROLLING: n */
-    kpi_day start_day, end_day; /* [start_day, end_day) in the campaign's zone */
-    kpi_time start, end;        /* the same as instants */
-};
+#include <kpi/scope.h>
 
 struct kpi_layout; /* immutable, reference counted */
 
 /*
- * Scopes of each campaign at as_of, in this order: campaign; phases; rolling ones; the local days
- * from the first day of its first phase or start up to today, its last phase's or own end excluded.
- * Returns 0 or -ENOMEM.
+ * Scopes of each campaign at as_of, in this order: campaign; phases; rolling ones; days; weeks;
+ * months; quarters; years; windows, the longest first. Of days and longer there are all that touch
+ * the campaign from the first day of its first phase or start up to today (its last phase's or own
+ * end excluded); of windows those of today and yesterday, if these are days of the campaign, that
+ * have begun. Only what a KPI is reported in is there. Returns 0 or -ENOMEM.
  */
 int kpi_layout_new(struct kpi_layout **ret_layout, struct kpi_plan *plan, kpi_time as_of,
                    const struct kpi_mem *mem);
@@ -43,15 +30,21 @@ uint64_t kpi_layout_fingerprint(const struct kpi_layout *layout);
 const struct kpi_plan *kpi_layout_plan(const struct kpi_layout *layout);
 /* The moment that the layout was made for. */
 kpi_time kpi_layout_as_of(const struct kpi_layout *layout);
-/* True while as_of gives the same layout, i.e. no zone has begun another day. */
+/* True while as_of gives the same layout, i.e. no zone has begun another day or window. */
 bool kpi_layout_current(const struct kpi_layout *layout, kpi_time as_of);
 
 uint32_t kpi_layout_n_scopes(const struct kpi_layout *layout);
 const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32_t scope);
 
-/* Rows per scope, and in all: n_rows = n_scopes * rows_per_scope; row = scope * rows_per_scope + i.
+/* Is the KPI reported in this scope? Else it has no value there. */
+bool kpi_layout_reports(const struct kpi_layout *layout, uint32_t scope, uint32_t kpi);
+
+/*
+ * Rows: each scope has a block of those that its KPIs need, blocks stand in the order of scopes,
+ * n_rows is all of them together.
  */
-uint32_t kpi_layout_rows_per_scope(const struct kpi_layout *layout);
+uint32_t kpi_layout_first_row(const struct kpi_layout *layout, uint32_t scope);
+uint32_t kpi_layout_scope_rows(const struct kpi_layout *layout, uint32_t scope);
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout);
 
 /*
@@ -99,7 +92,9 @@ struct kpi_value {
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
-/* Evaluates one KPI over one scope from merged rows. Never fails: failures are states. Allocates
- * nothing. */
+/*
+ * Evaluates one KPI over one scope from merged rows. Never fails: failures are states, and what is
+ * not reported there has no data. Allocates nothing.
+ */
 void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
                       uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value);
