@@ -119,7 +119,7 @@ TABLE = {
     # Windows.
     "a rolling window longer than what is kept": (
         "keep: 20d\nrolling: [7d, 30d]", "2:15",
-        'rolling: "30d" are more than the 20d that are kept: raise keep'),
+        '"30d" may be 30 days long, which is longer than what is kept (keep)'),
     "a retention longer than what is kept": (
         'keep: 31d\nkpis: {k: {formula: "retained(buyers, active, basis=month, at=3)"}}', "2:21",
         "\"k\" looks back on 119 days at least, more than the 31d that are kept: raise keep"),
@@ -128,7 +128,7 @@ TABLE = {
         "\"retention_m3\" looks back on 119 days at least, more than the 31d that are kept"),
     "a rolling window that is not there": (
         TARGET + '{kpi: roi, value: 4, scope: "rolling:14d"}', "7:38",
-        "rolling windows of 14 days are not kept"),
+        '"roi" is not reported in "rolling:14d"; add it to the list rolling'),
 
     # Zones and dates.
     "a zone that does not exist": (

@@ -46,7 +46,7 @@ class Check(ProcessCase):
         self.assertEqual(done.returncode, EX_CONFIG)
         self.assertEqual(json.loads(done.stdout), [
             {"file": path, "line": 2, "column": 26, "end_column": 32, "severity": "error",
-             "message": 'there is no measure "reachd"', "suggestion": "reached"},
+             "message": 'there is no measure or KPI "reachd"', "suggestion": "reached"},
             {"file": path, "line": 3, "column": 11, "end_column": 23, "severity": "error",
              "message": 'unknown time zone "Asia/Shangai"', "suggestion": "Asia/Shanghai"}])
         self.assertEqual(done.stderr, "")
