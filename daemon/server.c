@@ -421,6 +421,7 @@ static int start_shards(struct server *server)
                                                 .store = server->store,
                                                 .notices = server->notices,
                                                 .plan = server->config->plan,
+                                                .mappings = server->config->mappings,
                                                 .key = server->key,
                                                 .settings = server_worker_settings(server->config),
                                             }) < 0)

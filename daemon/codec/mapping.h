@@ -131,7 +131,6 @@ struct mappings {
     void (*release)(struct mappings *mappings); /* frees it; called with the last reference */
     const struct mapping *mappings;             /* the first that matches counts */
     uint32_t n_mappings;
-    bool given; /* the configuration has mappings: what none matches is refused */
     const struct mapping_currency *currencies;
     uint32_t n_currencies;
 };

@@ -148,7 +148,15 @@ static const struct message_row whole_messages[] = {
     {M("{" MINIMUM "}\n{" MINIMUM "}"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}\0"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}\n\0"), KPI_REFUSAL_JSON},
-    {M("\0{" MINIMUM "}"), KPI_REFUSAL_JSON},
+    {M("\0{" MINIMUM "}"), KPI_REFUSAL_ENCODING}, /* cut as a Confluent frame is */
+    {M("\0\0\0\1\2{" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0\0\0\1\2 {" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0{{{{{" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0\0\0\1\2\0{" MINIMUM "}"), KPI_REFUSAL_ENCODING}, /* Protobuf's message index */
+    {M("\0\0\0\1\2\x08user-183"), KPI_REFUSAL_ENCODING},    /* Avro */
+    {M("\0\0\0\1\2"), KPI_REFUSAL_EMPTY},
+    {M("\0\0\0\1"), KPI_REFUSAL_JSON},
+    {M("\0\0\0\1\2{" MINIMUM), KPI_REFUSAL_JSON},
     {M("\0"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}"), KPI_REFUSAL_NONE},
     {M(" \n{" MINIMUM "}\r\n\t "), KPI_REFUSAL_NONE},
