@@ -444,7 +444,7 @@ static enum kpi_refusal frame_check(const char *bytes, size_t size)
 {
     size_t i = 0;
 
-    while (i < size && (bytes[i] == ' ' || (bytes[i] >= '\t' && bytes[i] <= '\r')))
+    while (i < size && strchr(" \t\r\n", bytes[i]) && bytes[i])
         i++;
     if (i == size)
         return KPI_REFUSAL_EMPTY;

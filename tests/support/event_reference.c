@@ -708,11 +708,6 @@ static const char *compare(const struct reading *reading, bool lexed, enum kpi_r
     return refusal == KPI_REFUSAL_NONE ? event_compare(event, reading) : NULL;
 }
 
-static bool is_marked(const char *text)
-{
-    return strncmp(text, "\xef\xbb\xbf", 3) == 0;
-}
-
 const char *event_reference_compare(struct event_decoder *decoder, const char *bytes, size_t size,
                                     const struct event_origin *origin)
 {
@@ -743,7 +738,7 @@ const char *event_reference_compare(struct event_decoder *decoder, const char *b
     lexed = lex(&reading.lexer);
     if (is_space(copy, size)) {
         difference = refusal == KPI_REFUSAL_EMPTY ? NULL : "not empty";
-    } else if (framed && copy[strspn(copy, " \t\r\n")] != '{' && !is_marked(copy)) {
+    } else if (framed && copy[strspn(copy, " \t\r\n")] != '{') {
         difference = refusal == KPI_REFUSAL_ENCODING ? NULL : "not an odd encoding";
     } else {
         reading.root = parse(&reading.lexer);
