@@ -104,8 +104,10 @@ static int window_read(struct input *input)
 
 static int event_take(struct input *input, const char *bytes, size_t size, uint64_t line)
 {
-    struct event_origin origin = {
-        .topic_hash = input->hash, .record_time = KPI_TIME_NONE, .offset = (int64_t)line};
+    struct event_origin origin = {.topic_hash = input->hash,
+                                  .record_time = KPI_TIME_NONE,
+                                  .offset = (int64_t)line,
+                                  .topic = input->fold->topic};
 
     return replay_fold_event(input->fold, bytes, size, &origin,
                              (struct replay_place){input->path, line});

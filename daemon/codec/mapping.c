@@ -112,7 +112,7 @@ const char *mapping_path_check(struct kpi_string path, size_t *ret_offset)
             end = quoted_end(path, i);
             if (end == 0)
                 return "has a key whose quote does not end, or an escape other than \\\" and \\\\";
-            i = end;
+            *ret_offset = i = end;
             if (!key_ends(path, i))
                 return "goes on behind a quoted key without a dot";
         } else {

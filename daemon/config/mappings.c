@@ -361,6 +361,8 @@ static int read_mappings(struct load *load, const struct setting *setting, struc
     if (!set)
         return -ENOMEM;
     load->mappings = node;
+    if (doc_is_empty(node))
+        return 0;
     if (node->kind != DOC_MAPPING || node->n_children == 0 || node->n_children > MAPPINGS_MAX) {
         report_error(&load->report, load_begin_of(node),
                      "mappings: 1 to %d names and what they say are expected", MAPPINGS_MAX);
