@@ -209,7 +209,7 @@ static void print_range(const struct replay_fold *fold)
 
 static void print_counts(const struct replay_fold *fold)
 {
-    uint64_t n_read = fold->n_outside;
+    uint64_t n_read = fold->n_outside + fold->n_skipped;
 
     for (unsigned i = 0; i <= KPI_OUTCOME_REFUSED; i++)
         n_read += fold->n_outcomes[i];
