@@ -70,7 +70,8 @@ class Mapping(ProcessCase):
 
     def test_topics_of_two_shapes(self):
         self.begin()
-        self.send(self.orders, shop("下单", 1, "u1", "100.50"), shop("下单", 1, "u1", "100.50"),
+        first = shop("下单", 1, "u1", "100.50")
+        self.send(self.orders, first, first,
                   shop("下单", 2, "u2", 10, currency="USD"), shop("下单", 3, "u3", 100, currency="JPY"),
                   shop("下单", 4, "u1", -20.5), shop("退款", 5, "u2", "5"), shop("浏览", 6, "u2", 0))
         self.send(self.app_topic, *(cloudevent(i, "exposure", f"u{i}") for i in range(4)),
@@ -100,9 +101,11 @@ class Mapping(ProcessCase):
         self.begin()
         self.send(self.orders, shop("下单", 1, "u1", 10), shop("退款", 2, "u1", 10))
         self.assert_money("returned", 10)
-        changed = shop_mapping(self.orders)
-        changed["type"] = {"path": "事件", "values": {"下单": "refund"}, "other": "skip"}
-        self.app.reload(mappings={"shop": changed})
+        self.app.reload(mappings={"shop": {"type": {"values": {"下单": "refund", "退款": None}}}},
+                        kpis={"again": {"formula": "returns", "unit": "money"}})
+        # A new KPI is there when all shards have gone over to the new configuration.
+        self.app.wait(lambda: any(e["kpi"] == "again" for e in self.app.kpis()["kpis"]), 20,
+                      "the new KPI is there")
         self.send(self.orders, shop("下单", 3, "u1", 5), shop("退款", 4, "u1", 7))
         self.assert_money("returned", 15)
         self.assert_money("gmv", 10)
