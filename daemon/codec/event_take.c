@@ -68,7 +68,7 @@ static void currency_doubt(struct event_take *take, struct kpi_string text, cons
     take->foreign = text;
 }
 
-void event_take_time(struct event_take *take, kpi_time time, const uint8_t *at)
+static inline void time_take(struct event_take *take, kpi_time time, const uint8_t *at)
 {
     if (time <= 0 || time >= TIME_END) {
         event_take_refuse(take, KPI_REFUSAL_TIME, at);
@@ -76,6 +76,11 @@ void event_take_time(struct event_take *take, kpi_time time, const uint8_t *at)
     }
     take->event->time = time;
     take->has_time = true;
+}
+
+void event_take_time(struct event_take *take, kpi_time time, const uint8_t *at)
+{
+    time_take(take, time, at);
 }
 
 static void user_take(struct event_take *take, struct kpi_string user)
@@ -156,7 +161,7 @@ static void time_string_take(struct event_take *take, const struct event_key *ke
     kpi_time time;
 
     if (time_text_parse(string.data, string.length, &time) == 0)
-        event_take_time(take, time, at);
+        time_take(take, time, at);
     else
         event_take_refuse(take, KPI_REFUSAL_TIME, at);
 }
@@ -262,7 +267,7 @@ static void number_take(struct event_take *take, const struct event_key *key, co
         break;
     case EVENT_KEY_TIME:
         if (integer_get(at, length, &integer) && integer < TIME_END / KPI_MILLISECOND)
-            event_take_time(take, integer * KPI_MILLISECOND, at);
+            time_take(take, integer * KPI_MILLISECOND, at);
         else
             event_take_refuse(take, KPI_REFUSAL_TIME, at);
         break;
