@@ -1,6 +1,8 @@
 #include "event_reference.h"
 
 #include "decoder_key.h"
+
+#include "codec/mapping.h"
 #include "plan_fake.h"
 
 #include <assert.h>
@@ -707,6 +709,18 @@ static const char *compare(const struct reading *reading, bool lexed, enum kpi_r
         return "another refusal";
     return refusal == KPI_REFUSAL_NONE ? event_compare(event, reading) : NULL;
 }
+
+static void keep(struct mappings *mappings)
+{
+    assert(mappings == &event_reference_mappings); /* there are always references left */
+}
+
+static const struct kpi_string variant = {"variant", 7};
+static const struct mapping_field as_it_is = {{"variant", 7}, {.paths = &variant, .n_paths = 1}};
+static const struct mapping all = {.name = {"all", 3}, .fields = &as_it_is, .n_fields = 1};
+
+struct mappings event_reference_mappings = {
+    .n_refs = 1, .release = keep, .mappings = &all, .n_mappings = 1};
 
 const char *event_reference_compare(struct event_decoder *decoder, const char *bytes, size_t size,
                                     const struct event_origin *origin)
