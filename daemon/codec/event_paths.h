@@ -1,6 +1,6 @@
 /*
  * Values at paths: one pass over a JSON object that checks all of it and notes where the wanted
- * values are, at any depth. What they mean is settled afterwards (event_mapped.c), when it is known
+ * values are, at any depth. What they mean is settled afterwards (event_mapped_read.c), when it is known
  * which mapping the message falls under.
  *
  * The wanted paths form a tree of objects. A key of an object on the way that comes twice is noted,
