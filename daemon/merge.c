@@ -5,6 +5,7 @@
  */
 #include "server_internal.h"
 
+#include "codec/mapping.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -83,6 +84,7 @@ void merge_plan(struct server *server)
         worker_tell(server->workers[i],
                     &(struct worker_order){.kind = WORKER_PLAN,
                                            .plan = kpi_plan_ref(server->config->plan),
+                                           .mappings = mappings_ref(server->config->mappings),
                                            .settings = server_worker_settings(server->config)});
     (void)tell_layout(server, as_of(server, clock_now_us()));
 }

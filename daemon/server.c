@@ -159,6 +159,7 @@ static void refresh_status(struct server *server)
     atomic_store(&counters.rebalances[0], intake.n_rebalances);
     atomic_store(&counters.dead_letters[0], intake.n_dead_letters);
     atomic_store(&counters.dead_letters_failed[0], intake.n_dead_letters_failed);
+    status->currency = server->config->currency;
     status->kafka.up = intake.connected;
     status->kafka.state = !intake.connected ? "unreachable" : joining ? "joining" : "reading";
     if (server->store)
@@ -421,6 +422,7 @@ static int start_shards(struct server *server)
                                                 .store = server->store,
                                                 .notices = server->notices,
                                                 .plan = server->config->plan,
+                                                .mappings = server->config->mappings,
                                                 .key = server->key,
                                                 .settings = server_worker_settings(server->config),
                                             }) < 0)

@@ -197,6 +197,7 @@ int shard_take(struct shard *shard, struct intake *intake, struct event_decoder 
 {
     uint32_t topic = intake_message_topic(intake, message);
     struct store_position *position = &shard->positions[topic];
+    struct event_header headers[INTAKE_HEADERS_MAX];
     rd_kafka_timestamp_type_t timestamp_type;
     struct event_origin origin;
     enum kpi_refusal refusal;
@@ -235,9 +236,18 @@ int shard_take(struct shard *shard, struct intake *intake, struct event_decoder 
         .topic_hash = shard->topic_hashes[topic],
         .partition = message->partition,
         .offset = message->offset,
+        .topic = topic + 1,
         .record_time = timestamp > 0 ? timestamp * KPI_MILLISECOND : KPI_TIME_NONE,
     };
+    if (event_decoder_wants_headers(decoder, origin.topic)) {
+        origin.headers = headers;
+        origin.n_headers = intake_headers(message, headers);
+    }
     refusal = event_decode(decoder, message->payload, message->len, &origin, event);
+    if (refusal == KPI_REFUSAL_SKIPPED) {
+        counters_add(&counters.events[COUNTERS_RESULT_SKIPPED], 1);
+        return 0;
+    }
     if (refusal != KPI_REFUSAL_NONE) {
         refuse(shard, intake, message, refusal);
         return 0;

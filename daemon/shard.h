@@ -102,7 +102,7 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
  */
 int shard_replan(struct shard *shard, struct kpi_plan *plan);
 
-/* Takes a record into the batch; may apply it. 0, SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
+/* Takes a record into the batch; may apply it. The decoder counts topics as the intake does. 0, SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
 int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
                const rd_kafka_message_t *message);
 /* Applies what is in the batch. After it, no record is held any more. */

@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include "codec/event_json.h"
+#include "codec/mapping.h"
 #include "util/clock.h"
 #include "util/counters.h"
 #include "util/error.h"
@@ -69,15 +70,36 @@ static void remove_shard(struct worker *worker, struct shard *shard)
     notify(worker, WORKER_CLOSED, shard, NULL);
 }
 
-static int set_plan(struct worker *worker, struct kpi_plan *plan,
+/* A decoder for the topics of the intake, in its order. */
+static int new_decoder(struct event_decoder **ret_decoder, const struct worker *worker,
+                       struct event_decoder_options *options)
+{
+    uint32_t n_topics = intake_n_topics(worker->options.intake);
+    const char **topics = calloc(n_topics, sizeof(*topics));
+    int r;
+
+    if (!topics)
+        return error_origin(-ENOMEM);
+    for (uint32_t i = 0; i < n_topics; i++)
+        topics[i] = intake_topic(worker->options.intake, i);
+    options->topics = topics;
+    options->n_topics = n_topics;
+    r = event_decoder_new(ret_decoder, options);
+    free(topics);
+    return r < 0 ? error_trace(r) : 0;
+}
+
+static int set_plan(struct worker *worker, struct kpi_plan *plan, struct mappings *mappings,
                     const struct worker_settings *settings)
 {
-    struct event_decoder_options options = {
-        .plan = plan, .key = worker->options.key, .currency = settings->currency};
+    struct event_decoder_options options = {.plan = plan,
+                                            .key = worker->options.key,
+                                            .currency = settings->currency,
+                                            .mappings = mappings};
     struct event_decoder *decoder;
     int r;
 
-    r = event_decoder_new(&decoder, &options);
+    r = new_decoder(&decoder, worker, &options);
     if (r < 0)
         return error_trace(r);
     for (uint32_t i = 0; i < worker->n_mine; i++) {
@@ -155,7 +177,7 @@ static int obey(struct worker *worker, struct worker_order *order)
         worker->layout = kpi_layout_ref(order->layout);
         return 0;
     case WORKER_PLAN:
-        return set_plan(worker, order->plan, &order->settings);
+        return set_plan(worker, order->plan, order->mappings, &order->settings);
     case WORKER_STOP:
         worker->stopping = true;
         return 0;
@@ -176,6 +198,7 @@ static int take_orders(struct worker *worker, int r)
             r = obey(worker, order);
         (void)kpi_layout_unref(order->layout);
         (void)kpi_plan_unref(order->plan);
+        (void)mappings_unref(order->mappings);
         free(order);
     }
     return r;
@@ -431,7 +454,7 @@ int worker_new(struct worker **ret_worker, const struct worker_options *options)
     if (r == 0)
         r = mailbox_new(&worker->commits);
     if (r == 0)
-        r = set_plan(worker, options->plan, &options->settings);
+        r = set_plan(worker, options->plan, options->mappings, &options->settings);
     if (r == 0)
         r = start(worker);
     if (r < 0) {

@@ -9,6 +9,7 @@
 
 #include <kpi/report.h>
 
+struct mappings;
 struct worker;
 
 /* What a reload may change. */
@@ -26,12 +27,13 @@ struct worker_order {
         WORKER_CLOSE,  /* shard: give it back, after a last checkpoint; WORKER_CLOSED */
         WORKER_DROP,   /* shard: give it back at once, without; WORKER_CLOSED */
         WORKER_LAYOUT, /* layout: report under this one; the order holds a reference */
-        WORKER_PLAN,   /* plan and settings: go on under these; the order holds a reference */
+        WORKER_PLAN,   /* plan, mappings, settings: go on under these; the order holds references */
         WORKER_STOP,   /* the thread ends; all shards have been closed before */
     } kind;
     struct shard *shard;
     struct kpi_layout *layout;
     struct kpi_plan *plan;
+    struct mappings *mappings; /* NULL: none */
     struct worker_settings settings;
 };
 
@@ -54,7 +56,8 @@ struct worker_options {
     struct intake *intake;
     struct store_thread *store; /* NULL: no checkpoints */
     struct mailbox *notices;
-    struct kpi_plan *plan;
+    struct kpi_plan *plan;     /* this and the mappings: borrowed during worker_new() */
+    struct mappings *mappings; /* NULL: none */
     const uint8_t *key;
     struct worker_settings settings;
 };

@@ -36,6 +36,7 @@ struct api_status {
     const char *group;
     const char *instance; /* this one, for people: host:pid */
     kpi_time started_at;  /* wall clock */
+    const char *currency; /* of all amounts */
     struct api_check checks[API_CHECKS_MAX];
     unsigned n_checks;
     struct {

@@ -160,6 +160,7 @@ int pages_write_status(char **ret_text, size_t *ret_size, const struct view *vie
     json_add_text(&json, root, "instance", status->instance);
     json_add_text(&json, root, "group", status->group);
     json_add_time(&json, root, "started_at", status->started_at, 0);
+    json_add_text(&json, root, "currency", status->currency);
     add_checks(&json, root, status, view != NULL);
     add_parts(&json, root, status);
     add_receivers(&json, root, status);

@@ -2,6 +2,7 @@
 #include "cli/against.h"
 #include "cli/diagnostics.h"
 #include "cli/estimate.h"
+#include "cli/sample.h"
 #include "cli/schema.h"
 
 #include "util/clock.h"
@@ -18,6 +19,7 @@ static const char help[] =
     "usage: kpid check -c FILE [-o text|json]\n"
     "       kpid check -c FILE --users N [--values N] [--days N] [--shards N]\n"
     "       kpid check -c FILE --against URL|FILE\n"
+    "       kpid check -c FILE --sample EVENTS [--topic TOPIC]\n"
     "       kpid check --settings | --metrics | --schema\n\n"
     "  kpid check -c kpid.yaml      all errors and warnings, with line and column; exit 78 if "
     "there "
@@ -34,6 +36,12 @@ static const char help[] =
     "file,\n"
     "                               took this one: KPIs, targets, state kept and dropped, "
     "restarts\n"
+    "  kpid check -c kpid.yaml --sample events.ndjson\n"
+    "                               how the first 10,000 of these events (- for standard input) "
+    "map:\n"
+    "                               what is found and where, what never comes, what is refused "
+    "and\n"
+    "                               what is there and not read; ids of users are shortened\n"
     "  kpid check --settings        every setting with type, range, default and meaning\n"
     "  kpid check --metrics         every counter of /metrics with type, unit, labels and "
     "meaning\n"
@@ -78,6 +86,7 @@ struct arguments {
     bool json;
     struct kpi_estimate_stream stream; /* users 0: no estimate is asked for */
     const char *against;               /* NULL: nothing */
+    const char *sample, *topic;        /* NULL: none */
 };
 
 enum {
@@ -87,6 +96,8 @@ enum {
     OPTION_SHARDS,
     OPTION_SCHEMA,
     OPTION_AGAINST,
+    OPTION_SAMPLE,
+    OPTION_TOPIC,
 };
 
 /* A number from 1 to max. */
@@ -144,6 +155,12 @@ static int read_option(struct arguments *arguments, int option)
     case OPTION_AGAINST:
         arguments->against = optarg;
         return -1;
+    case OPTION_SAMPLE:
+        arguments->sample = optarg;
+        return -1;
+    case OPTION_TOPIC:
+        arguments->topic = optarg;
+        return -1;
     case 'h':
         (void)fputs(help, stdout);
         return 0;
@@ -168,6 +185,8 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
         {"shards", required_argument, NULL, OPTION_SHARDS},
         {"settings", no_argument, NULL, 's'},
         {"metrics", no_argument, NULL, 'm'},
+        {"sample", required_argument, NULL, OPTION_SAMPLE},
+        {"topic", required_argument, NULL, OPTION_TOPIC},
         {"against", required_argument, NULL, OPTION_AGAINST},
         {"schema", no_argument, NULL, OPTION_SCHEMA},
         {"help", no_argument, NULL, 'h'},
@@ -185,10 +204,27 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
         return cli_usage("check", "-c FILE is needed", NULL);
     if (optind < argc)
         return cli_usage("check", "unexpected argument", argv[optind]);
-    if (arguments->json && (arguments->stream.users > 0 || arguments->against))
-        return cli_usage("check", "-o json gives messages alone: not with --users or --against",
-                         NULL);
+    if (arguments->json && (arguments->stream.users > 0 || arguments->against || arguments->sample))
+        return cli_usage(
+            "check", "-o json gives messages alone: not with --users, --against or --sample", NULL);
     return -1;
+}
+
+static int print_sample(const struct config *config, const char *path, const char *topic)
+{
+    struct sample sample;
+    int r;
+
+    if (!cli_topic("check", config, topic, &topic))
+        return EX_USAGE;
+    r = sample_read(&sample, config, path, topic);
+    if (r == 0)
+        r = sample_print(&sample, path);
+    sample_deinit(&sample);
+    if (r == 0)
+        return 0;
+    (void)fprintf(stderr, "kpid check: %s: %s\n", path, strerror(-r));
+    return r == -ENOMEM ? EX_SOFTWARE : EX_NOINPUT;
 }
 
 int cli_check(int argc, char **argv)
@@ -215,6 +251,10 @@ int cli_check(int argc, char **argv)
     if (arguments.against) {
         (void)printf("\n");
         code = against_print(config, arguments.against);
+    }
+    if (arguments.sample && code == 0) {
+        (void)printf("\n");
+        code = print_sample(config, arguments.sample, arguments.topic);
     }
     (void)config_free(config);
     return code;

@@ -27,5 +27,15 @@ int cli_usage(const char *command, const char *text, const char *argument);
  */
 struct config *cli_config(const char *path, uint32_t n_shards, kpi_time now, int *ret_exit);
 
+/* The configuration's topic if it has only one, else NULL. */
+const char *cli_only_topic(const struct config *config);
+/*
+ * The topic that the events of files are of, as decoders count them: the one that is given, else
+ * the only one of the configuration; *ret_topic is NULL if there is none. Said on stderr and false
+ * if one must be given, because mappings differ by topic.
+ */
+bool cli_topic(const char *command, const struct config *config, const char *given,
+               const char **ret_topic);
+
 /* The secret key if the configuration's file has one, else a fixed one (replay needs no secret). */
 void cli_replay_key(const struct config *config, uint8_t ret_key[192]);

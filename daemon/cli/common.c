@@ -1,6 +1,7 @@
 /* What subcommands share. */
 #include "cli/cli.h"
 
+#include "codec/mapping.h"
 #include "util/secret_key.h"
 
 #include <stdio.h>
@@ -32,6 +33,28 @@ struct config *cli_config(const char *path, uint32_t n_shards, kpi_time now, int
         (void)fprintf(stderr, "kpid: %s: %s\n", path, strerror(-r));
     *ret_exit = r < 0 ? EX_SOFTWARE : EX_CONFIG;
     return NULL;
+}
+
+const char *cli_only_topic(const struct config *config)
+{
+    return config->kafka.n_topics == 1 ? config->kafka.topics[0] : NULL;
+}
+
+bool cli_topic(const char *command, const struct config *config, const char *given,
+               const char **ret_topic)
+{
+    const struct mappings *mappings = config->mappings;
+
+    *ret_topic = given ? given : cli_only_topic(config);
+    if (*ret_topic)
+        return true;
+    for (uint32_t i = 0; mappings && i < mappings->n_mappings; i++) {
+        if (mappings->mappings[i].n_topics > 0) {
+            (void)cli_usage(command, "--topic is needed: mappings differ by topic", NULL);
+            return false;
+        }
+    }
+    return true;
 }
 
 void cli_replay_key(const struct config *config, uint8_t ret_key[SECRET_KEY_BYTES])

@@ -41,6 +41,7 @@ static const char help[] =
     "      --to TIME        pass over events at or after it\n"
     "      --strict         refuse everything at the first bad event: FILE:LINE: REASON, exit 65\n"
     "      --format FORM    ndjson or csv, whatever the files are called\n"
+    "      --topic TOPIC    the events are of this topic: for mappings that differ by topic\n"
     "      --shards N       fold as N shards, by user (1)\n"
     "      --digest         print the digest of each shard's state instead\n\n"
     "Events that are refused are counted by reason on stderr; without --strict they do not make\n"
@@ -55,7 +56,7 @@ enum output {
 };
 
 struct arguments {
-    const char *config;
+    const char *config, *topic;
     uint32_t n_shards;
     kpi_time at, from, to;
     enum replay_format format;
@@ -116,6 +117,9 @@ static int take(int option, const char *value, struct arguments *arguments)
                                               : &arguments->to))
             return 0;
         return usage("a time is written as 2026-11-11T00:00:00+08:00, not", value);
+    case 'T':
+        arguments->topic = value;
+        return 0;
     case 'S':
         arguments->strict = true;
         return 0;
@@ -134,17 +138,12 @@ static int take(int option, const char *value, struct arguments *arguments)
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"output", required_argument, NULL, 'o'},
-        {"format", required_argument, NULL, 'F'},
-        {"shards", required_argument, NULL, 's'},
-        {"at", required_argument, NULL, 'a'},
-        {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 't'},
-        {"strict", no_argument, NULL, 'S'},
-        {"digest", no_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"config", required_argument, NULL, 'c'}, {"output", required_argument, NULL, 'o'},
+        {"format", required_argument, NULL, 'F'}, {"shards", required_argument, NULL, 's'},
+        {"at", required_argument, NULL, 'a'},     {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 't'},     {"topic", required_argument, NULL, 'T'},
+        {"strict", no_argument, NULL, 'S'},       {"digest", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     unsigned n_standard = 0;
     int option, r = 0;
@@ -210,10 +209,12 @@ static void print_range(const struct replay_fold *fold)
 
 static void print_counts(const struct replay_fold *fold)
 {
-    uint64_t n_read = fold->n_outside;
+    uint64_t n_read = fold->n_outside + fold->n_skipped;
 
     for (unsigned i = 0; i <= KPI_OUTCOME_REFUSED; i++)
         n_read += fold->n_outcomes[i];
+    if (fold->n_skipped)
+        (void)fprintf(stderr, "%llu skipped by a mapping\n", (unsigned long long)fold->n_skipped);
     (void)fprintf(stderr, "%llu events applied, %llu duplicates, %llu conflicts, %llu refused\n",
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_APPLIED],
                   (unsigned long long)fold->n_outcomes[KPI_OUTCOME_DUPLICATE],
@@ -307,7 +308,7 @@ static int fold_files(const struct config *config, const struct arguments *argum
 
     if (code)
         return code;
-    r = replay_fold_new(&fold, config, arguments->n_shards);
+    r = replay_fold_new(&fold, config, arguments->topic, arguments->n_shards);
     if (r < 0)
         return finish(NULL, arguments, r);
     replay_progress_init(&progress, n_all);
@@ -338,7 +339,9 @@ int cli_replay(int argc, char **argv)
     config = cli_config(arguments.config, arguments.n_shards, 0, &code);
     if (!config)
         return code;
-    code = fold_files(config, &arguments, argv + optind, argc - optind);
+    code = EX_USAGE;
+    if (cli_topic("replay", config, arguments.topic, &arguments.topic))
+        code = fold_files(config, &arguments, argv + optind, argc - optind);
     (void)config_free(config);
     return code;
 }

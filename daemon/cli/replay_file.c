@@ -5,6 +5,7 @@
  */
 #include "cli/replay_fold.h"
 
+#include "cli/replay_columns.h"
 #include "cli/replay_progress.h"
 #include "cli/replay_source.h"
 #include "codec/csv.h"
@@ -104,8 +105,10 @@ static int window_read(struct input *input)
 
 static int event_take(struct input *input, const char *bytes, size_t size, uint64_t line)
 {
-    struct event_origin origin = {
-        .topic_hash = input->hash, .record_time = KPI_TIME_NONE, .offset = (int64_t)line};
+    struct event_origin origin = {.topic_hash = input->hash,
+                                  .record_time = KPI_TIME_NONE,
+                                  .offset = (int64_t)line,
+                                  .topic = input->fold->topic};
 
     return replay_fold_event(input->fold, bytes, size, &origin,
                              (struct replay_place){input->path, line});
@@ -167,27 +170,6 @@ static int lines_read(struct input *input)
     return r;
 }
 
-/* How the decoder of native events wants a column. */
-static enum csv_want want(const void *userdata, struct kpi_string name)
-{
-    static const struct kpi_string strings[] = {KPI_STRING("id"), KPI_STRING("source"),
-                                                KPI_STRING("type"), KPI_STRING("user"),
-                                                KPI_STRING("currency")};
-    const struct kpi_plan *plan = userdata;
-
-    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-        if (kpi_string_equal(name, strings[i]))
-            return CSV_WANT_STRING;
-    }
-    for (uint32_t i = 0; i < kpi_plan_n_fields(plan); i++) {
-        const struct kpi_field_spec *field = kpi_plan_field(plan, i);
-
-        if (kpi_string_equal(name, field->name))
-            return field->use == KPI_USE_STRING ? CSV_WANT_STRING : CSV_WANT_VALUE;
-    }
-    return kpi_string_equal(name, KPI_STRING("time")) ? CSV_WANT_VALUE : CSV_WANT_NOT;
-}
-
 /* A name from the header for people: cut, on one line. */
 static const char *name_show(struct kpi_string name, char ret_text[NAME_BYTES_MAX + 1])
 {
@@ -203,6 +185,7 @@ static const char *name_show(struct kpi_string name, char ret_text[NAME_BYTES_MA
 
 static int header_take(struct input *input, struct rows *rows, const struct csv_record *header)
 {
+    const struct replay_columns wanted = {input->fold->config, input->fold->topic_name};
     char text[NAME_BYTES_MAX + 1];
     uint32_t columns[2];
     int r;
@@ -213,7 +196,7 @@ static int header_take(struct input *input, struct rows *rows, const struct csv_
             return REPLAY_E_DATA;
         }
     }
-    r = csv_json_new(&rows->json, header, want, input->fold->config->plan, columns);
+    r = csv_json_new(&rows->json, header, replay_columns_want, &wanted, columns);
     switch (r) {
     case CSV_JSON_E_UNKNOWN:
         say(input,

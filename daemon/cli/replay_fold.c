@@ -12,7 +12,8 @@
 _Static_assert(REPLAY_HELD_BYTES_MAX + EVENT_BYTES_MAX <= (size_t)KPI_BATCH_MAX * EVENT_BYTES_MAX,
                "the decoder keeps that many bytes until event_decoder_reset()");
 
-int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards)
+int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, const char *topic,
+                    uint32_t n_shards)
 {
     struct replay_fold *fold = calloc(1, sizeof(*fold));
     uint8_t key[EVENT_KEY_BYTES];
@@ -22,6 +23,9 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
         return error_origin(-ENOMEM);
     fold->config = config;
     fold->n_shards = n_shards;
+    fold->topic = topic != NULL;
+    if (topic)
+        fold->topic_name = (struct kpi_string){topic, strlen(topic)};
     fold->from = INT64_MIN;
     fold->to = INT64_MAX;
     fold->engines = calloc(n_shards, sizeof(*fold->engines));
@@ -36,8 +40,12 @@ int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, 
     cli_replay_key(config, key);
     if (r == 0)
         r = event_decoder_new(&fold->decoder,
-                              &(struct event_decoder_options){
-                                  .plan = config->plan, .key = key, .currency = config->currency});
+                              &(struct event_decoder_options){.plan = config->plan,
+                                                              .key = key,
+                                                              .currency = config->currency,
+                                                              .mappings = config->mappings,
+                                                              .topics = &topic,
+                                                              .n_topics = topic != NULL});
     if (r < 0) {
         (void)replay_fold_free(fold);
         return error_origin(r);
@@ -132,7 +140,7 @@ int replay_fold_end(struct replay_fold *fold)
 kpi_time replay_fold_time(struct replay_fold *fold, const char *bytes, size_t size)
 {
     struct kpi_event *decoded = &fold->batches[fold->n_shards]->events[0];
-    struct event_origin origin = {.record_time = KPI_TIME_NONE};
+    struct event_origin origin = {.record_time = KPI_TIME_NONE, .topic = fold->topic};
     enum kpi_refusal refusal = event_decode(fold->decoder, bytes, size, &origin, decoded);
 
     event_decoder_reset(fold->decoder);
@@ -189,6 +197,10 @@ int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,
     uint32_t shard = 0;
     int r;
 
+    if (refusal == KPI_REFUSAL_SKIPPED) {
+        fold->n_skipped++;
+        return 0;
+    }
     if (refusal != KPI_REFUSAL_NONE)
         return replay_fold_refuse(fold, refusal, place);
     if (!is_inside(fold, event))

@@ -43,6 +43,7 @@ struct replay_fold {
     uint64_t n_outcomes[KPI_OUTCOME_REFUSED + 1];
     uint64_t n_refusals[REPLAY_REFUSAL_COUNT];
     struct replay_place first_refusal[REPLAY_REFUSAL_COUNT];
+    uint64_t n_skipped;                /* a mapping says that they are none of our events */
     uint64_t n_outside;                /* passed over */
     kpi_time outside_min, outside_max; /* their times, if there is one */
 
@@ -52,6 +53,8 @@ struct replay_fold {
     struct kpi_batch **batches;  /* n_shards, and one more to decode into if there are several */
     struct replay_place (*places)[KPI_BATCH_MAX]; /* n_shards: where the events of a batch stood */
     uint32_t n_shards;
+    uint32_t topic;               /* as in event_origin */
+    struct kpi_string topic_name; /* .data NULL: unknown */
 };
 
 enum {
@@ -60,13 +63,16 @@ enum {
     REPLAY_E_REFUSED,  /* strict: an event was refused; replay_fold_first() is the first one */
 };
 
-int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, uint32_t n_shards);
+/* topic: which all events are of, borrowed; NULL: unknown, so any mapping may be theirs. 0 or a
+ * negative errno. */
+int replay_fold_new(struct replay_fold **ret_fold, const struct config *config, const char *topic,
+                    uint32_t n_shards);
 struct replay_fold *replay_fold_free(struct replay_fold *fold);
 
 /*
  * Takes one event as bytes, which stay until replay_fold_end(): call that before
  * REPLAY_HELD_BYTES_MAX of them are held. `place` is what is remembered if the event is refused.
- * Returns 0, REPLAY_E_REFUSED or a negative errno.
+ * The topic of the origin is fold->topic. Returns 0, REPLAY_E_REFUSED or a negative errno.
  */
 #define REPLAY_HELD_BYTES_MAX ((size_t)2 << 20)
 int replay_fold_event(struct replay_fold *fold, const char *bytes, size_t size,

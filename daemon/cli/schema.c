@@ -68,7 +68,8 @@ static void add_kind(struct json *json, cJSON *property, const struct setting *s
         {&kind_types, "texts"},         {&kind_include, "texts"},
         {&kind_bytes, "size"},          {&kind_duration, "duration"},
         {&kind_texts, "texts"},         {&kind_properties, "properties"},
-        {&kind_receivers, "receivers"},
+        {&kind_receivers, "receivers"}, {&kind_mappings, "mappings"},
+        {&kind_rates, "rates"},
     };
     const struct setting_kind *kind = setting->kind;
     cJSON *any;

@@ -7,6 +7,7 @@
  */
 #include "cli/test_world.h"
 
+#include "cli/cli.h"
 #include "cli/replay_fold.h"
 #include "codec/event_json.h"
 #include "util/error.h"
@@ -85,7 +86,8 @@ int test_world_new(struct test_world **ret_world, const struct test_file *file,
     world->test = test;
     world->now = KPI_TIME_NONE;
     world->judged = calloc(kpi_plan_n_targets(file->config->plan) + 1, sizeof(*world->judged));
-    r = world->judged ? replay_fold_new(&world->fold, file->config, 1) : -ENOMEM;
+    r = world->judged ? replay_fold_new(&world->fold, file->config, cli_only_topic(file->config), 1)
+                      : -ENOMEM;
     if (r == 0)
         r = line_up(world);
     if (r < 0) {
@@ -121,6 +123,7 @@ static int take(struct test_world *world, const struct arrival *arrival)
         .partition = event->line ? 1 : 0,
         .offset = event->line ? (int64_t)event->line : (int64_t)arrival->event,
         .record_time = event->late ? arrival->time : KPI_TIME_NONE,
+        .topic = world->fold->topic,
     };
 
     return replay_fold_event(world->fold, event->bytes, event->size, &origin,

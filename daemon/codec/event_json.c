@@ -1,6 +1,6 @@
 /*
- * The decoder of native events: walks the bytes, checks all of them and hands what is wanted to
- * event_take.h.
+ * The decoder. It reads native events itself and leaves mapped ones to event_mapped.h: walks the
+ * bytes, checks all of them and hands what is wanted to event_take.h.
  *
  * A message is first copied into a buffer of ours that ends in zero bytes. That costs a few dozen
  * instructions and frees every loop behind it from asking where the message ends (json_scan.h);
@@ -14,6 +14,7 @@
 
 #include "codec/event_glue.h"
 #include "codec/event_keys.h"
+#include "codec/event_mapped.h"
 #include "codec/event_take.h"
 
 #include <assert.h>
@@ -21,6 +22,7 @@
 
 enum {
     ARENA_BYTES = KPI_BATCH_MAX * EVENT_BYTES_MAX,
+    FRAME_BYTES = 5, /* Confluent's: zero, and a schema's id */
 };
 
 struct event_decoder {
@@ -32,6 +34,9 @@ struct event_decoder {
     uint8_t *copy; /* EVENT_BYTES_MAX + JSON_SCAN_PADDING */
     char *arena;   /* ARENA_BYTES; touched only by strings with escapes */
     uint8_t secret[EVENT_KEY_BYTES];
+    struct mappings *mappings;     /* NULL: none */
+    struct event_mapped *mapped;   /* NULL: all is in native form */
+    const struct mapping *mapping; /* of the last message */
     struct event_keys keys;
     struct event_glue glue;
 };
@@ -65,6 +70,11 @@ int event_decoder_new(struct event_decoder **ret_decoder,
     memcpy(decoder->secret, options->key, EVENT_KEY_BYTES);
     event_keys_init(&decoder->keys, options->plan, decoder->secret);
     event_glue_init(&decoder->glue, decoder->secret);
+    decoder->mappings = mappings_ref(options->mappings);
+    if (event_mapped_new(&decoder->mapped, options) < 0) {
+        event_decoder_free(decoder);
+        return -ENOMEM;
+    }
     *ret_decoder = decoder;
     return 0;
 }
@@ -74,6 +84,8 @@ struct event_decoder *event_decoder_free(struct event_decoder *decoder)
     if (!decoder)
         return NULL;
     explicit_bzero(decoder->secret, sizeof(decoder->secret));
+    (void)event_mapped_free(decoder->mapped);
+    (void)mappings_unref(decoder->mappings);
     free((char *)decoder->currency.data);
     free(decoder->arena);
     free(decoder->copy);
@@ -94,6 +106,16 @@ void event_decoder_reset(struct event_decoder *decoder)
 uint64_t event_decoder_n_followed(const struct event_decoder *decoder)
 {
     return decoder->n_followed;
+}
+
+bool event_decoder_wants_headers(const struct event_decoder *decoder, uint32_t topic)
+{
+    return decoder->mapped && event_mapped_wants_headers(decoder->mapped, topic);
+}
+
+const struct mapping *event_decoder_mapping(const struct event_decoder *decoder)
+{
+    return decoder->mapping;
 }
 
 static const uint8_t *fail(struct message *message, enum kpi_refusal problem)
@@ -323,6 +345,7 @@ static void message_begin(struct message *message, struct kpi_event *event)
         .event = event,
         .secret = decoder->secret,
         .currency = decoder->currency,
+        .mappings = decoder->mappings,
         .message = ++decoder->n_messages,
     };
     event->flags = 0;
@@ -347,8 +370,8 @@ static enum kpi_refusal message_scan(struct message *message, const uint8_t *end
     return json_skip_space(p) == end ? KPI_REFUSAL_NONE : KPI_REFUSAL_JSON;
 }
 
-enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
-                              const struct event_origin *origin, struct kpi_event *event)
+static enum kpi_refusal native_decode(struct event_decoder *decoder, const char *bytes, size_t size,
+                                      const struct event_origin *origin, struct kpi_event *event)
 {
     struct message message = {.decoder = decoder, .bytes = bytes};
     const uint8_t *end = decoder->copy + size;
@@ -383,4 +406,78 @@ enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, 
     if (!refusal && state)
         event_glue_learn(&decoder->glue, &decoder->keys, message.take.message, decoder->copy, size);
     return refusal;
+}
+
+static enum kpi_refusal mapped_decode(struct event_decoder *decoder, struct event_program *program,
+                                      const char *bytes, size_t size,
+                                      const struct event_origin *origin, struct kpi_event *event)
+{
+    struct message message = {.decoder = decoder, .bytes = bytes};
+    struct event_mapped_message mapped = {
+        .bytes = bytes,
+        .size = size,
+        .copy = decoder->copy,
+        .arena = decoder->arena + decoder->arena_used,
+    };
+    enum kpi_refusal refusal;
+
+    if (size > EVENT_BYTES_MAX)
+        return KPI_REFUSAL_TOO_LARGE;
+    /* As in native_decode(). */
+    assert(decoder->arena_used <= ARENA_BYTES - EVENT_BYTES_MAX);
+
+    if (size > 0)
+        memcpy(decoder->copy, bytes, size);
+    json_pad(decoder->copy + size);
+    message_begin(&message, event);
+    mapped.begin = json_skip_space(decoder->copy);
+    if (*mapped.begin++ != '{')
+        return message_scan(&message, decoder->copy + size); /* says what it is instead */
+    refusal = event_mapped_decode(program, &mapped, &message.take, origin);
+    decoder->arena_used += mapped.arena_used;
+    decoder->mapping = mapped.mapping;
+    return refusal;
+}
+
+/* What a Confluent frame may hold that is not JSON: KPI_REFUSAL_NONE if it is an object. */
+static enum kpi_refusal frame_check(const char *bytes, size_t size)
+{
+    size_t i = 0;
+
+    while (i < size && strchr(" \t\r\n", bytes[i]) && bytes[i])
+        i++;
+    if (i == size)
+        return KPI_REFUSAL_EMPTY;
+    return bytes[i] == '{' ? KPI_REFUSAL_NONE : KPI_REFUSAL_ENCODING;
+}
+
+/* What is framed or may be mapped: apart, so that native messages do not pay for it. */
+static __attribute__((noinline)) enum kpi_refusal other_decode(struct event_decoder *decoder,
+                                                               const char *bytes, size_t size,
+                                                               const struct event_origin *origin,
+                                                               struct kpi_event *event)
+{
+    struct event_program *program = NULL;
+    enum kpi_refusal refusal = KPI_REFUSAL_NONE;
+
+    decoder->mapping = NULL;
+    if (size >= FRAME_BYTES && bytes[0] == 0) {
+        bytes += FRAME_BYTES;
+        size -= FRAME_BYTES;
+        refusal = frame_check(bytes, size);
+    }
+    if (!refusal && decoder->mapped)
+        refusal = event_mapped_choose(decoder->mapped, origin, &program);
+    if (refusal)
+        return refusal;
+    return program ? mapped_decode(decoder, program, bytes, size, origin, event)
+                   : native_decode(decoder, bytes, size, origin, event);
+}
+
+enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
+                              const struct event_origin *origin, struct kpi_event *event)
+{
+    if (__builtin_expect(decoder->mapped || (size > 0 && bytes[0] == 0), 0))
+        return other_decode(decoder, bytes, size, origin, event);
+    return native_decode(decoder, bytes, size, origin, event);
 }

@@ -1,6 +1,9 @@
 /*
- * Native flat JSON to a kpi_event: one pass that checks that the whole message is one valid JSON
- * object (RFC 8259, UTF-8, depth <= 32, size <= 64 KiB) while it picks out the wanted fields.
+ * JSON to a kpi_event: one pass that checks that the whole message is one valid JSON object (RFC
+ * 8259, UTF-8, depth <= 32, size <= 64 KiB) while it picks out the wanted fields. What follows is
+ * about the native form, flat JSON; other forms are read as mappings say (mapping.h,
+ * event_mapped.h), and their values are judged by the same rules.
+ *
  * cJSON, used strictly, is its reference: tests/fuzz/fuzz_event.c looks for a message that the two
  * read differently.
  *
@@ -20,6 +23,8 @@
 #include <kpi/plan.h>
 
 struct event_decoder;
+struct mapping;
+struct mappings;
 
 enum {
     EVENT_BYTES_MAX = 64 * 1024,
@@ -34,6 +39,9 @@ struct event_decoder_options {
     const struct kpi_plan *plan; /* borrowed; must outlive the decoder */
     const uint8_t *key;          /* EVENT_KEY_BYTES of good randomness, copied */
     const char *currency;        /* base currency, e.g. "CNY"; copied */
+    struct mappings *mappings;   /* NULL: the native form only; the decoder takes a reference */
+    const char *const *topics;   /* what event_origin.topic counts; copied; may be none */
+    uint32_t n_topics;
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -51,13 +59,27 @@ void event_decoder_reset(struct event_decoder *decoder);
 /* How many messages were read by what was learned from others, without the full scanner. */
 uint64_t event_decoder_n_followed(const struct event_decoder *decoder);
 
-/* Where a message came from, for an event without id, and its log time. */
+/* A header of a record. */
+struct event_header {
+    const char *name;
+    const void *value; /* NULL: none */
+    size_t size;
+};
+
+/* Where a message came from, for an event without id, its log time, and what decides its mapping.
+ */
 struct event_origin {
     uint64_t topic_hash; /* XXH3_64bits of the topic's name */
     int32_t partition;
     int64_t offset;
     kpi_time record_time; /* KPI_TIME_NONE: use the event's own time (replay) */
+    uint32_t topic;       /* 1 + index in the decoder's topics; 0: none of them */
+    uint32_t n_headers;
+    const struct event_header *headers; /* borrowed; needed if event_decoder_wants_headers() */
 };
+
+/* Does a mapping of this topic (as in event_origin) read headers? */
+bool event_decoder_wants_headers(const struct event_decoder *decoder, uint32_t topic);
 
 /*
  * Decodes one message into event, whose `fields` the caller has set to kpi_plan_n_fields() entries.
@@ -81,7 +103,18 @@ struct event_origin {
  * Numbers: exactly a multiple of 10^-6, however written; INT64_MIN is out of range.
  * amount: a JSON number, or a string of its grammar without exponent; not negative; at most 6
  * decimals as written (fraction digits less the exponent), so a 7th is refused even if it is a
- * zero. currency: the base currency; judged only beside an amount that the plan wants.
+ * zero. currency: the base currency, or one with a rate for the event's time, by which the amount
+ * is converted; judged only beside an amount that the plan wants.
+ *
+ * A Confluent frame (a zero byte and four of a schema's id) before the object is passed over; what
+ * is behind one and no object is `encoding`. It counts for nothing, neither size nor content.
+ *
+ * The reasons of mapped messages: `encoding`, if headers say that the message is no JSON; what is
+ * wrong with it as JSON; `mapping`, if none is for it; `skipped`; the first bad value in the bytes,
+ * where headers and constants come before all bytes; of CloudEvents, a missing id or source.
  */
 enum kpi_refusal event_decode(struct event_decoder *decoder, const char *bytes, size_t size,
                               const struct event_origin *origin, struct kpi_event *event);
+
+/* The mapping that the last message fell under; NULL: none, or the native form without mappings. */
+const struct mapping *event_decoder_mapping(const struct event_decoder *decoder);

@@ -26,8 +26,10 @@ static bool key_is_plain(const char *name, size_t length)
     return true;
 }
 
-static void key_quote(struct event_key *key, const char *name, size_t length)
+void event_key_quote(struct event_key *key, const char *name, size_t length)
 {
+    key->quoted_length = 0;
+    key->quoted_mask = UINT32_MAX;
     if (length + 3 > EVENT_KEY_QUOTED_MAX || !key_is_plain(name, length))
         return;
     key->quoted[0] = '"';
@@ -49,18 +51,17 @@ static struct event_key *key_add(struct event_keys *keys, const char *name, size
     keys->table[slot] = (uint8_t)keys->n_keys;
     keys->n_keys++;
     *key = (struct event_key){
-        .quoted_mask = UINT32_MAX,
         .kind = (uint8_t)kind,
         .field = (uint8_t)field,
         .name = name,
         .length = length,
         .next = {keys->keys, keys->keys},
     };
-    key_quote(key, name, length);
+    event_key_quote(key, name, length);
     return key;
 }
 
-static enum event_key_kind kind_of_use(enum kpi_field_use use)
+enum event_key_kind event_key_kind_of(enum kpi_field_use use)
 {
     switch (use) {
     case KPI_USE_NUMBER:
@@ -100,7 +101,7 @@ void event_keys_init(struct event_keys *keys, const struct kpi_plan *plan, const
     for (uint32_t i = 0; i < n_fields; i++) {
         const struct kpi_field_spec *field = kpi_plan_field(plan, i);
 
-        key_add(keys, field->name.data, field->name.length, kind_of_use(field->use), i);
+        key_add(keys, field->name.data, field->name.length, event_key_kind_of(field->use), i);
     }
     keys->n_wanted = keys->n_keys - 1;
 }

@@ -72,6 +72,10 @@ struct event_key *event_keys_find(struct event_keys *keys, struct event_key *bef
 
 /* The wanted key that has its value in this message at this position, or NULL. */
 struct event_key *event_keys_taken_at(struct event_keys *keys, uint64_t message, const uint8_t *at);
+/* The kind of key that a field of the plan has. */
+enum event_key_kind event_key_kind_of(enum kpi_field_use use);
+/* Makes the key match this name, or nothing if it is too long or holds what JSON might escape. */
+void event_key_quote(struct event_key *key, const char *name, size_t length);
 
 /* Does the text at p begin with this key, its quotes and its colon? Reads 32 bytes. */
 static inline bool event_key_matches(const struct event_key *key, const uint8_t *p)

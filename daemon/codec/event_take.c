@@ -53,20 +53,22 @@ static inline void text_hash_keyed(struct kpi_string text, const uint8_t *secret
 
 void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at)
 {
-    if (take->refusal)
+    if (take->refusal && at >= take->refused_at)
         return;
     take->refusal = refusal;
     take->refused_at = at;
 }
 
-/* Another currency is wrong only beside an amount, which may come later. */
-static void currency_doubt(struct event_take *take, const uint8_t *at)
+/* Another currency matters only beside an amount, which may come later. No text: not a string. */
+static void currency_doubt(struct event_take *take, struct kpi_string text, const uint8_t *at)
 {
-    if (!take->currency_bad_at)
-        take->currency_bad_at = at;
+    if (take->currency_bad_at)
+        return;
+    take->currency_bad_at = at;
+    take->foreign = text;
 }
 
-static void time_take(struct event_take *take, kpi_time time, const uint8_t *at)
+static inline void time_take(struct event_take *take, kpi_time time, const uint8_t *at)
 {
     if (time <= 0 || time >= TIME_END) {
         event_take_refuse(take, KPI_REFUSAL_TIME, at);
@@ -74,6 +76,11 @@ static void time_take(struct event_take *take, kpi_time time, const uint8_t *at)
     }
     take->event->time = time;
     take->has_time = true;
+}
+
+void event_take_time(struct event_take *take, kpi_time time, const uint8_t *at)
+{
+    time_take(take, time, at);
 }
 
 static void user_take(struct event_take *take, struct kpi_string user)
@@ -101,6 +108,7 @@ static inline void amount_take(struct event_take *take, const struct event_key *
         event_take_refuse(take, KPI_REFUSAL_AMOUNT, at);
         return;
     }
+    take->amount = key->field;
     field->number = amount;
     field->kind = KPI_FIELD_NUMBER;
 }
@@ -162,7 +170,7 @@ static void currency_take(struct event_take *take, const struct event_key *key,
                           struct kpi_string string, bool has_nul, const uint8_t *at)
 {
     if (!kpi_string_equal(string, take->currency))
-        currency_doubt(take, at);
+        currency_doubt(take, string, at);
 }
 
 static void field_string_take(struct event_take *take, const struct event_key *key,
@@ -195,8 +203,7 @@ event_take_string_fn *const event_take_string_of_kind[EVENT_KEY_KINDS] = {
     [EVENT_KEY_AMOUNT] = amount_string_take, [EVENT_KEY_ANY] = field_string_take,
 };
 
-/* What a wanted key is refused as when its value is of a kind that it may not have. */
-static void kind_refuse(struct event_take *take, const struct event_key *key, const uint8_t *at)
+void event_take_misfit(struct event_take *take, const struct event_key *key, const uint8_t *at)
 {
     switch (key->kind) {
     case EVENT_KEY_ID:
@@ -213,7 +220,7 @@ static void kind_refuse(struct event_take *take, const struct event_key *key, co
         event_take_refuse(take, KPI_REFUSAL_TIME, at);
         break;
     case EVENT_KEY_CURRENCY:
-        currency_doubt(take, at);
+        currency_doubt(take, (struct kpi_string){0}, at);
         break;
     case EVENT_KEY_AMOUNT:
         take->has_amount = true;
@@ -276,7 +283,7 @@ static void number_take(struct event_take *take, const struct event_key *key, co
         amount_take(take, key, data, length, VALUE_TEXT_EXPONENT, at);
         break;
     default:
-        kind_refuse(take, key, at);
+        event_take_misfit(take, key, at);
         break;
     }
 }
@@ -287,7 +294,7 @@ static void bool_take(struct event_take *take, const struct event_key *key, bool
     struct kpi_field *field = &take->event->fields[key->field];
 
     if (key->kind != EVENT_KEY_BOOL && key->kind != EVENT_KEY_ANY) {
-        kind_refuse(take, key, at);
+        event_take_misfit(take, key, at);
         return;
     }
     field->number = value;
@@ -306,7 +313,7 @@ void event_take_other(struct event_take *take, const struct event_key *key, cons
         break;
     case '{':
     case '[':
-        kind_refuse(take, key, at);
+        event_take_misfit(take, key, at);
         break;
     default:
         number_take(take, key, at, length);
@@ -341,15 +348,42 @@ static uint64_t made_id_hash(const struct event_take *take, const struct event_o
     return XXH3_64bits_withSecret(bytes, n_bytes, take->secret, EVENT_KEY_BYTES);
 }
 
+/*
+ * An amount in another currency, of an event that is right otherwise. Apart, as it is the
+ * exception. The reason that comes first in the bytes is kept if there is no rate at all.
+ */
+static __attribute__((noinline)) enum kpi_refusal foreign_finish(struct event_take *take)
+{
+    kpi_decimal nothing = 0;
+    kpi_decimal *amount = &take->event->fields[take->amount].number;
+
+    if (mapping_convert(take->mappings, take->foreign, INT64_MAX, &nothing) != 0 &&
+        (!take->refusal || take->currency_bad_at < take->refused_at))
+        return KPI_REFUSAL_CURRENCY;
+    if (take->refusal || !take->has_type || !take->has_time)
+        return KPI_REFUSAL_NONE; /* that is told next */
+    switch (mapping_convert(take->mappings, take->foreign, take->event->time, amount)) {
+    case MAPPING_E_NO_RATE:
+        return KPI_REFUSAL_CURRENCY;
+    case MAPPING_E_RANGE:
+        return KPI_REFUSAL_AMOUNT;
+    default:
+        return KPI_REFUSAL_NONE;
+    }
+}
+
 enum kpi_refusal event_take_finish(struct event_take *take, const char *bytes, size_t size,
                                    const struct event_origin *origin)
 {
     struct kpi_event *event = take->event;
     uint64_t content;
 
-    if (take->currency_bad_at && take->has_amount &&
-        (!take->refusal || take->currency_bad_at < take->refused_at))
-        return KPI_REFUSAL_CURRENCY;
+    if (take->currency_bad_at && take->has_amount) {
+        enum kpi_refusal refusal = foreign_finish(take);
+
+        if (refusal)
+            return refusal;
+    }
     if (take->refusal)
         return take->refusal;
     if (!take->has_type)

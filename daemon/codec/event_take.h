@@ -10,18 +10,22 @@
 
 #include "codec/event_json.h"
 #include "codec/event_keys.h"
+#include "codec/mapping.h"
 
-/* One message's. Zeroed but for the first four. */
+/* One message's. Zeroed but for the first five. */
 struct event_take {
     struct kpi_event *event;
     const uint8_t *secret; /* EVENT_KEY_BYTES */
     struct kpi_string currency;
-    uint64_t message; /* its number, from 1: tells a key's second time in it */
+    const struct mappings *mappings; /* their rates; may be NULL */
+    uint64_t message;                /* its number, from 1: tells a key's second time in it */
 
     enum kpi_refusal refusal; /* the first of a field, or none */
     const uint8_t *refused_at;
     const uint8_t *currency_bad_at; /* NULL: none, or the base currency */
+    struct kpi_string foreign;      /* the first other currency, if it is text */
     bool has_amount;
+    uint8_t amount; /* its field */
     bool has_type;
     bool has_time;
     bool has_id;
@@ -30,6 +34,7 @@ struct event_take {
     struct kpi_string source;
 };
 
+/* Of several the one whose value comes first counts; of two at one place the one told first. */
 void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at);
 
 /* A wanted key, before its value, which begins at `at`: none may come twice. */
@@ -57,6 +62,12 @@ static inline void event_take_string(struct event_take *take, const struct event
 /* Its value is anything else; `at` is its text, valid JSON, and length the text's. */
 void event_take_other(struct event_take *take, const struct event_key *key, const uint8_t *at,
                       size_t length);
+
+/* Its value is of a kind that it may not have. */
+void event_take_misfit(struct event_take *take, const struct event_key *key, const uint8_t *at);
+
+/* The time, from elsewhere than the text of a value. */
+void event_take_time(struct event_take *take, kpi_time time, const uint8_t *at);
 
 /* The whole message is valid JSON and all of it was taken: is it an event? */
 enum kpi_refusal event_take_finish(struct event_take *take, const char *bytes, size_t size,

@@ -258,7 +258,9 @@ int load_configuration(struct load *load, struct doc_node *root)
         r = read_all_definitions(load, root);
     if (r == 0)
         r = make_plan(load, &load->settings.config.plan);
-    return r < 0 ? r : 0; /* an invalid plan has been reported */
+    if (r >= 0) /* an invalid plan has been reported */
+        r = load_mappings_finish(load);
+    return r < 0 ? r : load_rates_finish(load);
 }
 
 /* Reads everything into load->settings. 0, DOC_E_SYNTAX (reported) or -ENOMEM. */

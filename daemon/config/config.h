@@ -36,6 +36,8 @@ struct config_property {
     char *value;
 };
 
+struct mappings;
+
 struct config {
     char *path; /* as given */
     struct {
@@ -70,6 +72,7 @@ struct config {
     } state;
     uint32_t workers; /* threads */
     char *currency;
+    struct mappings *mappings; /* how messages become events, and rates; NULL: neither is given */
     struct config_receiver *receivers;
     uint32_t n_receivers;
     uint64_t dedupe_memory; /* bytes, for all shards of the group */

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "config/arena.h"
+#include "util/arena.h"
 
 #include <kpi/base.h>
 

@@ -11,4 +11,6 @@ extern const struct setting_kind kind_brokers, kind_bytes, kind_choice, kind_cur
 extern const struct setting_kind kind_properties;
 bool property_is_secret(const char *name);
 
+extern const struct setting_kind kind_mappings;  /* mappings.c */
+extern const struct setting_kind kind_rates;     /* rates.c */
 extern const struct setting_kind kind_receivers; /* receivers.c */

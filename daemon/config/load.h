@@ -27,6 +27,9 @@ struct load {
     struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
     /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
     struct load_list campaign_nodes, target_nodes;
+    struct load_list mapped_texts;   /* struct mapping_text: checked when there is a plan */
+    const struct doc_node *mappings; /* their sections, or NULL */
+    const struct doc_node *rates;
 };
 
 /*
@@ -127,3 +130,8 @@ int load_campaigns(struct load *load, const struct doc_node *section);
 /* The index of a zone's table, made if need be; *ret_zone is not written if that was reported. */
 int load_zone(struct load *load, const struct doc_node *node, struct kpi_string name,
               uint32_t *ret_zone);
+
+/* mappings.c: what can only be said with the plan and all settings. 0 or -ENOMEM. */
+int load_mappings_finish(struct load *load);
+/* rates.c: the same. Needs the zone of the settings. */
+int load_rates_finish(struct load *load);

@@ -3,6 +3,7 @@
 #include "config/kinds.h"
 #include "config/load.h"
 #include "config/scalar.h"
+#include "codec/mapping.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -289,6 +290,7 @@ void config_deinit(struct config *config)
         free_list(config->receivers[i].allow);
     }
     free(config->receivers);
+    (void)mappings_unref(config->mappings);
     kpi_plan_unref(config->plan);
     memset(config, 0, sizeof(*config));
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "config/arena.h"
+#include "util/arena.h"
 
 #include <kpi/definition.h>
 

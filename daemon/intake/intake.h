@@ -97,6 +97,14 @@ void intake_drain(struct intake *intake, unsigned worker);
 /* Index of a message's topic. Cheap. */
 uint32_t intake_message_topic(const struct intake *intake, const rd_kafka_message_t *message);
 
+enum {
+    INTAKE_HEADERS_MAX = 64, /* further ones are not seen */
+};
+
+struct event_header; /* codec/event_json.h */
+/* A message's headers, borrowed from it; at most INTAKE_HEADERS_MAX. Returns how many. Costs. */
+uint32_t intake_headers(const rd_kafka_message_t *message, struct event_header *ret_headers);
+
 /*
  * Sends a refused record to the dead-letter topic with its bytes, key and headers kpid_reason,
  * kpid_topic, kpid_partition, kpid_offset. *n_pending is raised now and lowered when the broker has

@@ -10,7 +10,10 @@ static const char *value_result(unsigned i)
 
 static const char *value_reason(unsigned i)
 {
-    return i == KPI_REFUSAL_NONE ? NULL : kpi_refusal_name((enum kpi_refusal)i);
+    /* What is skipped is no refusal: it is counted as a result. */
+    return i == KPI_REFUSAL_NONE || i == KPI_REFUSAL_SKIPPED
+               ? NULL
+               : kpi_refusal_name((enum kpi_refusal)i);
 }
 
 static const char *value_code(unsigned i)

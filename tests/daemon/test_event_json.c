@@ -34,6 +34,7 @@ static const struct event_origin origin = {
 
 struct fixture {
     struct event_decoder *decoder;
+    struct event_decoder *mapped; /* the same, by a mapping */
     struct kpi_field fields[PLAN_FAKE_FIELDS];
     struct kpi_event event;
     char *block;
@@ -42,10 +43,13 @@ struct fixture {
 static int setup(void **state)
 {
     const struct event_decoder_options options = {&plan_fake, decoder_key, "CNY"};
+    const struct event_decoder_options mapped = {&plan_fake, decoder_key, "CNY",
+                                                 .mappings = &event_reference_mappings};
     struct fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
     assert_int_equal(event_decoder_new(&f->decoder, &options), 0);
+    assert_int_equal(event_decoder_new(&f->mapped, &mapped), 0);
     f->event.fields = f->fields;
     *state = f;
     return 0;
@@ -56,6 +60,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     event_decoder_freep(&f->decoder);
+    event_decoder_freep(&f->mapped);
     free(f->block);
     free(f);
     return 0;
@@ -89,6 +94,9 @@ static enum kpi_refusal decode(struct fixture *f, struct kpi_string message)
         event_decoder_reset(f->decoder);
         difference = event_reference_compare(f->decoder, f->block, message.length, &origin);
     }
+    event_decoder_reset(f->mapped);
+    if (!difference)
+        difference = event_reference_compare(f->mapped, f->block, message.length, &origin);
     if (difference)
         fail_msg("%s: %.*s", difference, (int)message.length, message.data);
     event_decoder_reset(f->decoder);
@@ -148,7 +156,15 @@ static const struct message_row whole_messages[] = {
     {M("{" MINIMUM "}\n{" MINIMUM "}"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}\0"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}\n\0"), KPI_REFUSAL_JSON},
-    {M("\0{" MINIMUM "}"), KPI_REFUSAL_JSON},
+    {M("\0{" MINIMUM "}"), KPI_REFUSAL_ENCODING}, /* cut as a Confluent frame is */
+    {M("\0\0\0\1\2{" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0\0\0\1\2 {" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0{{{{{" MINIMUM "}"), KPI_REFUSAL_NONE},
+    {M("\0\0\0\1\2\0{" MINIMUM "}"), KPI_REFUSAL_ENCODING}, /* Protobuf's message index */
+    {M("\0\0\0\1\2\x08user-183"), KPI_REFUSAL_ENCODING},    /* Avro */
+    {M("\0\0\0\1\2"), KPI_REFUSAL_EMPTY},
+    {M("\0\0\0\1"), KPI_REFUSAL_JSON},
+    {M("\0\0\0\1\2{" MINIMUM), KPI_REFUSAL_JSON},
     {M("\0"), KPI_REFUSAL_JSON},
     {M("{" MINIMUM "}"), KPI_REFUSAL_NONE},
     {M(" \n{" MINIMUM "}\r\n\t "), KPI_REFUSAL_NONE},

@@ -29,13 +29,17 @@ static void compare(struct event_decoder *decoder, const uint8_t *data, size_t s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct event_decoder_options options = {&plan_fake, decoder_key, "CNY"};
+    static const struct event_decoder_options mapped_options = {
+        &plan_fake, decoder_key, "CNY", .mappings = &event_reference_mappings};
     static const char ordinary[] =
         "{\"id\":\"a\",\"type\":\"like\",\"user\":\"u\",\"time\":\"2026-11-11T00:00:03+08:00\","
         "\"campaign\":\"双十一\",\"amount\":\"1.5\",\"score\":7,\"p\":{\"a\":[1,true]}}";
-    static struct event_decoder *decoder;
+    static struct event_decoder *decoder, *mapped;
 
-    if (!decoder && event_decoder_new(&decoder, &options) < 0)
+    if (!decoder && (event_decoder_new(&decoder, &options) < 0 ||
+                     event_decoder_new(&mapped, &mapped_options) < 0))
         abort();
+    compare(mapped, data, size);
     /* The third time an event is read by what was learned from it. */
     for (unsigned i = 0; i < 3; i++)
         compare(decoder, data, size);

@@ -81,6 +81,27 @@ class Formats(ProcessCase):
 
     # The same numbers.
 
+    def test_a_mapping_names_the_columns(self):
+        """A shop's table: users and order numbers of digits, seconds, a status that says the type."""
+        self.config = write(self.at, "shop.yaml", CONFIG + """
+measures: {sales: {agg: sum(amount), where: type == "purchase"}}
+kpis: {turnover: {formula: sales, unit: money}}
+mappings:
+  shop:
+    id: order_no
+    user: buyer
+    time: {path: paid_at, unit: s}
+    type: {path: status, values: {"1": purchase}, other: skip}
+    currency: {value: CNY}
+    fields: {amount: paid, campaign: plan}
+""")
+        header = "order_no,buyer,paid_at,paid,plan,status\n"
+        rows = [f"{i},00{i},{1762826400 + i},{i}.50,c,{1 + (i == 3)}\n" for i in range(1, 4)]
+        done = self.run_replay(self.file("orders.csv", header + "".join(rows)), "-o", "json")
+        values = [k["value"] for k in json.loads(done.stdout)["kpis"] if k["kpi"] == "turnover"]
+        self.assertEqual(values[-1], 4)  # what all campaigns have, in all time
+        self.assertIn("1 skipped by a mapping\n", done.stderr)
+
     def test_every_format_gives_the_same_bytes(self):
         journal = generate(21, n_users=300, bad_events=False).select(APPLIED).replayable()
         daemon.directory_for(configuration(journal.campaigns), self.at)

@@ -43,6 +43,13 @@ BAD = {
         "campaigns: [{id: c, start: 2026-11-01, end: 2026-12-01,"
         " targets: [{kpi: roi, value: 4, deviation: 10}]}]",
     "a receiver without url": "receivers: [{name: a}]",
+    "a preset that is none": "mappings: {m: {preset: segmnet}}",
+    "an unknown key of a mapping": "mappings: {m: {usr: a}}",
+    "an unknown unit of time": "mappings: {m: {time: {path: a, unit: h}}}",
+    "conditions that are none": "mappings: {m: {when: {}}}",
+    "a rate that is none": "rates: {USD: 0}",
+    "rates of no currency": "rates: {dollar: 7}",
+    "rates of days of another form": "rates: {USD: {1.1.2026: 7}}",
 }
 
 
@@ -97,7 +104,8 @@ class Schema(ProcessCase):
                 "kpis": "kpis: {x: {%s: }}", "title": "kpis: {x: {title: {%s: }}}",
                 "campaigns": "campaigns: [{%s: }]", "budget": "campaigns: [{budget: {%s: }}]",
                 "target": "campaigns: [{start: 2026-11-01, end: 2026-12-01, targets: [{%s: }]}]",
-                "receivers": "receivers: [{%s: }]"}
+                "receivers": "receivers: [{%s: }]", "mapping": "mappings: {x: {%s: }}",
+                "mapping_entry": "mappings: {x: {type: {%s: }}}"}
         return base.get(node, "%s: {%%s: }" % node) % key
 
     def objects(self):
@@ -114,6 +122,8 @@ class Schema(ProcessCase):
         found.append(("title", definitions["title"]["anyOf"][1]["properties"]))
         found.append(("target", definitions["target"]["properties"]))
         found.append(("receivers", definitions["receivers"]["items"]["properties"]))
+        found.append(("mapping", definitions["mappings"]["additionalProperties"]["properties"]))
+        found.append(("mapping_entry", definitions["mapping_entry"]["anyOf"][1]["properties"]))
         return found
 
     def test_every_key_is_one_of_kpid(self):

@@ -12,6 +12,12 @@
 #include "codec/event_json.h"
 
 /*
+ * Mappings that say what the native form says anyway, in a way that must be read as a mapping. A
+ * decoder that has them is compared to the same reference.
+ */
+extern struct mappings event_reference_mappings;
+
+/*
  * Decodes the message with the decoder (of plan_fake, decoder_key and CNY) and with the
  * reference. NULL if both refuse it for the same reason or read the same event, else what differs:
  * a static text.

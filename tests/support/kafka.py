@@ -214,7 +214,8 @@ class Cluster:
         return topic.partitions if topic and topic.error is None else {}
 
     def produce(self, topic, records, acks="all", **config):
-        """Records are (key, value, timestamp_ms[, partition]) tuples; value None is a tombstone.
+        """Records are (key, value, timestamp_ms[, partition[, headers]]) tuples; value None is a
+        tombstone, partition None any, headers a list of pairs.
 
         Idempotent: in order per partition and no copies of its own. Returns when all are acknowledged.
         """
@@ -256,6 +257,8 @@ class Cluster:
         for record in records:
             key, value, timestamp = record[:3]
             options = {"partition": record[3]} if len(record) > 3 and record[3] is not None else {}
+            if len(record) > 4:
+                options["headers"] = record[4]
             while True:
                 try:
                     producer.produce(topic, value=value, key=key, timestamp=timestamp,

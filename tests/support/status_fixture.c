@@ -22,6 +22,7 @@ struct api_status status_fixture(void)
         .revision = "abc1234",
         .group = "demo",
         .instance = "host:1",
+        .currency = "CNY",
         .started_at = VIEW_FIXTURE_AS_OF - KPI_HOUR,
         .checks = {{"kafka", true, "reading"}, {"redis", true, NULL}},
         .n_checks = 2,

@@ -29,6 +29,9 @@ enum kpi_refusal {
     KPI_REFUSAL_NUMBER,        /* out of range, or more than 6 decimals */
     KPI_REFUSAL_AMOUNT,        /* not a decimal, negative */
     KPI_REFUSAL_CURRENCY,      /* no rate for this currency */
+    KPI_REFUSAL_MAPPING,       /* no mapping is for it */
+    KPI_REFUSAL_ENCODING,      /* not JSON inside: Avro, Protobuf, base64, a batch, other media */
+    KPI_REFUSAL_SKIPPED,       /* not refused: a mapping says that it is none of our events */
     /* by the engine */
     KPI_REFUSAL_FUTURE,       /* ahead of its record by more than max_future_skew */
     KPI_REFUSAL_EXPIRED,      /* older than what is kept */

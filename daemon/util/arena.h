@@ -1,6 +1,6 @@
 /*
- * Memory of one load of the configuration: everything that is read on the way is freed at once when
- * the load is over. Zeroed, aligned to 16 bytes.
+ * Memory that is freed at once: of one load of the configuration, of what a decoder is built from.
+ * Zeroed, aligned to 16 bytes.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* A bump allocator over a list of blocks. */
-#include "config/arena.h"
+#include "util/arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>
