@@ -124,7 +124,9 @@ int kpi_compare_proportions(const struct kpi_estimate *a, const struct kpi_estim
 
     if (p <= 0 || q <= 0)
         return KPI_COMPARE_E_UNDEFINED;
-    if (fmin(p, q) * fmin((double)a->units, (double)b->units) < EXPECTED_MIN)
+    /* None against all is far from small, but Wald's interval would be a point. */
+    if (fmin(p, q) * fmin((double)a->units, (double)b->units) < EXPECTED_MIN ||
+        a->variance + b->variance <= 0)
         return compare_exact(a, b, tail, alpha, ret_difference);
     r = compare_by_error(KPI_TEST_Z, value, a->variance + b->variance, INFINITY, tail, alpha,
                          ret_difference);
