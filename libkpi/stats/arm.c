@@ -22,11 +22,6 @@
 /* A ratio's variance below this share of its summands is rounding. */
 #define RATIO_VARIANCE_MIN 1e-13
 
-static bool fits(kpi_wide sum)
-{
-    return sum > -WIDE_LIMIT && sum < WIDE_LIMIT;
-}
-
 int kpi_arm_sums_merge(struct kpi_arm_sums *sums, const struct kpi_arm_sums *other)
 {
     struct kpi_arm_sums merged;
@@ -39,8 +34,8 @@ int kpi_arm_sums_merge(struct kpi_arm_sums *sums, const struct kpi_arm_sums *oth
     merged.xx = sums->xx + other->xx;
     merged.xy = sums->xy + other->xy;
     merged.yy = sums->yy + other->yy;
-    if (!fits(merged.x) || !fits(merged.y) || !fits(merged.xx) || !fits(merged.xy) ||
-        !fits(merged.yy))
+    /* These bound the others: |x| <= xx for integers, and |xy| <= (xx + yy) / 2. */
+    if (merged.xx >= WIDE_LIMIT || merged.yy >= WIDE_LIMIT)
         return KPI_ARM_E_OVERFLOW;
     *sums = merged;
     return 0;
@@ -136,7 +131,7 @@ int kpi_estimate_arm(enum kpi_metric metric, const struct kpi_arm_sums *sums,
     struct centre x;
 
     if (sums->units == 0 || (metric == KPI_METRIC_RATIO && sums->y == 0))
-        return KPI_ARM_E_UNDEFINED;
+        return KPI_ESTIMATE_E_UNDEFINED;
     switch (metric) {
     case KPI_METRIC_PROPORTION:
         estimate_proportion(sums, &estimate);

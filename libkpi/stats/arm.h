@@ -4,7 +4,7 @@
 #include <kpi/experiment.h>
 
 enum {
-    KPI_ARM_E_UNDEFINED = 1, /* no units, or a ratio whose denominator sums to 0 */
+    KPI_ESTIMATE_E_UNDEFINED = 1, /* no units, or a ratio whose denominator sums to 0 */
 };
 
 struct kpi_estimate {
@@ -20,7 +20,7 @@ struct kpi_estimate {
     double rest;
 };
 
-/* Returns 0 or KPI_ARM_E_UNDEFINED. */
+/* Returns 0 or KPI_ESTIMATE_E_UNDEFINED. */
 int kpi_estimate_arm(enum kpi_metric metric, const struct kpi_arm_sums *sums,
                      struct kpi_estimate *ret_estimate);
 

@@ -92,24 +92,19 @@ static double proportion_difference(const struct kpi_estimate *a, const struct k
     return (double)crossed / (double)a->units / (double)b->units;
 }
 
-static int compare_exact(const struct kpi_estimate *a, const struct kpi_estimate *b,
-                         enum kpi_tail tail, double alpha, struct kpi_difference *ret_difference)
+/* Newcombe's interval, of two Wilson intervals. */
+static struct kpi_effect score_effect(const struct kpi_estimate *a, const struct kpi_estimate *b,
+                                      enum kpi_tail tail, double alpha)
 {
-    const double level = tail_alpha(tail, alpha);
-    struct kpi_difference difference = {.test = KPI_TEST_FISHER, .statistic = NAN, .df = INFINITY};
-    struct kpi_interval in_a, in_b;
-
     /* Wilson's interval leaves half of its alpha on each side. */
-    if (kpi_interval_wilson(a->hits, a->units, 2 * level, &in_a) ||
-        kpi_interval_wilson(b->hits, b->units, 2 * level, &in_b))
-        return KPI_COMPARE_E_UNDEFINED;
-    difference.critical = kpi_normal_quantile(level);
-    difference.p = kpi_exact_fisher(a->hits, a->units, b->hits, b->units, tail);
-    difference.effect = effect_around(proportion_difference(a, b),
-                                      hypot(b->value - in_b.lower, in_a.upper - a->value),
-                                      hypot(in_b.upper - b->value, a->value - in_a.lower), tail);
-    *ret_difference = difference;
-    return 0;
+    const double both = 2 * tail_alpha(tail, alpha);
+    struct kpi_interval in_a = {NAN, NAN}, in_b = {NAN, NAN};
+
+    (void)kpi_interval_wilson(a->hits, a->units, both, &in_a); /* an estimate has units */
+    (void)kpi_interval_wilson(b->hits, b->units, both, &in_b);
+    return effect_around(proportion_difference(a, b),
+                         hypot(b->value - in_b.lower, in_a.upper - a->value),
+                         hypot(in_b.upper - b->value, a->value - in_a.lower), tail);
 }
 
 int kpi_compare_proportions(const struct kpi_estimate *a, const struct kpi_estimate *b,
@@ -119,21 +114,27 @@ int kpi_compare_proportions(const struct kpi_estimate *a, const struct kpi_estim
     const double p = ((double)a->hits + (double)b->hits) / n;
     const double q = ((double)(a->units - a->hits) + (double)(b->units - b->hits)) / n;
     const double pooled = p * q * n / (double)a->units / (double)b->units;
-    const double value = proportion_difference(a, b);
-    int r;
+    const double value = proportion_difference(a, b), error = sqrt(a->variance + b->variance);
+    const bool few = fmin(p, q) * fmin((double)a->units, (double)b->units) < EXPECTED_MIN;
+    struct kpi_difference difference = {.df = INFINITY};
 
     if (p <= 0 || q <= 0)
         return KPI_COMPARE_E_UNDEFINED;
-    /* None against all is far from small, but Wald's interval would be a point. */
-    if (fmin(p, q) * fmin((double)a->units, (double)b->units) < EXPECTED_MIN ||
-        a->variance + b->variance <= 0)
-        return compare_exact(a, b, tail, alpha, ret_difference);
-    r = compare_by_error(KPI_TEST_Z, value, a->variance + b->variance, INFINITY, tail, alpha,
-                         ret_difference);
-    if (r)
-        return r;
-    ret_difference->statistic = value / sqrt(pooled);
-    ret_difference->p = p_of(ret_difference->statistic, INFINITY, tail);
+    difference.critical = kpi_normal_quantile(tail_alpha(tail, alpha));
+    if (few) {
+        difference.test = KPI_TEST_FISHER;
+        difference.statistic = NAN;
+        difference.p = kpi_exact_fisher(a->hits, a->units, b->hits, b->units, tail);
+    } else {
+        difference.test = KPI_TEST_Z;
+        difference.statistic = value / sqrt(pooled);
+        difference.p = p_of(difference.statistic, INFINITY, tail);
+    }
+    /* None against all does not vary, and Wald's interval would be a point. */
+    difference.effect = few || error <= 0 ? score_effect(a, b, tail, alpha)
+                                          : effect_around(value, difference.critical * error,
+                                                          difference.critical * error, tail);
+    *ret_difference = difference;
     return 0;
 }
 

@@ -29,10 +29,10 @@ int kpi_compare_means(const struct kpi_estimate *a, const struct kpi_estimate *b
 
 /*
  * Two proportions by z: p with the pooled variance, as "no difference" supposes; the interval with
- * the variance of each, as it supposes nothing. When a cell of the 2 x 2 table is expected to hold
- * less than 5, or one arm has no hits and the other nothing else: Fisher's exact test, and the
- * interval of R. Newcombe, "Interval estimation for the difference between independent
- * proportions", 1998, method 10, built of two Wilson intervals.
+ * the variance of each (Wald), as it supposes nothing. When a cell of the 2 x 2 table is expected
+ * to hold less than 5, p is that of Fisher's exact test. Then, and when one arm has no hits and the
+ * other nothing else, the interval is that of R. Newcombe, "Interval estimation for the difference
+ * between independent proportions", 1998, method 10, built of two Wilson intervals.
  */
 int kpi_compare_proportions(const struct kpi_estimate *a, const struct kpi_estimate *b,
                             enum kpi_tail tail, double alpha,

@@ -19,7 +19,7 @@ double kpi_exact_binomial(int64_t k, int64_t n, double p);
 
 /*
  * Fisher's test of hits_a in n_a against hits_b in n_b; GREATER: b has the greater probability. All
- * n >= 1. Time is O(the smallest row or column sum).
+ * n >= 1, and neither none nor all may be hits. Time is O(the smallest row or column sum).
  */
 double kpi_exact_fisher(int64_t hits_a, int64_t n_a, int64_t hits_b, int64_t n_b,
                         enum kpi_tail tail);

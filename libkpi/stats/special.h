@@ -1,6 +1,6 @@
 /*
  * The two incomplete functions that libm lacks, and the terms that they are made of. Relative error
- * of all: below 1e-13 for parameters up to 1e4 and below 1e-10 up to 1e9, down to results of
+ * of all: below 1e-12 for parameters up to 1e4 and below 1e-10 up to 1e9, down to results of
  * 1e-300; what is smaller than a double can hold is 0. Time is O(sqrt(largest parameter)).
  */
 #pragma once

@@ -102,6 +102,7 @@ static void test_a_sum_that_does_not_fit_is_refused_and_changes_nothing(void **s
 
     assert_int_equal(kpi_arm_sums_add(&sums, INT64_MAX, 0), KPI_ARM_E_OVERFLOW);
     assert_int_equal(kpi_arm_sums_add(&sums, INT64_MIN, INT64_MIN), KPI_ARM_E_OVERFLOW);
+    assert_int_equal(kpi_arm_sums_add(&sums, 0, INT64_MIN), KPI_ARM_E_OVERFLOW);
     assert_true(same_sums(&sums, &(struct kpi_arm_sums){0}));
     do {
         before = sums;
@@ -172,22 +173,22 @@ static void test_arms_in_which_nothing_varies_are_not_tested(void **state)
     }
 }
 
-/* 0.1, 0.2 and 0.3 are not what they seem in binary: x - R y leaves some 1e-17 that is no variance.
- */
+/* Most ratios are not what they seem in binary: x - R y leaves some 1e-17 that is no variance. */
 static void test_a_ratio_that_every_unit_has_does_not_vary(void **state)
 {
-    struct kpi_arm arms[2] = {{.weight = 1}, {.weight = 1}};
     struct kpi_experiment_result result;
 
-    for (int method = KPI_METHOD_FIXED; method <= KPI_METHOD_SEQUENTIAL; method++) {
-        const struct kpi_experiment_options options = options_of(KPI_METRIC_RATIO, method);
+    for (int ratio = 1; ratio < 50; ratio++) {
+        const struct kpi_experiment_options options =
+            options_of(KPI_METRIC_RATIO, ratio % 2 ? KPI_METHOD_FIXED : KPI_METHOD_SEQUENTIAL);
+        struct kpi_arm arms[2] = {{.weight = 1}, {.weight = 1}};
 
         for (int i = 1; i <= 300; i++) {
-            assert_int_equal(kpi_arm_sums_add(&arms[0].sums, i * 100003, i * 300009), 0);
-            assert_int_equal(kpi_arm_sums_add(&arms[1].sums, i * 100019, i * 300057), 0);
+            assert_int_equal(kpi_arm_sums_add(&arms[0].sums, i * 7919 * ratio, i * 100003), 0);
+            assert_int_equal(kpi_arm_sums_add(&arms[1].sums, i * 7907 * ratio, i * 100019), 0);
         }
         judge(&options, arms, 2, &result);
-        assert_true(fabs(result.values[0] - 1.0 / 3) < 1e-15);
+        assert_true(fabs(result.values[0] / (7919.0 * ratio / 100003) - 1) < 1e-15);
         assert_untested(&result.comparisons[0]);
     }
 }
@@ -222,6 +223,21 @@ static void test_uplift_on_nothing_is_undefined_but_the_difference_is_not(void *
     }
 }
 
+/* By the delta method an arm of nothing would be less by exactly 100 %, come what may. */
+static void test_a_fall_to_nothing_has_no_relative_interval(void **state)
+{
+    const struct kpi_experiment_options options =
+        options_of(KPI_METRIC_PROPORTION, KPI_METHOD_FIXED);
+    const struct kpi_arm arms[] = {proportion(60, 1000), proportion(0, 1000)};
+    struct kpi_experiment_result result;
+
+    judge(&options, arms, 2, &result);
+    assert_true(fabs(result.comparisons[0].relative.value + 1) < 1e-15);
+    assert_true(isnan(result.comparisons[0].relative.lower));
+    assert_true(isnan(result.comparisons[0].relative.upper));
+    assert_true(result.comparisons[0].absolute.upper < 0);
+}
+
 /* Neither arm varies, but the pooled variance of "no difference" does not need them to. */
 static void test_none_against_all_is_decided_at_a_fixed_horizon(void **state)
 {
@@ -231,7 +247,7 @@ static void test_none_against_all_is_decided_at_a_fixed_horizon(void **state)
     struct kpi_experiment_result result;
 
     judge(&options, arms, 2, &result);
-    assert_int_equal(result.comparisons[0].test, KPI_TEST_FISHER);
+    assert_int_equal(result.comparisons[0].test, KPI_TEST_Z);
     assert_true(result.comparisons[0].absolute.lower > 0.98);
     assert_true(result.comparisons[0].absolute.lower < 0.999);
     assert_winner(&result, 1);
@@ -476,7 +492,7 @@ static void test_several_comparisons_are_held_to_more(void **state)
     judge(&options, arms, 3, &result);
     assert_true(result.comparisons[1].p > 0.01 && result.comparisons[1].p < 0.05);
     assert_true(fabs(result.comparisons[1].p_adjusted - 3 * result.comparisons[1].p) < 1e-15);
-    assert_false(result.any_p < 0.04);
+    assert_false(result.comparisons[1].significant);
     options.correction = KPI_CORRECTION_BH;
     judge(&options, arms, 3, &result);
     assert_true(result.comparisons[1].p_adjusted <= 3 * result.comparisons[1].p);
@@ -531,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_a_ratio_that_every_unit_has_does_not_vary),
         cmocka_unit_test(test_a_ratio_without_denominator_is_undefined),
         cmocka_unit_test(test_uplift_on_nothing_is_undefined_but_the_difference_is_not),
+        cmocka_unit_test(test_a_fall_to_nothing_has_no_relative_interval),
         cmocka_unit_test(test_none_against_all_is_decided_at_a_fixed_horizon),
         cmocka_unit_test(test_equal_arms_differ_by_nothing),
         cmocka_unit_test(test_a_billion_units_are_told_apart_by_a_thousandth_of_a_percent),

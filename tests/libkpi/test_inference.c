@@ -274,8 +274,18 @@ static void test_no_answers_have_no_interval(void **state)
 
     assert_int_equal(kpi_interval_wilson(0, 0, 0.05, &interval), KPI_INTERVAL_E_UNDEFINED);
     assert_int_equal(kpi_nps(0, 0, 0, 0.05, &nps), KPI_INTERVAL_E_UNDEFINED);
+}
+
+static void test_nps_stays_within_100_points(void **state)
+{
+    struct kpi_nps nps;
+
     assert_int_equal(kpi_nps(1, 0, 1, 0.05, &nps), 0);
     assert_true(nps.value >= 100 && nps.interval.lower >= 100 && nps.interval.upper <= 100);
+    assert_int_equal(kpi_nps(0, 1, 2, 0.05, &nps), 0); /* -50 -+ 69 */
+    assert_true(nps.interval.lower >= -100 && nps.interval.upper > 19);
+    assert_int_equal(kpi_nps(1, 0, 2, 0.05, &nps), 0);
+    assert_true(nps.interval.lower < -19 && nps.interval.upper <= 100);
 }
 
 /*
@@ -330,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_adjusting_raises_p_and_keeps_its_order),
         cmocka_unit_test(test_wilson_stays_within_bounds_and_mirrors),
         cmocka_unit_test(test_no_answers_have_no_interval),
+        cmocka_unit_test(test_nps_stays_within_100_points),
         cmocka_unit_test(test_looking_all_the_time_errs_at_most_alpha_often),
     };
 

@@ -34,7 +34,8 @@ struct kpi_arm_sums {
 };
 
 enum {
-    KPI_ARM_E_OVERFLOW = 1, /* a sum would pass 2^124, e.g. of 10^12 squares of 4 * 10^6 in value */
+    KPI_ARM_E_OVERFLOW =
+        1, /* a sum of squares would pass 2^124, e.g. of 10^12 squares of 4 * 10^6 in value */
 };
 
 /*

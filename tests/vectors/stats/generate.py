@@ -56,6 +56,7 @@ def end(x):
 
 
 def row(value, *args):
+    """Nothing for results that doubles hold with fewer digits, or not at all."""
     value = float(value)
     return [list(args), value] if 1e-300 < abs(value) or value == 0 else None
 
@@ -102,12 +103,22 @@ def distributions():
                 k = min(max(int(n * p + z * spread), 0), n)
                 trials.append((k, n, p))
     trials += [(-1, 5, 0.5), (6, 5, 0.5), (0, 5, 0.0), (5, 5, 1.0), (2, 5, 0.0), (0, 0, 0.5)]
+    precise = {"beta": [], "gamma": []}
+    for _ in range(60):
+        a, b, x = 10 ** r.uniform(-1, 3), 10 ** r.uniform(-1, 3), r.choice([r.random(), 10 ** r.uniform(-8, -0.1)])
+        value = mpmath.betainc(a, b, 0, x, regularized=True)
+        precise["beta"].append(row(value, a, b, x))
+        a = 10 ** r.uniform(-1, 3)
+        x = a * 10 ** r.uniform(-1, 1)
+        precise["gamma"].append(row(mpmath.gammainc(a, x, mpmath.inf, regularized=True), a, x))
     z = [r.uniform(-8, 8) for _ in range(40)] + [0.0, 37.0, -37.0, 10.0]
     tails = [r.uniform(0.001, 0.45) for _ in range(40)]
     tails += [10 ** r.uniform(-300, -1) for _ in range(40)] + [0.025, 0.005, 1e-300]
     write("distributions",
           beta=rows(scipy.special.betainc, beta),
           gamma=rows(scipy.special.gammaincc, gamma),
+          beta_precise=[one for one in precise["beta"] if one and one[1] > 0],
+          gamma_precise=[one for one in precise["gamma"] if one and one[1] > 0],
           normal_upper=rows(scipy.stats.norm.sf, [(x,) for x in z]),
           normal_quantile=rows(scipy.stats.norm.isf, [(x,) for x in tails]),
           student_upper=rows(scipy.stats.t.sf, student),
@@ -186,6 +197,7 @@ def welch_large():
             (two_points(n, 0, MILLION, n - 1), two_points(n, 0, MILLION, n - 30)),
             (two_points(n, -10**12, 10**12, n // 2), two_points(7, -10**12, 10**12, 6)),
             (two_points(1000, 0, 5, 999), two_points(n, 5, 6, 3)),
+            (two_points(n, 5, 6, n - 3), two_points(n, 5, 6, n - 9)),
             (two_points(10**6, 0, MILLION, 100_000), two_points(10**6, 0, MILLION, 116_000)),
     ]:
         (mean_a, var_a), (mean_b, var_b) = exact_mean(a), exact_mean(b)
