@@ -11,13 +11,13 @@ str(len|n?cmp|n?len|r?chr|c?spn)
 __(mem(cpy|move|set)|strncpy)_chk
 bcmp
 qsort|bsearch
-is(nan|inf|finite)|__is(nan|inf)|f(abs|max|min|mod)|floor|ceil|round|trunc|sqrt|pow|exp|log|log1p|expm1|l?lround
+is(nan|inf|finite)|__is(nan|inf)|f(abs|max|min|mod)|floor|ceil|round|trunc|sqrt|pow|exp|log|log1p|expm1|l?lround|erfc|hypot|lgamma_r
 __assert_fail
 __stack_chk_fail
 __errno_location
 (roaring|container|array_container|bitset_container|run_container)_[a-z0-9_]*
 XXH(3|32|64|128|_)[A-Za-z0-9_]*
-__(u?div|u?mod|mul)ti3|__muloti4|__popcountdi2
+__(u?div|u?mod|mul)ti3|__u?divmodti4|__float(un)?tidf|__muloti4|__popcountdi2
 _GLOBAL_OFFSET_TABLE_
 '
 pattern="^($(printf '%s' "$allowed" | sed '/^$/d' | paste -sd '|' -))\$"
