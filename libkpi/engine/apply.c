@@ -98,10 +98,13 @@ static bool updates(const struct kpi_attribute *attribute, const struct kpi_even
     return field_is_number(&event->fields[attribute->field]);
 }
 
+/* Attributes are facts about users: an event without one, as spend is, updates none. */
 static void match_updates(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_dispatch *dispatch = applying->dispatch;
 
+    if (!(applying->event->flags & KPI_EVENT_HAS_USER))
+        return;
     for (uint32_t i = 0; i < dispatch->n_updates; i++) {
         const struct kpi_action *action = &dispatch->updates[i];
         const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];

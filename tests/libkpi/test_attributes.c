@@ -109,6 +109,24 @@ static bool holds(kpi_time time)
     return n_asked() > before;
 }
 
+/* Spend belongs to nobody: it counts, whatever attributes there are. */
+static void an_event_without_user_sets_nothing(void **state)
+{
+    struct kpi_event *event;
+
+    make("min(time)", KPI_RESET_NEVER, 0, "type == 'set'");
+    event = &batch->events[0];
+    set(AT(1, 0), 0, NULL);
+    assert_int_equal(n_asked(), 1);
+    event->flags = KPI_EVENT_HAS_ID;
+    event->id = ++n_ids;
+    batch->n_events = 1;
+    assert_int_equal(kpi_engine_apply(engine, batch), 0);
+    assert_int_equal(event->outcome, KPI_OUTCOME_APPLIED);
+    assert_int_equal(n_asked(), 2);
+    end();
+}
+
 static void within_a_time_of_the_last(void **state)
 {
     make("last(channel)", KPI_RESET_NEVER, 7 * KPI_DAY, "type == 'ask' and x == 'wechat'");
@@ -266,6 +284,7 @@ static void another_reset_is_another_attribute(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_event_without_user_sets_nothing),
         cmocka_unit_test(within_a_time_of_the_last),
         cmocka_unit_test(a_first_that_is_outlived_gives_way),
         cmocka_unit_test(the_first_by_its_own_time),

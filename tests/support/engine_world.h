@@ -369,7 +369,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         const struct kpi_attribute *attribute = &naive->program->attributes[i];
 
         matches_update[i] =
-            naive_holds(naive, attribute->condition, e) &&
+            w->event.flags & KPI_EVENT_HAS_USER && naive_holds(naive, attribute->condition, e) &&
             (!kpi_attribute_has_field(attribute->kind) || w->fields[attribute->field].kind);
         needs_user |= matches_update[i];
     }
