@@ -49,6 +49,7 @@ struct view {
     bool leader;                /* this instance judges and sends */
     struct kpi_row *rows;       /* merged, of the layout */
     struct kpi_value *values;   /* [scope * n_kpis + kpi] */
+    uint32_t n_overflowed;      /* of these: undefined because a number left its range */
     struct view_groups *groups; /* of the shards: see view_groups(); NULL: nothing is broken down */
     uint32_t n_shards;
     struct view_shard *shards;

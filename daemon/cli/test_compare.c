@@ -95,7 +95,7 @@ static void print_number(FILE *out, const struct kpi_number *number)
     (void)fputs(text, out);
 }
 
-/* "65/100 = 0.65", "undefined: 3/0", "no_data" */
+/* "65/100 = 0.65", "undefined (division_by_zero): 3/0", "no_data" */
 static void print_value(FILE *out, const struct kpi_value *value)
 {
     char text[VALUE_TEXT_BYTES_MAX];
@@ -105,7 +105,7 @@ static void print_value(FILE *out, const struct kpi_value *value)
         return;
     }
     if (value->state == KPI_VALUE_UNDEFINED)
-        (void)fputs("undefined: ", out);
+        (void)fprintf(out, "undefined (%s): ", kpi_reason_name(value->reason));
     print_number(out, &value->numerator);
     if (value->denominator.kind == KPI_NUMBER_NONE)
         return;

@@ -430,7 +430,8 @@ bool kpi_formula_constant(struct kpi_compile *compile, const struct kpi_text *te
     builder_init(&builder, compile, text, KPI_FORMULA_TARGET);
     kpi_build(&builder, node);
     if (compile->diag->n_errors == n_errors && !builder.terms.failed)
-        defined = kpi_terms_evaluate(builder.terms.data, builder.terms.n, &inputs, &number);
+        defined = kpi_terms_evaluate(builder.terms.data, builder.terms.n, &inputs, &number) ==
+                  KPI_REASON_NONE;
     if (compile->diag->n_errors == n_errors && !builder.terms.failed && !defined)
         kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
                   "this has no value: it names an audience or budget that the campaign does not "

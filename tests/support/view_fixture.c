@@ -262,6 +262,7 @@ void view_fixture_set(struct view *view, uint32_t campaign, enum view_fixture_sc
         &view->values[((size_t)campaign * FIXTURE_SCOPES + scope) * FIXTURE_KPIS + kpi];
 
     value->state = state;
+    value->reason = state == KPI_VALUE_UNDEFINED ? KPI_REASON_DIVISION_BY_ZERO : KPI_REASON_NONE;
     value->numerator = number(kinds[kpi][0], numerator);
     value->denominator = number(kinds[kpi][1], denominator);
     value->value = kinds[kpi][1] == KPI_NUMBER_NONE
