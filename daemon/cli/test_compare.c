@@ -289,7 +289,11 @@ static void print_alert(FILE *out, const struct view *view, const struct view_al
                   kpi_alert_level_name(seen->alert.level),
                   local_time(time, plan, seen->target->campaign, seen->alert.since));
     print_value(out, &seen->value);
-    if (seen->value.state == KPI_VALUE_OK)
+    if (seen->target->varies) {
+        (void)fputs("; target ", out);
+        print_value(out, &seen->aim);
+    }
+    if (isfinite(seen->distance))
         (void)fprintf(out, ", off by %.3g of its band", seen->distance);
     (void)fputs("\n", out);
 }

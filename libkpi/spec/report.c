@@ -184,16 +184,14 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
     return XXH3_64bits(parts, sizeof(parts));
 }
 
-/* A KPI over the rows that inputs give; where they come from is the caller's matter. */
-static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *inputs,
-                     const struct kpi_scope *scope, uint32_t kpi, kpi_time as_of,
-                     struct kpi_value *ret_value)
+/* A formula over the rows that inputs give; where they come from is the caller's matter. */
+static void evaluate(const struct kpi_formula *formula, const struct kpi_inputs *inputs,
+                     const struct kpi_scope *scope, kpi_time as_of, struct kpi_value *ret_value)
 {
-    const struct kpi_formula *formula = &layout->plan->formulas[kpi];
     struct leaves_state leaves = leaves_look(formula, inputs);
     enum kpi_reason reason;
 
-    *ret_value = (struct kpi_value){.definition = definition(layout, scope, kpi)};
+    *ret_value = (struct kpi_value){0};
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
     reason = sides_evaluate(formula, inputs, ret_value);
     if (leaves.any && (!leaves.fed || leaves.immature)) {
@@ -237,11 +235,24 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
                       uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
 {
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+    const struct kpi_scope *where = kpi_layout_scope(layout, scope);
 
     assert(kpi < layout->plan->n_kpis);
     *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
-    if (kpi_layout_reports(layout, scope, kpi))
-        evaluate(layout, &inputs, kpi_layout_scope(layout, scope), kpi, as_of, ret_value);
+    if (!kpi_layout_reports(layout, scope, kpi))
+        return;
+    evaluate(&layout->plan->formulas[kpi], &inputs, where, as_of, ret_value);
+    ret_value->definition = definition(layout, where, kpi);
+}
+
+void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                       const struct kpi_target *target, kpi_time as_of, struct kpi_value *ret_value)
+{
+    const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+
+    assert(target->varies && target->formula < layout->plan->n_formulas);
+    evaluate(&layout->plan->formulas[target->formula], &inputs, kpi_layout_scope(layout, scope),
+             as_of, ret_value);
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -260,8 +271,9 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(layout, &inputs, kpi_layout_scope(layout, group->scope), kpi, as_of, ret_value);
-    parts[0] = ret_value->definition;
+    evaluate(&layout->plan->formulas[kpi], &inputs, kpi_layout_scope(layout, group->scope), as_of,
+             ret_value);
+    parts[0] = definition(layout, kpi_layout_scope(layout, group->scope), kpi);
     parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));
 }

@@ -110,6 +110,10 @@ static void what_must_compile(void **state)
         {VALUE, "-3.5"},
         {VALUE, "50% of 40000"},
         {VALUE, "0.5*audience / (budget + 1)"},
+        {VALUE, "0.8 * gauge('industry')"},
+        {VALUE, "110% * last_year(revenue) / days"},
+        {VALUE, "1.5 * of_campaign(base, 'a')"},
+        {VALUE, "0 * buyers"},
     };
 
     for (size_t i = 0; i < COUNT_OF(table); ++i) {
@@ -326,9 +330,13 @@ static void what_is_unknown(void **state)
         {FORMULA, "first_time(revenue)", 11, 7, "first_time() takes measures", NULL},
         {FORMULA, "growth(buyers)", 0, 14, "the argument \"base\" is missing", NULL},
         {FORMULA, "previous(type == \"a\")", 9, 11, "not a condition", NULL},
-        {VALUE, "buyers", 0, 6, "numbers, audience and budget", NULL},
-        {VALUE, "budgte", 0, 6, "numbers, audience and budget", "budget"},
-        {VALUE, "count()", 0, 7, "no function can stand in a target", NULL},
+        {VALUE, "budgte", 0, 6, "there is no measure or KPI \"budgte\"", "budget"},
+        {VALUE, "0.9 * byers", 6, 5, "there is no measure or KPI \"byers\"", "buyers"},
+        {VALUE, "count()", 0, 7, "cannot stand in a formula", NULL},
+        {VALUE, "0.8 * gauge(5)", 12, 1, "", NULL},
+        {VALUE, "of_campaign(k, 'b')", 15, 3, "there is no campaign \"b\"", NULL},
+        {VALUE, "buyers + 'a'", 9, 3, "a number is expected", NULL},
+        {VALUE, "orders", 0, 6, "is an attribute", NULL},
     };
 
     check_refused(table, COUNT_OF(table));

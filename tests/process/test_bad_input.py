@@ -110,6 +110,15 @@ TABLE = {
         'there is no measure or KPI "reachd"; did you mean "reached"?'),
     "a formula that asks for itself": (
         "kpis: {k: {formula: k + 1}}", "1:21", "the formula of this KPI names itself"),
+    "an unknown name in a target's value": (
+        TARGET + "{kpi: roi, value: 0.8 * salse}", "7:33",
+        'there is no measure or KPI "salse"; did you mean "sales"?'),
+    "a string in a target's value": (
+        TARGET + "{kpi: roi, value: '0.8 * \"4\"'}", "7:34", "a number is expected here"),
+    "a gauge without its name": (
+        TARGET + "{kpi: roi, value: 0.8 * gauge(x)}", "7:39", '"name" of gauge() stands in quotes'),
+    "a target of an unknown campaign": (
+        TARGET + "{kpi: roi, value: 'of_campaign(roi, \"d\")'}", "7:45", 'there is no campaign "d"'),
     "a target without KPI": (
         TARGET + "{kpi: rio, value: 4}", "7:15", 'there is no KPI "rio"; did you mean "roi"?'),
     "an attribute called as a word of the language": (

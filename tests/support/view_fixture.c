@@ -207,6 +207,7 @@ static void add_alerts(struct view *view, const struct kpi_plan *plan)
 
         view->alerts[i] = (struct view_alert){
             .target = target,
+            .present = *target,
             .alert = {.since = KPI_TIME_NONE, .deviating_since = KPI_TIME_NONE},
             .value = {.state = KPI_VALUE_NO_DATA},
             .scope = *kpi_layout_scope(view->layout, scope),

@@ -105,6 +105,15 @@ struct kpi_value {
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
+struct kpi_target; /* kpi/alert.h */
+/*
+ * Evaluates the value of a target that varies, as kpi_report_value() does a KPI; its `definition`
+ * is 0.
+ */
+void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                       const struct kpi_target *target, kpi_time as_of,
+                       struct kpi_value *ret_value);
+
 /*
  * Evaluates one KPI over one scope from merged rows. Never fails: failures are states, and what is
  * not reported there has no data. Allocates nothing.
