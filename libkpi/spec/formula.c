@@ -93,6 +93,7 @@ void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node)
     kpi_suggestion_init(&suggestion, node->string);
     kpi_suggestion_offer(&suggestion, KPI_STRING("audience"));
     kpi_suggestion_offer(&suggestion, KPI_STRING("budget"));
+    kpi_suggestion_offer(&suggestion, KPI_STRING("days"));
     for (uint32_t i = 0; i < compile->n_measures; ++i)
         kpi_suggestion_offer(&suggestion, kpi_text_string(&compile->in->measures[i].name));
     for (uint32_t i = 0; i < compile->in->n_kpis; ++i)
