@@ -471,7 +471,7 @@ static int add_messages(struct leader *leader, struct leader_job *job,
     struct alert_body options = {
         .group = leader->server->group_name,
         .external_url = config->http.external_url,
-        .target = seen->target,
+        .target = &seen->present,
         .campaign = campaign,
         .kpi = kpi,
         .zone = kpi_plan_zone(plan, campaign->zone),
@@ -496,7 +496,7 @@ static int add_messages(struct leader *leader, struct leader_job *job,
                LOG_STRING("campaign", terminated(names[0], campaign->id)),
                LOG_STRING("kpi", terminated(names[1], kpi->name)),
                LOG_STRING("level", kpi_alert_level_name(told->level)),
-               LOG_DOUBLE("value", seen->value.value), LOG_DOUBLE("target", seen->target->value),
+               LOG_DOUBLE("value", seen->value.value), LOG_DOUBLE("target", seen->present.value),
                LOG_STRING("id", id));
     for (uint32_t i = 0; i < config->n_receivers && r == 0; i++) {
         struct outbox_message *message =
@@ -520,9 +520,11 @@ static int judge(struct leader *leader, struct leader_job *job)
         struct leader_alert update = {.fingerprint = seen->target->fingerprint,
                                       .alert = leader_alert(leader, seen->target)};
         struct kpi_alert before = update.alert;
-        enum kpi_transition transition = kpi_alert_step(
-            &update.alert, seen->target,
-            &(struct kpi_observation){.value = seen->value, .stale = !view->complete}, now);
+        struct kpi_observation observation = view_observation(seen);
+        enum kpi_transition transition;
+
+        observation.stale = !view->complete;
+        transition = kpi_alert_step(&update.alert, &seen->present, &observation, now);
 
         if (transition == KPI_TRANSITION_NONE &&
             memcmp(&before, &update.alert, sizeof(before)) == 0)

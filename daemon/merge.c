@@ -11,6 +11,7 @@
 #include "util/log.h"
 #include "util/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,6 +187,27 @@ static bool add_groups(const struct server *server, struct view *view)
     return true;
 }
 
+/* Said when there are more than before, with the first of them. */
+static void tell_overflow(const struct view *before, const struct view *view)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan), first = 0;
+    struct kpi_string kpi, campaign;
+    char value[256];
+
+    if (view->n_overflowed <= (before ? before->n_overflowed : 0))
+        return;
+    while (view->values[first].reason != KPI_REASON_OVERFLOW)
+        first++;
+    kpi = kpi_plan_kpi(plan, first % n_kpis)->name;
+    campaign =
+        kpi_plan_campaign(plan, kpi_layout_scope(view->layout, first / n_kpis)->campaign)->id;
+    (void)snprintf(value, sizeof(value), "%.*s of %.*s", (int)kpi.length, kpi.data,
+                   (int)campaign.length, campaign.data);
+    log_warning("sums have left 64 bits: what is made of them is undefined",
+                LOG_INT("values", view->n_overflowed), LOG_STRING("first", value));
+}
+
 static void merge(struct server *server)
 {
     uint32_t n_rows = kpi_layout_n_rows(server->layout);
@@ -209,6 +231,7 @@ static void merge(struct server *server)
     fill_shards(server, view);
     fill_partitions(server, view);
     view_set_alerts(view, find_alert, server->leader);
+    tell_overflow(server->view, view);
     (void)view_unref(server->view);
     server->view = view;
     api_set_view(server->api, view);

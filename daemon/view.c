@@ -32,9 +32,12 @@ struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows,
         return view_unref(view);
     memcpy(view->rows, rows, kpi_layout_n_rows(layout) * sizeof(*rows));
     for (uint32_t scope = 0; scope < n_scopes; scope++) {
-        for (uint32_t kpi = 0; kpi < n_kpis; kpi++)
-            kpi_report_value(layout, rows, scope, kpi, as_of,
-                             &view->values[(size_t)scope * n_kpis + kpi]);
+        for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
+            struct kpi_value *value = &view->values[(size_t)scope * n_kpis + kpi];
+
+            kpi_report_value(layout, rows, scope, kpi, as_of, value);
+            view->n_overflowed += value->reason == KPI_REASON_OVERFLOW;
+        }
     }
     return view;
 }

@@ -33,10 +33,12 @@ struct view_partition {
 
 struct view_alert {
     const struct kpi_target *target; /* of the plan */
+    struct kpi_target present;       /* the same, with its value as of the view */
+    struct kpi_value aim; /* of a target that varies: that value, and why there is none */
     struct kpi_alert alert;
     struct kpi_value value;
     struct kpi_scope scope; /* as resolved at as_of */
-    double distance;        /* in bands; NAN unless the value is OK */
+    double distance;        /* in bands; NAN unless both values are OK */
 };
 
 struct view {
@@ -49,6 +51,7 @@ struct view {
     bool leader;                /* this instance judges and sends */
     struct kpi_row *rows;       /* merged, of the layout */
     struct kpi_value *values;   /* [scope * n_kpis + kpi] */
+    uint32_t n_overflowed;      /* of these: undefined because a number left its range */
     struct view_groups *groups; /* of the shards: see view_groups(); NULL: nothing is broken down */
     uint32_t n_shards;
     struct view_shard *shards;
@@ -84,5 +87,7 @@ void view_set_alerts(struct view *view,
                      struct kpi_alert (*find)(const void *userdata,
                                               const struct kpi_target *target),
                      const void *userdata);
+/* What is seen of its KPI: no data while the target itself has no value. */
+struct kpi_observation view_observation(const struct view_alert *alert);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

@@ -28,6 +28,29 @@ static bool stands_for_all(const struct kpi_plan *plan, uint32_t index, kpi_time
     return true;
 }
 
+/* A target that varies gets the value that it has in the scope. */
+static void set_present(const struct view *view, uint32_t scope, struct view_alert *alert)
+{
+    if (!alert->target->varies)
+        return;
+    kpi_report_target(view->layout, view->rows, scope, alert->target, view->as_of, &alert->aim);
+    if (alert->aim.state == KPI_VALUE_OK && !kpi_target_set(&alert->present, alert->aim.value))
+        alert->aim = (struct kpi_value){
+            .state = KPI_VALUE_UNDEFINED,
+            .reason = KPI_REASON_DIVISION_BY_ZERO, /* a deviation relative to nothing */
+            .numerator = alert->aim.numerator,
+        };
+}
+
+struct kpi_observation view_observation(const struct view_alert *alert)
+{
+    struct kpi_observation observation = {.value = alert->value};
+
+    if (alert->target->varies && alert->aim.state != KPI_VALUE_OK)
+        observation.value.state = KPI_VALUE_NO_DATA;
+    return observation;
+}
+
 void view_set_alerts(struct view *view,
                      struct kpi_alert (*find)(const void *userdata,
                                               const struct kpi_target *target),
@@ -47,16 +70,19 @@ void view_set_alerts(struct view *view,
         view->n_alerts++;
         *alert = (struct view_alert){
             .target = target,
+            .present = *target,
             .alert = find(userdata, target),
             .value = {.state = KPI_VALUE_NO_DATA},
+            .aim = {.state = KPI_VALUE_NO_DATA},
             .scope = target->scope_pattern,
         };
         if (scope_text_find(view->layout, &target->scope_pattern, &scope)) {
             alert->scope = *kpi_layout_scope(view->layout, scope);
             alert->value = view->values[(size_t)scope * n_kpis + target->kpi];
+            set_present(view, scope, alert);
         }
         alert->distance = alert->value.state == KPI_VALUE_OK
-                              ? kpi_target_distance(target, alert->value.value)
+                              ? kpi_target_distance(&alert->present, alert->value.value)
                               : __builtin_nan("");
     }
 }

@@ -75,6 +75,8 @@ void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *va
     static const char *const state_names[] = {"ok", "undefined", "no_data"};
 
     json_add_text(json, object, "state", state_names[value->state]);
+    if (value->state == KPI_VALUE_UNDEFINED)
+        json_add_text(json, object, "reason", kpi_reason_name(value->reason));
     json_add_real(json, object, "value", value->state == KPI_VALUE_OK ? value->value : NAN);
     add_number(json, object, "numerator", &value->numerator);
     add_number(json, object, "denominator", &value->denominator);

@@ -208,6 +208,9 @@ static void write_view(struct exposition *exposition, const struct view *view)
     static const struct exposition_family as_of = {"kpid_view_data_timestamp_seconds",
                                                    EXPOSITION_GAUGE, "seconds",
                                                    "Up to when the data reaches, since 1970."};
+    static const struct exposition_family overflowed = {
+        "kpid_kpis_overflowed", EXPOSITION_GAUGE, NULL,
+        "Values of KPIs over whole scopes that are undefined because a sum left 64 bits."};
 
     write_one(exposition, &complete, view && view->complete);
     write_one(exposition, &leader, view && view->leader);
@@ -215,6 +218,7 @@ static void write_view(struct exposition *exposition, const struct view *view)
         return;
     write_one(exposition, &age, (double)(clock_now_us() - view->made_at) / 1e6);
     write_one(exposition, &as_of, (double)view->as_of / 1e6);
+    write_one(exposition, &overflowed, view->n_overflowed);
 }
 
 /* False: unknown, no sample. */

@@ -7,7 +7,8 @@ static void add_alert(struct json *json, cJSON *array, const struct kpi_plan *pl
                       const struct view_alert *alert)
 {
     static const char *const betters[] = {"up", "down", "band"};
-    const struct kpi_target *target = alert->target;
+    static const char *const states[] = {"ok", "undefined", "no_data"};
+    const struct kpi_target *target = &alert->present;
     const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, target->kpi);
     cJSON *item = json_object(json, array, NULL), *title;
 
@@ -26,6 +27,12 @@ static void add_alert(struct json *json, cJSON *array, const struct kpi_plan *pl
     json_add_integer(json, item, "sequence", (int64_t)alert->alert.sequence);
     kpis_add_value(json, item, &alert->value);
     json_add_real(json, item, "target", target->value);
+    if (target->varies) {
+        json_add_string(json, item, "target_expression", target->expression);
+        json_add_text(json, item, "target_state", states[alert->aim.state]);
+        if (alert->aim.state == KPI_VALUE_UNDEFINED)
+            json_add_text(json, item, "target_reason", kpi_reason_name(alert->aim.reason));
+    }
     json_add_real(json, item, "band", target->band);
     json_add_text(json, item, "better", betters[target->better]);
     json_add_real(json, item, "distance", alert->distance);

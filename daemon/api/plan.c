@@ -147,6 +147,8 @@ static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *p
         json_add_string(json, item, "kpi", kpi_plan_kpi(plan, target->kpi)->name);
         add_scope(json, item, plan, &target->scope_pattern);
         json_add_real(json, item, "value", target->value);
+        if (target->varies)
+            json_add_string(json, item, "expression", target->expression);
         json_add_real(json, item, "band", target->band);
         json_add_text(json, item, "better", betters[target->better]);
         json_add_time(json, item, "from", target->from, 0);

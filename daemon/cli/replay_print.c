@@ -26,8 +26,10 @@ static void add_number(struct table *table, const struct kpi_number *number)
 
 static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_value *value)
 {
-    if (value->state != KPI_VALUE_OK)
-        table_add(table, value->state == KPI_VALUE_UNDEFINED ? "undefined" : "no data");
+    if (value->state == KPI_VALUE_UNDEFINED)
+        table_add_format(table, "undefined: %s", kpi_reason_name(value->reason));
+    else if (value->state == KPI_VALUE_NO_DATA)
+        table_add(table, "no data");
     else if (unit == KPI_UNIT_RATIO)
         table_add_format(table, "%.2f %%", 100 * value->value);
     else if (unit == KPI_UNIT_MULTIPLE)
@@ -127,7 +129,7 @@ static int print_item(const cJSON *item, FILE *out)
 static const char *const columns[] = {"kpi",         "campaign",    "scope.kind", "scope.start",
                                       "scope.end",   "scope.phase", "scope.days", "by",
                                       "unit",        "state",       "value",      "numerator",
-                                      "denominator", "complete",    "definition"};
+                                      "denominator", "complete",    "definition", "reason"};
 
 static int print_row(const cJSON *as_of, const cJSON *item, FILE *out)
 {

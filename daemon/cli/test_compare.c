@@ -95,7 +95,7 @@ static void print_number(FILE *out, const struct kpi_number *number)
     (void)fputs(text, out);
 }
 
-/* "65/100 = 0.65", "undefined: 3/0", "no_data" */
+/* "65/100 = 0.65", "undefined (division_by_zero): 3/0", "no_data" */
 static void print_value(FILE *out, const struct kpi_value *value)
 {
     char text[VALUE_TEXT_BYTES_MAX];
@@ -105,7 +105,7 @@ static void print_value(FILE *out, const struct kpi_value *value)
         return;
     }
     if (value->state == KPI_VALUE_UNDEFINED)
-        (void)fputs("undefined: ", out);
+        (void)fprintf(out, "undefined (%s): ", kpi_reason_name(value->reason));
     print_number(out, &value->numerator);
     if (value->denominator.kind == KPI_NUMBER_NONE)
         return;
@@ -289,7 +289,11 @@ static void print_alert(FILE *out, const struct view *view, const struct view_al
                   kpi_alert_level_name(seen->alert.level),
                   local_time(time, plan, seen->target->campaign, seen->alert.since));
     print_value(out, &seen->value);
-    if (seen->value.state == KPI_VALUE_OK)
+    if (seen->target->varies) {
+        (void)fputs("; target ", out);
+        print_value(out, &seen->aim);
+    }
+    if (isfinite(seen->distance))
         (void)fprintf(out, ", off by %.3g of its band", seen->distance);
     (void)fputs("\n", out);
 }

@@ -177,8 +177,9 @@ static void judge(struct test_world *world, struct view *view)
         struct view_alert *seen = &view->alerts[i];
         struct judged *judged = judged_of(world, seen->target);
 
-        (void)kpi_alert_step(&seen->alert, seen->target,
-                             &(struct kpi_observation){.value = seen->value}, view->made_at);
+        const struct kpi_observation observation = view_observation(seen);
+
+        (void)kpi_alert_step(&seen->alert, &seen->present, &observation, view->made_at);
         *judged = (struct judged){seen->target, seen->alert};
     }
 }

@@ -188,7 +188,8 @@ static void judge_target(struct load *load, uint32_t index)
     struct kpi_bounds bounds;
 
     kpi_plan_bounds(plan, target->kpi, &bounds);
-    judge_band(load, node, target, &bounds);
+    if (!target->varies)
+        judge_band(load, node, target, &bounds);
     judge_sample(&subject, node, target, &bounds);
     judge_time(&subject, node, target);
     /* one of the catalogue counts only if somebody relies on it; others are told at their formula

@@ -241,6 +241,8 @@ static bool add_data(cJSON *data, const struct alert_body *options)
            add_string(data, "kpi", options->kpi->name) && add_titles(data, options->kpi) &&
            add_scope(data, options) && add_double(data, "value", number) &&
            add_double(data, "target", options->target->value) &&
+           (!options->target->varies ||
+            add_string(data, "target_expression", options->target->expression)) &&
            add_deviation(data, options, number) &&
            add_derived(data, "band", options->target->band) &&
            add_number(data, "numerator", &value->numerator) &&

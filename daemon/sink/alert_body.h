@@ -22,9 +22,9 @@ void alert_id(char ret_id[ALERT_ID_BYTES], uint64_t fingerprint, uint64_t sequen
 void alert_fingerprint(char ret_text[ALERT_FINGERPRINT_BYTES], uint64_t fingerprint);
 
 struct alert_body {
-    const char *group;        /* as for alert_id() */
-    const char *external_url; /* of this kpid, for links; NULL: no links */
-    const struct kpi_target *target;
+    const char *group;                        /* as for alert_id() */
+    const char *external_url;                 /* of this kpid, for links; NULL: no links */
+    const struct kpi_target *target;          /* with its present value; NAN: it has none */
     const struct kpi_campaign_info *campaign; /* of the target */
     const struct kpi_kpi_info *kpi;           /* of the target */
     const struct kpi_zone *zone;              /* times are written in it; NULL: in UTC */
@@ -40,8 +40,9 @@ struct alert_body {
 /*
  * Writes the JSON body, terminated, for the caller to free(). Counts are numbers, money a string
  * with a decimal number; `value`, `target` and `band` are in the KPI's unit (a ratio: 0.65), and
- * what has no value is null. One of two tells the distance, whichever way the target counts:
- * `deviation_points`, value - target in the KPI's unit, of a ratio in percentage points (-10.1); or
- * `deviation_ratio`, (value - target) / |target| (-0.155). Returns 0 or -ENOMEM.
+ * what has no value is null. Beside the `target` of an expression stands `target_expression`. One
+ * of two tells the distance, whichever way the target counts: `deviation_points`, value - target in
+ * the KPI's unit, of a ratio in percentage points (-10.1); or `deviation_ratio`, (value - target) /
+ * |target| (-0.155). Returns 0 or -ENOMEM.
  */
 int alert_body_new(char **ret_body, size_t *ret_size, const struct alert_body *options);

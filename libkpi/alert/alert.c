@@ -52,11 +52,23 @@ const char *kpi_alert_level_name(enum kpi_alert_level level)
     return "unknown";
 }
 
+bool kpi_target_set(struct kpi_target *target, double value)
+{
+    target->value = value;
+    target->band = target->deviation_amount;
+    if (target->deviation == KPI_DEVIATION_RELATIVE)
+        target->band *= fabs(value);
+    if (isfinite(value) && isfinite(target->band) && target->band > 0)
+        return true;
+    target->value = target->band = NAN;
+    return false;
+}
+
 double kpi_target_distance(const struct kpi_target *target, double value)
 {
     double off = 0;
 
-    if (!isfinite(value))
+    if (!isfinite(value) || !isfinite(target->value))
         return NAN;
     switch (target->better) {
     case KPI_BETTER_UP:

@@ -294,7 +294,7 @@ static void formulas_renumber(struct assembler *assembler)
 {
     const struct kpi_leaf_work *works = assembler->compile->leaves.data;
 
-    for (uint32_t i = 0; i < assembler->plan->n_kpis; ++i) {
+    for (uint32_t i = 0; i < assembler->plan->n_formulas; ++i) {
         struct kpi_formula *formula = &assembler->plan->formulas[i];
 
         for (uint32_t j = 0; j < formula->n_numerator + formula->n_denominator; ++j) {

@@ -7,16 +7,9 @@
 #include "spec/compile.h"
 #include "spec/functions.h"
 
-/* Which names a formula may use. */
-enum kpi_formula_role {
-    KPI_FORMULA_KPI,    /* measures, KPIs, functions and campaign parameters */
-    KPI_FORMULA_TARGET, /* campaign parameters */
-};
-
 struct kpi_builder {
     struct kpi_compile *compile;
     const struct kpi_text *text;
-    enum kpi_formula_role role;
     struct kpi_vector terms;   /* struct kpi_term: of the numerator, or of all of it */
     struct kpi_vector divisor; /* of the denominator */
     bool in_divisor;           /* terms go there now */

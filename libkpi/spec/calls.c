@@ -403,10 +403,6 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
     struct kpi_bound bound[KPI_ARGUMENTS_MAX];
     const struct kpi_function *function;
 
-    if (builder->role == KPI_FORMULA_TARGET) {
-        kpi_build_fail(builder, node, "no function can stand in a target");
-        return;
-    }
     function =
         kpi_function_bind(builder->text, node, KPI_ROLE_FORMULA, builder->compile->diag, bound);
     if (!function)

@@ -211,10 +211,8 @@ static bool target_band(struct kpi_compile *compile, const struct kpi_target_def
         target->deviation = ratio ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
         target->deviation_amount = 0.1;
     }
-    target->band = target->deviation_amount;
-    if (target->deviation == KPI_DEVIATION_RELATIVE)
-        target->band *= fabs(target->value);
-    if (target->band > 0 && isfinite(target->band))
+    target->band = NAN;
+    if (target->varies ? target->deviation_amount > 0 : kpi_target_set(target, target->value))
         return true;
     complain(compile, &definition->value,
              target->deviation == KPI_DEVIATION_RELATIVE && target->deviation_amount > 0
@@ -273,14 +271,15 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
         .sample_min = definition->sample_min,
     };
     target->kpi = target_kpi(compile, &definition->kpi);
-    good = kpi_formula_constant(compile, &definition->value, info->audience, info->budget,
-                                &target->value);
+    good = kpi_formula_target(compile, &definition->value, info, target);
     good &= target_scope(compile, campaign_definition, &definition->scope, target->kpi,
                          &target->scope_pattern);
     target->scope_pattern.campaign = campaign;
     if (target->kpi == KPI_NO_INDEX || !good)
         return;
     if (!target_band(compile, definition, compile->in->kpis[target->kpi].unit, target))
+        return;
+    if (target->varies && !kpi_grains_target(compile, target, &definition->value))
         return;
     if (target->to != KPI_TIME_NONE && target->from >= target->to) {
         complain(compile, &definition->kpi, "this target is over before it begins");

@@ -261,24 +261,72 @@ static bool is_literal(const struct kpi_cond *cond)
     return cond->kind == KPI_COND_LITERAL || cond->kind == KPI_COND_TEXT;
 }
 
-/* Says which side of a comparison does not fit: a field whose use is settled elsewhere, or a side.
- */
-static void mismatch(struct checker *checker, const struct kpi_node *left, const struct kpi_cond *a,
-                     enum kpi_kind ka, const struct kpi_node *right, const struct kpi_cond *b,
-                     enum kpi_kind kb)
-{
-    struct kpi_compile *compile = checker->compile;
+/* A side of a comparison: its tree, its meaning, its kind. */
+struct side {
+    const struct kpi_node *node;
+    const struct kpi_cond *cond;
+    enum kpi_kind kind;
+};
 
-    if (a->kind == KPI_COND_FIELD && kb <= KPI_KIND_NUMBER)
-        kpi_field_conflict(compile, checker->text, left, a->index, kb);
-    else if (b->kind == KPI_COND_FIELD && ka <= KPI_KIND_NUMBER)
-        kpi_field_conflict(compile, checker->text, right, b->index, ka);
-    else if (is_literal(a))
-        kpi_error(compile->diag, kpi_place_node(checker->text, left), KPI_NO_SUGGESTION,
-                  "%s cannot be compared with %s", kpi_kind_name(ka), kpi_kind_name(kb));
-    else
-        kpi_error(compile->diag, kpi_place_node(checker->text, right), KPI_NO_SUGGESTION,
-                  "%s cannot be compared with %s", kpi_kind_name(kb), kpi_kind_name(ka));
+static bool is_number_text(struct kpi_string string)
+{
+    bool digits = false;
+
+    for (size_t i = 0; i < string.length; ++i) {
+        digits |= string.data[i] >= '0' && string.data[i] <= '9';
+        if (string.data[i] != '.' && (string.data[i] < '0' || string.data[i] > '9'))
+            return false;
+    }
+    return digits;
+}
+
+/* How a literal of one kind is written as one of the other, or nothing. */
+static void remedy_add(struct kpi_writer *writer, const struct side *literal, enum kpi_kind wanted)
+{
+    const struct kpi_node *node = literal->node;
+
+    if (node->kind == KPI_NODE_STRING && wanted == KPI_KIND_NUMBER && is_number_text(node->string))
+        kpi_writer_format(writer, "; write %S without quotes", node->string);
+    else if (node->kind == KPI_NODE_STRING && wanted == KPI_KIND_BOOL &&
+             (kpi_string_equal(node->string, KPI_STRING("true")) ||
+              kpi_string_equal(node->string, KPI_STRING("false"))))
+        kpi_writer_format(writer, "; write %S without quotes", node->string);
+    else if (wanted == KPI_KIND_STRING &&
+             (node->kind == KPI_NODE_NUMBER || node->kind == KPI_NODE_BOOL))
+        kpi_writer_format(writer, "; write it in quotes");
+    else if (node->kind == KPI_NODE_NUMBER && wanted == KPI_KIND_DURATION)
+        kpi_writer_format(writer, "; write it with a unit, as in 7d");
+}
+
+/* What a name is and who says so: `"score", which is a number in measure "promoters"`. */
+static void known_add(struct checker *checker, struct kpi_writer *writer, const struct side *side)
+{
+    if (side->node->kind != KPI_NODE_NAME) {
+        kpi_writer_format(writer, "%s", kpi_kind_name(side->kind));
+        return;
+    }
+    kpi_writer_format(writer, "\"%S\", which ", side->node->string);
+    kpi_reference_describe(checker->compile, writer,
+                           kpi_reference_resolve(checker->compile, checker->text, side->node));
+}
+
+/*
+ * Says which side of a comparison does not fit. What a name is has been settled, by its nature or
+ * by whoever used it before; so it is the other side that is wrong, and a literal before all.
+ */
+static void mismatch(struct checker *checker, const struct side *left, const struct side *right)
+{
+    bool swap = is_literal(left->cond) ||
+                (right->node->kind == KPI_NODE_NAME && left->node->kind != KPI_NODE_NAME);
+    const struct side *wrong = swap ? left : right, *known = swap ? right : left;
+    char buffer[384];
+    struct kpi_writer writer = KPI_WRITER_ON(buffer);
+
+    known_add(checker, &writer, known);
+    remedy_add(&writer, wrong, known->kind);
+    kpi_error(checker->compile->diag, kpi_place_node(checker->text, wrong->node), KPI_NO_SUGGESTION,
+              "%s cannot be compared with %S", kpi_kind_name(wrong->kind),
+              kpi_writer_string(&writer));
 }
 
 /* The comparison that says the same with its sides swapped. */
@@ -334,7 +382,7 @@ static struct kpi_cond *check_comparison(struct checker *checker, const struct k
     if (!a || !b)
         return NULL;
     if (ka != kb) {
-        mismatch(checker, left, a, ka, right, b, kb);
+        mismatch(checker, &(struct side){left, a, ka}, &(struct side){right, b, kb});
         return NULL;
     }
     if (is_literal(a) && is_literal(b)) {
@@ -452,7 +500,8 @@ static struct kpi_cond *check_in(struct checker *checker, const struct kpi_node 
         return NULL;
     cond->negated = node->number != 0;
     if (ka != kb) {
-        mismatch(checker, left, a, ka, right, cond, kb);
+        mismatch(checker, &(struct side){left, a, ka},
+                 &(struct side){right->first ? right->first : right, cond, kb});
         return NULL;
     }
     if (is_literal(a)) {

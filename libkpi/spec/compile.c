@@ -94,6 +94,15 @@ static void zones_copy(struct kpi_compile *compile)
     }
 }
 
+static uint32_t n_targets(const struct kpi_definitions *in)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < in->n_campaigns; ++i)
+        n += in->campaigns[i].n_targets;
+    return n;
+}
+
 /* What needs no compiling: sizes and copies. 0 or -ENOMEM. */
 static int prepare(struct kpi_compile *compile)
 {
@@ -117,7 +126,9 @@ static int prepare(struct kpi_compile *compile)
 
     plan->n_kpis = in->n_kpis;
     plan->kpis = kpi_pool_alloc(&plan->pool, in->n_kpis * sizeof(*plan->kpis));
-    plan->formulas = kpi_pool_alloc(&plan->pool, in->n_kpis * sizeof(*plan->formulas));
+    plan->n_formulas = in->n_kpis;
+    plan->formulas =
+        kpi_pool_alloc(&plan->pool, ((size_t)in->n_kpis + n_targets(in)) * sizeof(*plan->formulas));
     plan->n_campaigns = in->n_campaigns;
     plan->campaigns = kpi_pool_alloc(&plan->pool, in->n_campaigns * sizeof(*plan->campaigns));
     zones_copy(compile);
@@ -168,10 +179,11 @@ static uint64_t target_hash(const struct kpi_target *target)
         uint64_t fingerprint;
         double value, band, amount;
         int64_t deviation, from, to, hold, sample_min;
+        uint64_t meaning;
     } parts = {
-        target->fingerprint, target->value, target->band, target->deviation_amount,
-        target->deviation,   target->from,  target->to,   target->hold,
-        target->sample_min,
+        target->fingerprint, target->value,   target->band, target->deviation_amount,
+        target->deviation,   target->from,    target->to,   target->hold,
+        target->sample_min,  target->meaning,
     };
 
     return XXH3_64bits(&parts, sizeof(parts));
@@ -304,6 +316,7 @@ static int compile_all(struct kpi_compile *compile)
     kpi_breakdowns_compile(compile);
     kpi_grains_compile(compile);
     kpi_campaigns_compile(compile);
+    kpi_measures_unused(compile);
     if (compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed ||
         compile->breakdowns.failed || compile->grains.failed)
         return -ENOMEM;

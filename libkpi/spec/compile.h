@@ -179,9 +179,14 @@ void kpi_breakdowns_compile(struct kpi_compile *compile);
 /* formula.c */
 
 void kpi_formulas_compile(struct kpi_compile *compile);
-/* Evaluates a target's value. False if an error was reported. */
-bool kpi_formula_constant(struct kpi_compile *compile, const struct kpi_text *text,
-                          kpi_decimal audience, kpi_decimal budget, double *ret_value);
+/*
+ * Compiles a target's value: evaluates what is made of literals, audience and budget, and keeps the
+ * formula of anything else, which then varies. False if an error was reported, here or before.
+ */
+bool kpi_formula_target(struct kpi_compile *compile, const struct kpi_text *text,
+                        const struct kpi_campaign_info *campaign, struct kpi_target *target);
+/* Warns of measures that no formula asks for. */
+void kpi_measures_unused(struct kpi_compile *compile);
 
 /* campaigns.c */
 

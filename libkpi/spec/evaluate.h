@@ -26,13 +26,19 @@ static inline const struct kpi_row *kpi_leaf_rows(const struct kpi_inputs *input
     return inputs->rows + inputs->leaf_rows[leaf];
 }
 
+/* Of two reasons the one that says more; of any and none that one. */
+static inline enum kpi_reason kpi_reason_worse(enum kpi_reason a, enum kpi_reason b)
+{
+    return a > b ? a : b;
+}
+
 /*
- * Evaluates postfix terms. False: undefined, i.e. a division by zero, a parameter that is not
- * given, a base without events, or a number that leaves its range. What is made of something
- * undefined is undefined, but for means and medians, which pass it over.
+ * Evaluates postfix terms. Returns KPI_REASON_NONE, or why the number is undefined. What is made of
+ * something undefined is undefined, but for means and medians: they pass over what is missing, but
+ * not what left its range.
  */
-bool kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
-                        const struct kpi_inputs *inputs, struct kpi_number *ret_number);
+enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
+                                   const struct kpi_inputs *inputs, struct kpi_number *ret_number);
 
 /* A count as a number. */
 struct kpi_number kpi_number_count(int64_t value);
@@ -46,6 +52,10 @@ static inline bool kpi_leaf_has_sides(enum kpi_leaf_kind kind)
     return kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_MEAN || kind == KPI_LEAF_SCORES;
 }
 
-/* Both sides of such a leaf. False: undefined. */
-bool kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t leaf,
-                    struct kpi_number *ret_numerator, struct kpi_number *ret_denominator);
+/* Both sides of such a leaf. Returns KPI_REASON_NONE or KPI_REASON_OVERFLOW. */
+enum kpi_reason kpi_leaf_sides(const struct kpi_inputs *inputs, uint32_t leaf,
+                               struct kpi_number *ret_numerator,
+                               struct kpi_number *ret_denominator);
+
+/* Is the leaf a base that is missing? */
+bool kpi_leaf_no_base(const struct kpi_inputs *inputs, uint32_t leaf);

@@ -5,15 +5,15 @@
 #include "spec/evaluate.h"
 #include "spec/names.h"
 
+#include <math.h>
 #include <xxhash.h>
 
 static void builder_init(struct kpi_builder *builder, struct kpi_compile *compile,
-                         const struct kpi_text *text, enum kpi_formula_role role)
+                         const struct kpi_text *text)
 {
     *builder = (struct kpi_builder){
         .compile = compile,
         .text = text,
-        .role = role,
         .shown = {.mem = compile->mem},
         .meant = {.mem = compile->mem},
     };
@@ -93,12 +93,7 @@ void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node)
     kpi_suggestion_init(&suggestion, node->string);
     kpi_suggestion_offer(&suggestion, KPI_STRING("audience"));
     kpi_suggestion_offer(&suggestion, KPI_STRING("budget"));
-    if (builder->role == KPI_FORMULA_TARGET) {
-        kpi_error(compile->diag, place, suggestion.best,
-                  "a target is made of numbers, audience and budget; \"%S\" is none of them",
-                  node->string);
-        return;
-    }
+    kpi_suggestion_offer(&suggestion, KPI_STRING("days"));
     for (uint32_t i = 0; i < compile->n_measures; ++i)
         kpi_suggestion_offer(&suggestion, kpi_text_string(&compile->in->measures[i].name));
     for (uint32_t i = 0; i < compile->in->n_kpis; ++i)
@@ -180,19 +175,14 @@ static void build_name(struct kpi_builder *builder, const struct kpi_node *node,
         enum kpi_term_kind kind;
     } parameters[] = {
         {"audience", KPI_TERM_AUDIENCE}, {"budget", KPI_TERM_BUDGET}, {"days", KPI_TERM_DAYS}};
-    struct kpi_measure_work *measure = NULL;
-    uint32_t kpi = KPI_NO_INDEX;
+    struct kpi_measure_work *measure = kpi_measures_find(builder->compile, node->string);
+    uint32_t kpi = kpi_find(builder->compile, node->string);
 
-    if (builder->role == KPI_FORMULA_KPI) {
-        measure = kpi_measures_find(builder->compile, node->string);
-        kpi = kpi_find(builder->compile, node->string);
-    }
     for (size_t i = 0; i < sizeof(parameters) / sizeof(*parameters); ++i) {
         const char *name = parameters[i].name;
 
         if (!kpi_string_equal(node->string, (struct kpi_string){name, strlen(name)}) ||
-            (parameters[i].kind == KPI_TERM_DAYS &&
-             (measure || builder->role == KPI_FORMULA_TARGET)))
+            (parameters[i].kind == KPI_TERM_DAYS && measure))
             continue;
         kpi_build_text(builder, name);
         (void)kpi_build_term(builder, parameters[i].kind); /* a failure is noted in the vector */
@@ -388,7 +378,7 @@ static void kpi_compile(struct kpi_compile *compile, uint32_t index)
         info->title_zh = kpi_pool_string(pool, kpi_text_string(&definition->title_zh));
     if (!node)
         return;
-    builder_init(&builder, compile, &definition->formula, KPI_FORMULA_KPI);
+    builder_init(&builder, compile, &definition->formula);
     builder.kpis[builder.n_kpis++] = index;
     kpi_build_sides(&builder, node);
     kpi_writer_format(&builder.meant, " unit %s", units[definition->unit]);
@@ -406,6 +396,10 @@ void kpi_formulas_compile(struct kpi_compile *compile)
         (void)kpi_name_check(compile, &seen, i); /* compiled all the same, to find its errors */
         kpi_compile(compile, i);
     }
+}
+
+void kpi_measures_unused(struct kpi_compile *compile)
+{
     for (uint32_t i = 0; i < compile->n_measures; ++i) {
         const struct kpi_text *name = &compile->in->measures[i].name;
 
@@ -415,28 +409,57 @@ void kpi_formulas_compile(struct kpi_compile *compile)
     }
 }
 
-bool kpi_formula_constant(struct kpi_compile *compile, const struct kpi_text *text,
-                          kpi_decimal audience, kpi_decimal budget, double *ret_value)
+/* Is it the same at any time? */
+static bool is_constant(const struct kpi_builder *builder)
 {
-    const struct kpi_inputs inputs = {.audience = audience, .budget = budget};
+    const struct kpi_term *terms = builder->terms.data;
+
+    for (uint32_t i = 0; i < builder->terms.n; ++i) {
+        if (terms[i].kind == KPI_TERM_LEAF || terms[i].kind == KPI_TERM_DAYS)
+            return false;
+    }
+    return true;
+}
+
+static void target_keep(struct kpi_builder *builder, struct kpi_target *target)
+{
+    struct kpi_plan *plan = builder->compile->plan;
+
+    target->varies = true;
+    target->value = NAN;
+    target->meaning = XXH3_64bits(builder->meant.data, builder->meant.length);
+    target->formula = plan->n_formulas++;
+    formula_keep(builder, &plan->formulas[target->formula]);
+}
+
+bool kpi_formula_target(struct kpi_compile *compile, const struct kpi_text *text,
+                        const struct kpi_campaign_info *campaign, struct kpi_target *target)
+{
+    const struct kpi_inputs inputs = {.audience = campaign->audience, .budget = campaign->budget};
     struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
     unsigned n_errors = compile->diag->n_errors;
     struct kpi_number number;
     struct kpi_builder builder;
-    bool defined = false;
+    bool good;
 
     if (!node)
         return false;
-    builder_init(&builder, compile, text, KPI_FORMULA_TARGET);
+    target->expression = kpi_pool_string(&compile->plan->pool, kpi_text_string(text));
+    builder_init(&builder, compile, text);
     kpi_build(&builder, node);
-    if (compile->diag->n_errors == n_errors && !builder.terms.failed)
-        defined = kpi_terms_evaluate(builder.terms.data, builder.terms.n, &inputs, &number);
-    if (compile->diag->n_errors == n_errors && !builder.terms.failed && !defined)
+    /* Of what is in error elsewhere there are no terms. */
+    good = compile->diag->n_errors == n_errors && !builder.terms.failed && builder.depth == 1;
+    if (good && !is_constant(&builder)) {
+        target_keep(&builder, target);
+    } else if (good && kpi_terms_evaluate(builder.terms.data, builder.terms.n, &inputs, &number) ==
+                           KPI_REASON_NONE) {
+        target->value = number.real;
+    } else if (good) {
+        good = false;
         kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
                   "this has no value: it names an audience or budget that the campaign does not "
                   "give, divides by zero, or is too large");
+    }
     builder_deinit(&builder);
-    if (defined)
-        *ret_value = number.real;
-    return defined;
+    return good;
 }

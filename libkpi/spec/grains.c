@@ -138,10 +138,9 @@ static struct kpi_grain *grain_get(struct kpi_compile *compile, const struct kpi
     return grain->kpis ? grain : NULL;
 }
 
-/* Has the KPI a leaf that is made of days? */
-static bool has_cohorts(const struct kpi_compile *compile, uint32_t kpi)
+/* Has the formula a leaf that is made of days? */
+static bool has_cohorts(const struct kpi_compile *compile, const struct kpi_formula *formula)
 {
-    const struct kpi_formula *formula = &compile->plan->formulas[kpi];
     const struct kpi_leaf_work *leaves = compile->leaves.data;
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
@@ -153,12 +152,22 @@ static bool has_cohorts(const struct kpi_compile *compile, uint32_t kpi)
     return false;
 }
 
+/* What the formula is made of is reported in windows of so many minutes. */
+static void leaves_divide(struct kpi_leaf_work *leaves, const struct kpi_formula *formula,
+                          uint32_t minutes)
+{
+    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
+        struct kpi_leaf_work *leaf = &leaves[formula->leaves[i]];
+
+        leaf->minutes = kpi_common_divisor(leaf->minutes, minutes);
+    }
+}
+
 /* The KPI is reported in scopes of a list; own: the list is its own. */
 static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct list *list, bool own)
 {
     const struct kpi_formula *formula = &compile->plan->formulas[kpi];
-    struct kpi_leaf_work *leaves = compile->leaves.data;
-    bool cohorts = has_cohorts(compile, kpi);
+    bool cohorts = has_cohorts(compile, formula);
 
     for (uint32_t i = 0; i < list->n; ++i) {
         uint32_t minutes = list->scopes[i].minutes;
@@ -176,12 +185,27 @@ static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct l
         if (!grain)
             return; /* noted in vector or pool */
         grain->kpis[kpi] = true;
-        for (uint32_t j = 0; minutes && j < formula->n_leaves; ++j) {
-            struct kpi_leaf_work *leaf = &leaves[formula->leaves[j]];
-
-            leaf->minutes = kpi_common_divisor(leaf->minutes, minutes);
-        }
+        if (minutes)
+            leaves_divide(compile->leaves.data, formula, minutes);
     }
+}
+
+bool kpi_grains_target(struct kpi_compile *compile, const struct kpi_target *target,
+                       const struct kpi_text *value)
+{
+    const struct kpi_formula *formula = &compile->plan->formulas[target->formula];
+    uint32_t minutes = target->scope_pattern.minutes;
+
+    if (compile->leaves.failed || compile->plan->pool.failed || !minutes)
+        return true;
+    if (has_cohorts(compile, formula)) {
+        kpi_error(compile->diag, kpi_place_text(value), KPI_NO_SUGGESTION,
+                  "retained() and first_time() tell users apart by days; a target over minutes "
+                  "cannot be made of them");
+        return false;
+    }
+    leaves_divide(compile->leaves.data, formula, minutes);
+    return true;
 }
 
 static int scopes_order(const struct kpi_scope *a, const struct kpi_scope *b)
@@ -275,6 +299,13 @@ uint32_t kpi_grains_minutes(const struct kpi_compile *compile,
 
 /* --- rows --- */
 
+static void rows_mark(uint32_t *rows, const struct kpi_formula *formula)
+{
+    for (uint32_t i = 0; i < formula->n_leaves; ++i)
+        rows[formula->leaves[i]] = 0;
+}
+
+/* The first grain has the rows of all leaves; others those of their KPIs and targets. */
 static void grain_rows(struct kpi_compile *compile, struct kpi_grain *grain)
 {
     struct kpi_plan *plan = compile->plan;
@@ -286,10 +317,15 @@ static void grain_rows(struct kpi_compile *compile, struct kpi_grain *grain)
     for (uint32_t i = 0; i < n_leaves; ++i)
         rows[i] = KPI_NO_INDEX;
     for (uint32_t kpi = 0; kpi < plan->n_kpis; ++kpi) {
-        const struct kpi_formula *formula = &plan->formulas[kpi];
+        if (grain->kpis[kpi])
+            rows_mark(rows, &plan->formulas[kpi]);
+    }
+    for (uint32_t i = 0; i < plan->n_targets; ++i) {
+        const struct kpi_target *target = &plan->targets[i];
 
-        for (uint32_t i = 0; grain->kpis[kpi] && i < formula->n_leaves; ++i)
-            rows[formula->leaves[i]] = 0;
+        if (target->varies &&
+            (grain->pattern.grain == 0 || target->scope_pattern.grain == grain->pattern.grain))
+            rows_mark(rows, &plan->formulas[target->formula]);
     }
     for (uint32_t i = 0; i < n_leaves; ++i) {
         if (rows[i] == KPI_NO_INDEX)

@@ -18,6 +18,13 @@ void kpi_scope_sort_add(struct kpi_writer *writer, const struct kpi_scope *scope
  */
 void kpi_grains_compile(struct kpi_compile *compile);
 
+/*
+ * Tells the leaves of a target that varies how short its windows are. False: they cannot be
+ * reported so, which was reported at its value.
+ */
+bool kpi_grains_target(struct kpi_compile *compile, const struct kpi_target *target,
+                       const struct kpi_text *value);
+
 /* The plan's grain that this pattern is of, or KPI_NO_INDEX. */
 uint32_t kpi_grains_find(const struct kpi_compile *compile, const struct kpi_scope *pattern);
 

@@ -232,6 +232,24 @@ enum kpi_kind kpi_reference_kind(const struct kpi_compile *compile, struct kpi_r
     }
 }
 
+void kpi_reference_describe(const struct kpi_compile *compile, struct kpi_writer *writer,
+                            struct kpi_reference reference)
+{
+    const char *name = kpi_kind_name(kpi_reference_kind(compile, reference));
+    uint32_t field = field_behind(compile, reference);
+    const struct kpi_owner *owner;
+
+    if (reference.sort == KPI_REFERENCE_ATTRIBUTE && field == KPI_NO_INDEX) {
+        kpi_writer_format(writer, "is %s", name);
+        return;
+    }
+    owner = field == KPI_NO_INDEX ? NULL : &compile->fields[field].owner;
+    if (owner && owner->sort)
+        kpi_writer_format(writer, "is %s in %s \"%S\"", name, owner->sort, owner->name);
+    else
+        kpi_writer_format(writer, "always is %s", name);
+}
+
 /* The kind of an operand as far as it is known; an unsettled field becomes what is wanted. */
 static enum kpi_kind infer_operand(struct inferrer *inferrer, const struct kpi_node *node,
                                    enum kpi_kind wanted)

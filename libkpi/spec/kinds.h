@@ -39,6 +39,11 @@ struct kpi_reference kpi_reference_resolve(struct kpi_compile *compile, const st
 /* UNKNOWN: a field that nothing has settled yet, or BROKEN. */
 enum kpi_kind kpi_reference_kind(const struct kpi_compile *compile, struct kpi_reference reference);
 
+/* Writes what a reference of known kind is and who says so: `is a number in measure "promoters"`.
+ */
+void kpi_reference_describe(const struct kpi_compile *compile, struct kpi_writer *writer,
+                            struct kpi_reference reference);
+
 /* Reports that a field is used as `wanted` here and otherwise elsewhere. */
 void kpi_field_conflict(struct kpi_compile *compile, const struct kpi_text *text,
                         const struct kpi_node *node, uint32_t field, enum kpi_kind wanted);

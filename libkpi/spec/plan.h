@@ -112,8 +112,8 @@ struct kpi_plan {
     struct kpi_field_spec *fields;
     uint32_t n_fields;
     struct kpi_kpi_info *kpis;
-    struct kpi_formula *formulas; /* by KPI */
-    uint32_t n_kpis;
+    struct kpi_formula *formulas; /* by KPI; then those of targets whose value varies */
+    uint32_t n_kpis, n_formulas;
     struct kpi_campaign_info *campaigns;
     uint32_t n_campaigns;
     struct kpi_target *targets;

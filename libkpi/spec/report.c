@@ -64,6 +64,20 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
     return r;
 }
 
+const char *kpi_reason_name(enum kpi_reason reason)
+{
+    static const char *const names[] = {
+        [KPI_REASON_NONE] = "none",
+        [KPI_REASON_DIVISION_BY_ZERO] = "division_by_zero",
+        [KPI_REASON_NO_BASE] = "no_base",
+        [KPI_REASON_NO_GAUGE] = "no_gauge",
+        [KPI_REASON_NO_PARAMETER] = "no_parameter",
+        [KPI_REASON_OVERFLOW] = "overflow",
+    };
+
+    return names[reason];
+}
+
 static double clamped(double share)
 {
     return share < 0 ? 0 : share > 1 ? 1 : share;
@@ -114,28 +128,36 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
     return state;
 }
 
-/* Both sides of a formula; false if either is undefined, or their quotient is. */
-static bool sides_evaluate(const struct kpi_formula *formula, const struct kpi_inputs *inputs,
-                           struct kpi_value *value)
+/* Both sides of a formula. Returns why either is undefined, or their quotient is. */
+static enum kpi_reason sides_evaluate(const struct kpi_formula *formula,
+                                      const struct kpi_inputs *inputs, struct kpi_value *value)
 {
-    bool good, both = formula->n_denominator > 0;
+    bool both = formula->n_denominator > 0;
+    enum kpi_reason reason;
 
     if (formula->both_sides != KPI_NO_INDEX) {
-        good = kpi_leaf_sides(inputs, formula->both_sides, &value->numerator, &value->denominator);
+        reason =
+            kpi_leaf_sides(inputs, formula->both_sides, &value->numerator, &value->denominator);
+        if (reason == KPI_REASON_NONE && kpi_leaf_no_base(inputs, formula->both_sides))
+            reason = KPI_REASON_NO_BASE;
         both = true;
     } else {
-        good = kpi_terms_evaluate(formula->terms, formula->n_numerator, inputs, &value->numerator);
+        reason =
+            kpi_terms_evaluate(formula->terms, formula->n_numerator, inputs, &value->numerator);
         if (both)
-            good &= kpi_terms_evaluate(formula->terms + formula->n_numerator,
-                                       formula->n_denominator, inputs, &value->denominator);
+            reason = kpi_reason_worse(
+                reason, kpi_terms_evaluate(formula->terms + formula->n_numerator,
+                                           formula->n_denominator, inputs, &value->denominator));
     }
-    if (!good)
-        return false;
+    if (reason != KPI_REASON_NONE)
+        return reason;
     value->value = value->numerator.real;
-    if (both)
-        value->value =
-            value->denominator.real != 0 ? value->numerator.real / value->denominator.real : NAN;
-    return isfinite(value->value);
+    if (!both)
+        return KPI_REASON_NONE;
+    if (value->denominator.real == 0)
+        return KPI_REASON_DIVISION_BY_ZERO;
+    value->value = value->numerator.real / value->denominator.real;
+    return isfinite(value->value) ? KPI_REASON_NONE : KPI_REASON_OVERFLOW;
 }
 
 /* The words of a scope: what it is, but not which days it has today. */
@@ -162,22 +184,22 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
     return XXH3_64bits(parts, sizeof(parts));
 }
 
-/* A KPI over the rows that inputs give; where they come from is the caller's matter. */
-static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *inputs,
-                     const struct kpi_scope *scope, uint32_t kpi, kpi_time as_of,
-                     struct kpi_value *ret_value)
+/* A formula over the rows that inputs give; where they come from is the caller's matter. */
+static void evaluate(const struct kpi_formula *formula, const struct kpi_inputs *inputs,
+                     const struct kpi_scope *scope, kpi_time as_of, struct kpi_value *ret_value)
 {
-    const struct kpi_formula *formula = &layout->plan->formulas[kpi];
     struct leaves_state leaves = leaves_look(formula, inputs);
-    bool defined;
+    enum kpi_reason reason;
 
-    *ret_value = (struct kpi_value){.definition = definition(layout, scope, kpi)};
+    *ret_value = (struct kpi_value){0};
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
-    defined = sides_evaluate(formula, inputs, ret_value);
-    if (leaves.any && (!leaves.fed || leaves.immature))
+    reason = sides_evaluate(formula, inputs, ret_value);
+    if (leaves.any && (!leaves.fed || leaves.immature)) {
         ret_value->state = KPI_VALUE_NO_DATA;
-    else
-        ret_value->state = defined ? KPI_VALUE_OK : KPI_VALUE_UNDEFINED;
+    } else if (reason != KPI_REASON_NONE) {
+        ret_value->state = KPI_VALUE_UNDEFINED;
+        ret_value->reason = reason;
+    }
     if (ret_value->state != KPI_VALUE_OK)
         ret_value->value = 0;
 }
@@ -213,11 +235,24 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
                       uint32_t kpi, kpi_time as_of, struct kpi_value *ret_value)
 {
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+    const struct kpi_scope *where = kpi_layout_scope(layout, scope);
 
     assert(kpi < layout->plan->n_kpis);
     *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
-    if (kpi_layout_reports(layout, scope, kpi))
-        evaluate(layout, &inputs, kpi_layout_scope(layout, scope), kpi, as_of, ret_value);
+    if (!kpi_layout_reports(layout, scope, kpi))
+        return;
+    evaluate(&layout->plan->formulas[kpi], &inputs, where, as_of, ret_value);
+    ret_value->definition = definition(layout, where, kpi);
+}
+
+void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                       const struct kpi_target *target, kpi_time as_of, struct kpi_value *ret_value)
+{
+    const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+
+    assert(target->varies && target->formula < layout->plan->n_formulas);
+    evaluate(&layout->plan->formulas[target->formula], &inputs, kpi_layout_scope(layout, scope),
+             as_of, ret_value);
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -236,8 +271,9 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(layout, &inputs, kpi_layout_scope(layout, group->scope), kpi, as_of, ret_value);
-    parts[0] = ret_value->definition;
+    evaluate(&layout->plan->formulas[kpi], &inputs, kpi_layout_scope(layout, group->scope), as_of,
+             ret_value);
+    parts[0] = definition(layout, kpi_layout_scope(layout, group->scope), kpi);
     parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));
 }

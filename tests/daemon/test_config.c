@@ -219,7 +219,7 @@ static const struct bad bad_definitions[] = {
     {"dimensions:\n  d: {}\n  d: {}\n", "3:3", "duplicate key \"d\""},
     {"segments:\n  s: {title: x}\n", "2:3", "segment \"s\": where is missing"},
     {"segments:\n  s: {where: vip, titel: x}\n", "2:19", "did you mean \"title\"?"},
-    {"segments:\n  s: {where: campaign == 3}\n", "2:14", "is used as a number here"},
+    {"segments:\n  s: {where: campaign == 3}\n", "2:26", "\"campaign\", which always is a string"},
     {"dimensions:\n  s: {}\nsegments:\n  s: {where: vip}\n", "4:3", "is a dimension already"},
     {"attributes:\n  s: {agg: count}\nsegments:\n  s: {where: vip}\n", "4:3",
      "is an attribute already"},

@@ -65,7 +65,8 @@ static void test_golden(void **state)
         ",\"unit\":\"duration\",\"state\":\"ok\",\"value\":0.375,\"numerator\":1.5,"
         "\"denominator\":4,\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
         "{\"kpi\":\"nps\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
-        ",\"unit\":\"points\",\"state\":\"undefined\",\"value\":null,\"numerator\":0,"
+        ",\"unit\":\"points\",\"state\":\"undefined\",\"reason\":\"division_by_zero\",\"value\":"
+        "null,\"numerator\":0,"
         "\"denominator\":0,\"complete\":1,\"definition\":\"0000000000c0ffee\"},"
         "{\"kpi\":\"roi\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
         ",\"unit\":\"multiple\",\"state\":\"no_data\",\"value\":null,\"numerator\":null,"

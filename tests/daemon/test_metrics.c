@@ -150,6 +150,28 @@ static void test_undefined_is_nan_and_no_data_is_absent(void **state)
     view_unref(view);
 }
 
+static void test_values_overflowed_are_counted(void **state)
+{
+    struct view *view = view_fixture_new(1), *next;
+    struct kpi_row *rows = calloc(kpi_layout_n_rows(view->layout), sizeof(*rows));
+    char *text = write_text(view, EXPOSITION_TEXT);
+
+    assert_has(text, "kpid_kpis_overflowed 0");
+    free(text);
+    /* Every row of the campaign's own scope left 64 bits. */
+    for (uint32_t i = 0; i < kpi_layout_scope_rows(view->layout, FIXTURE_CAMPAIGN); i++)
+        rows[i] = (struct kpi_row){INT64_MAX, 2};
+    next = view_of_rows(view->layout, rows, view->as_of);
+    text = write_text(next, EXPOSITION_TEXT);
+    assert_has(text, "kpid_kpis_overflowed 6"); /* one of each unit */
+    assert_has(text, "kpid_kpi_money" LABELS("revenue_total", "campaign") " NaN");
+    assert_null(strstr(text, "kpid_kpi_numerator" LABELS("revenue_total", "campaign")));
+    free(text);
+    free(rows);
+    view_unref(view);
+    view_unref(next);
+}
+
 static void test_alert_states(void **state)
 {
     struct view *view = view_fixture_new(1);
@@ -281,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_breakdowns),
         cmocka_unit_test(test_breakdowns_have_a_bound),
         cmocka_unit_test(test_undefined_is_nan_and_no_data_is_absent),
+        cmocka_unit_test(test_values_overflowed_are_counted),
         cmocka_unit_test(test_alert_states),
         cmocka_unit_test(test_shards_are_shown_by_their_owner),
         cmocka_unit_test(test_without_a_view_kpid_still_tells_of_itself),

@@ -602,6 +602,52 @@ static void weeks_mean_where_they_begin(void **state)
     assert_int_not_equal(retained_fingerprint("week", 0), retained_fingerprint("month", 0));
 }
 
+/* Only a value of what is counted varies; what it says is of the plan's identity, not the alert's.
+ */
+static void targets_that_vary(void **state)
+{
+    static const struct {
+        const char *value;
+        bool varies;
+    } table[] = {
+        {"4", false},
+        {"budget / audience", false},
+        {"2 * gauge('x')", true},
+        {"3 * gauge('x')", true},
+        {"110% * previous(nps)", true},
+        {"roi", true},
+        {"0.1 * days", true},
+    };
+    uint64_t identity = 0, plans[COUNT_OF(table)];
+
+    for (size_t i = 0; i < COUNT_OF(table); ++i) {
+        const struct kpi_target *target;
+        struct kpi_plan *plan;
+        uint32_t n_kpis;
+
+        fixture_init(&f);
+        fixture_kpis_of_the_product(&f);
+        n_kpis = f.in.n_kpis;
+        (void)fixture_campaign(&f, "a", 0);
+        (void)fixture_target(&f, "roi", table[i].value);
+        plan = fixture_plan(&f);
+        target = kpi_plan_target(plan, 0);
+        assert_int_equal(target->varies, table[i].varies);
+        assert_int_equal(isfinite(target->value) != 0, !table[i].varies);
+        assert_true(kpi_string_equal(target->expression,
+                                     (struct kpi_string){table[i].value, strlen(table[i].value)}));
+        assert_int_equal(kpi_plan_n_kpis(plan), n_kpis); /* it is no KPI */
+        if (i == 0)
+            identity = target->fingerprint;
+        assert_int_equal(target->fingerprint, identity);
+        plans[i] = kpi_plan_fingerprint(plan);
+        for (size_t k = 0; k < i; ++k)
+            assert_int_not_equal(plans[i], plans[k]);
+        kpi_plan_unref(plan);
+        assert_int_equal(f.mem.bytes, 0);
+    }
+}
+
 static void targets_get_value_band_and_scope(void **state)
 {
     struct kpi_plan *plan;
@@ -970,6 +1016,7 @@ int main(void)
         cmocka_unit_test_setup(kpi_fingerprint_is_of_meaning, setup),
         cmocka_unit_test_setup(weeks_mean_where_they_begin, setup),
         cmocka_unit_test_setup(targets_get_value_band_and_scope, setup),
+        cmocka_unit_test_setup(targets_that_vary, setup),
         cmocka_unit_test_setup(target_fingerprint_is_its_identity, setup),
         cmocka_unit_test_setup(definitions_may_go_once_the_plan_is_made, setup),
         cmocka_unit_test_setup(a_plan_lives_as_long_as_its_references, setup),

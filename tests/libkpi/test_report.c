@@ -237,12 +237,16 @@ static void growth_over_a_base(void **state)
     make();
     put("purchases", 150 * KPI_DECIMAL_ONE);
     assert_int_equal(value_of("gain").state, KPI_VALUE_UNDEFINED);
-    assert_int_equal(value_of("half").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("gain").reason, KPI_REASON_NO_BASE);
+    assert_int_equal(value_of("half").reason, KPI_REASON_NO_BASE);
     *row_of("was") = (struct kpi_row){0, 3};
     assert_int_equal(value_of("gain").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("gain").reason, KPI_REASON_DIVISION_BY_ZERO);
+    assert_int_equal(value_of("half").reason, KPI_REASON_DIVISION_BY_ZERO);
     put("was", -100 * KPI_DECIMAL_ONE);
     value = value_of("gain");
     assert_int_equal(value.state, KPI_VALUE_OK);
+    assert_int_equal(value.reason, KPI_REASON_NONE);
     assert_true(value.value == 2.5);
     assert_int_equal(value.numerator.value, 250 * KPI_DECIMAL_ONE);
     assert_int_equal(value.denominator.value, 100 * KPI_DECIMAL_ONE);
@@ -268,6 +272,9 @@ static void trailing_periods_without_events_are_passed_over(void **state)
     put("was4", 1);
     assert_true(value_of("mean").value == 5);
     assert_true(value_of("median").value == 4);
+    put("was4", INT64_MAX); /* there, but not to be said: not passed over */
+    assert_int_equal(value_of("mean").reason, KPI_REASON_OVERFLOW);
+    assert_int_equal(value_of("median").reason, KPI_REASON_OVERFLOW);
 }
 
 /* A KPI in a formula stands for its own, with its sides if it is all of it. */
@@ -376,7 +383,10 @@ static void a_row_that_overflowed_is_undefined(void **state)
     put("participants", 5);
     put("reached", INT64_MAX);
     assert_int_equal(value_of("reached").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("reached").reason, KPI_REASON_OVERFLOW);
+    assert_int_equal(value_of("reached").numerator.kind, KPI_NUMBER_NONE);
     assert_int_equal(value_of("participation_rate").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("participation_rate").reason, KPI_REASON_OVERFLOW);
     assert_int_equal(value_of("participants").state, KPI_VALUE_OK);
 }
 
@@ -391,6 +401,7 @@ static void a_campaign_without_parameter_is_undefined(void **state)
     put("buyers", 5);
     put("cost", 5);
     assert_int_equal(value_of("of_audience").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("of_audience").reason, KPI_REASON_NO_PARAMETER);
     assert_int_equal(value_of("of_budget").state, KPI_VALUE_UNDEFINED);
 }
 

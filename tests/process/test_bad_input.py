@@ -71,26 +71,27 @@ TABLE = {
 
     # Types.
     "a string for a number": (
-        WHERE + 'amount > "5"' + USED, "4:12",
-        'the field "amount" is used as a string here, but it always is a number'),
-    "a number for a string": (WHERE + "type == 3" + USED, "4:20", "a number cannot be compared with a string"),
+        WHERE + 'amount > "5"' + USED, "4:21",
+        'a string cannot be compared with "amount", which always is a number; write 5 without quotes'),
+    "a number for a string": (WHERE + "type == 3" + USED, "4:20",
+        'a number cannot be compared with "type", which always is a string; write it in quotes'),
     "a field used in two ways": (
-        WHERE + 'channel == "a" and channel > 3' + USED, "4:31",
-        'the field "channel" is used as a number here, but as a string in measure "m"'),
+        WHERE + 'channel == "a" and channel > 3' + USED, "4:41",
+        'a number cannot be compared with "channel", which is a string in measure "m"'),
     "a number for a condition": (WHERE + "amount" + USED, "4:12", "is used as true or false here"),
     "a condition for a number": (
         WHERE + "(type == \"a\") + 1 > 3" + USED, "4:13", "a value is expected here, not a condition"),
     "a duration for a number": (WHERE + "amount > 3d" + USED, "4:21", "a duration cannot be compared with"),
     "the sum of a string": (
-        "measures:\n  m: {agg: sum(channel), where: channel == \"a\"}" + USED, "2:33",
-        'the field "channel" is used as a string here, but as a number in measure "m"'),
+        "measures:\n  m: {agg: sum(channel), where: channel == \"a\"}" + USED, "2:44",
+        'a string cannot be compared with "channel", which is a number in measure "m"'),
     "a measure that is no set of users": (
         "kpis:\n  k:\n    formula: retained(sales, active, basis=day, at=1)", "3:23",
         "takes measures with the aggregate users; \"sales\" is none"),
     "a string for an attribute that counts": (
         "attributes: {a: {agg: count, where: b == 1}, b: {agg: count, where: a == \"x\"}}\n"
         "measures: {m: {agg: count, where: a > 0 and b > 0}}" + USED, "1:74",
-        "a string cannot be compared with a number"),
+        'a string cannot be compared with "a", which is a number'),
 
     # Names.
     "an unknown function of a measure": (
@@ -109,6 +110,15 @@ TABLE = {
         'there is no measure or KPI "reachd"; did you mean "reached"?'),
     "a formula that asks for itself": (
         "kpis: {k: {formula: k + 1}}", "1:21", "the formula of this KPI names itself"),
+    "an unknown name in a target's value": (
+        TARGET + "{kpi: roi, value: 0.8 * salse}", "7:33",
+        'there is no measure or KPI "salse"; did you mean "sales"?'),
+    "a string in a target's value": (
+        TARGET + "{kpi: roi, value: '0.8 * \"4\"'}", "7:34", "a number is expected here"),
+    "a gauge without its name": (
+        TARGET + "{kpi: roi, value: 0.8 * gauge(x)}", "7:39", '"name" of gauge() stands in quotes'),
+    "a target of an unknown campaign": (
+        TARGET + "{kpi: roi, value: 'of_campaign(roi, \"d\")'}", "7:45", 'there is no campaign "d"'),
     "a target without KPI": (
         TARGET + "{kpi: rio, value: 4}", "7:15", 'there is no KPI "rio"; did you mean "roi"?'),
     "an attribute called as a word of the language": (

@@ -326,7 +326,7 @@ mappings:
         rows = list(reader)
         self.assertEqual(reader.fieldnames, (
             "as_of kpi campaign scope.kind scope.start scope.end scope.phase scope.days by unit state value "
-            "numerator denominator complete definition").split())
+            "numerator denominator complete definition reason").split())
 
         def cell(value):
             return "" if value is None else value if isinstance(value, str) else json.dumps(value)

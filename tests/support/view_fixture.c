@@ -207,6 +207,7 @@ static void add_alerts(struct view *view, const struct kpi_plan *plan)
 
         view->alerts[i] = (struct view_alert){
             .target = target,
+            .present = *target,
             .alert = {.since = KPI_TIME_NONE, .deviating_since = KPI_TIME_NONE},
             .value = {.state = KPI_VALUE_NO_DATA},
             .scope = *kpi_layout_scope(view->layout, scope),
@@ -262,6 +263,7 @@ void view_fixture_set(struct view *view, uint32_t campaign, enum view_fixture_sc
         &view->values[((size_t)campaign * FIXTURE_SCOPES + scope) * FIXTURE_KPIS + kpi];
 
     value->state = state;
+    value->reason = state == KPI_VALUE_UNDEFINED ? KPI_REASON_DIVISION_BY_ZERO : KPI_REASON_NONE;
     value->numerator = number(kinds[kpi][0], numerator);
     value->denominator = number(kinds[kpi][1], denominator);
     value->value = kinds[kpi][1] == KPI_NUMBER_NONE

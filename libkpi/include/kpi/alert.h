@@ -13,10 +13,14 @@ struct kpi_target {
     uint64_t fingerprint; /* of campaign, KPI, scope and better: the alert's identity, 64-bit */
     uint32_t campaign, kpi;
     struct kpi_scope scope_pattern; /* its sort, and phase; the layout gives the present place */
-    double value;                   /* where the KPI should be, in its unit */
+    double value;                   /* where the KPI should be, in its unit; NAN if it varies */
+    bool varies;                    /* an expression of what is counted: kpi_report_target() */
+    struct kpi_string expression;   /* the value as it was written */
+    uint64_t meaning;               /* VARIES: fingerprint of the expression */
+    uint32_t formula;               /* VARIES: whose it is in the plan */
     enum kpi_deviation deviation;   /* RELATIVE or POINTS, never DEFAULT */
     double deviation_amount;
-    double band; /* half width of the band in the KPI's unit, > 0 */
+    double band; /* half width of the band in the KPI's unit, > 0; NAN if the value is */
     enum kpi_better better;
     kpi_time from, to;
     kpi_duration hold;
@@ -66,8 +70,15 @@ enum kpi_transition {
 };
 
 /*
+ * Sets the value of a copy of a target that varies, and the band with it. False: a deviation
+ * relative to this value has no width, or the value is not a finite number; both are NAN then.
+ */
+bool kpi_target_set(struct kpi_target *target, double value);
+
+/*
  * Deviation in bands (>= 1 deviates): how far the value is on the bad side, or on either side if
- * better is band; 0 on the good side. NAN if the value is not a finite number.
+ * better is band; 0 on the good side. NAN if the value, or the target's, is not
+ * a finite number.
  */
 double kpi_target_distance(const struct kpi_target *target, double value);
 

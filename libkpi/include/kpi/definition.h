@@ -113,7 +113,7 @@ enum kpi_deviation {
 struct kpi_target_definition {
     struct kpi_text kpi;
     struct kpi_text
-        value; /* an expression of literals and campaign parameters: 65%, 4, 0.5*audience */
+        value; /* an expression: 65%, 0.5*audience; if it is of what is counted it varies */
     enum kpi_deviation deviation;
     kpi_decimal deviation_amount;
     int better;            /* enum kpi_better, or -1: the KPI's own */

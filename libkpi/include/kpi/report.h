@@ -65,9 +65,21 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
 
 enum kpi_value_state {
     KPI_VALUE_OK,
-    KPI_VALUE_UNDEFINED, /* division by zero, or a sum that left its range */
+    KPI_VALUE_UNDEFINED, /* see enum kpi_reason */
     KPI_VALUE_NO_DATA,   /* no event in the scope has fed it, or nothing in it is mature */
 };
+
+/* Why a value is undefined. Of several reasons the last of this list stands. */
+enum kpi_reason {
+    KPI_REASON_NONE,
+    KPI_REASON_DIVISION_BY_ZERO,
+    KPI_REASON_NO_BASE,      /* what it is compared with has no event */
+    KPI_REASON_NO_GAUGE,     /* nobody has set a gauge yet */
+    KPI_REASON_NO_PARAMETER, /* the campaign gives no audience or budget */
+    KPI_REASON_OVERFLOW,     /* a sum or what is made of it left its range */
+};
+
+const char *kpi_reason_name(enum kpi_reason reason); /* "division_by_zero", … */
 
 enum kpi_number_kind {
     KPI_NUMBER_NONE,  /* a KPI without division has no denominator */
@@ -84,6 +96,7 @@ struct kpi_number {
 
 struct kpi_value {
     enum kpi_value_state state;
+    enum kpi_reason reason;      /* NONE but for UNDEFINED */
     double value;                /* if OK: numerator.real / denominator.real */
     struct kpi_number numerator; /* the formula's upper side, or all of it if it does not divide */
     struct kpi_number denominator;
@@ -91,6 +104,15 @@ struct kpi_value {
         complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
+
+struct kpi_target; /* kpi/alert.h */
+/*
+ * Evaluates the value of a target that varies, as kpi_report_value() does a KPI; its `definition`
+ * is 0.
+ */
+void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
+                       const struct kpi_target *target, kpi_time as_of,
+                       struct kpi_value *ret_value);
 
 /*
  * Evaluates one KPI over one scope from merged rows. Never fails: failures are states, and what is
