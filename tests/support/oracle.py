@@ -63,8 +63,10 @@ CREATE TABLE scope (n INTEGER PRIMARY KEY, start_day INTEGER, end_day INTEGER, s
                     end INTEGER);
 CREATE TABLE act (campaign TEXT, type TEXT, user TEXT, time INTEGER, day INTEGER, amount INTEGER,
                   score INTEGER, d TEXT);
-CREATE INDEX act_type ON act (campaign, type, day);
-CREATE INDEX act_user ON act (user, day);
+CREATE INDEX act_time ON act (campaign, time);
+CREATE TABLE active (basis TEXT, user TEXT, period INTEGER, PRIMARY KEY (basis, user, period));
+CREATE TABLE scoped (n INTEGER, d TEXT, type TEXT, user TEXT, time INTEGER, amount INTEGER,
+                     score INTEGER);
 """
 
 # The first of all copies counts: same source and id, not more than a day apart.
@@ -74,30 +76,30 @@ CREATE TABLE event AS SELECT * FROM raw r WHERE id IS NULL OR NOT EXISTS (
                           AND abs(e.time - r.time) <= 86400000000)
 """
 
-COUNTS = """
-SELECT s.n, e.d, e.type, count(*), count(DISTINCT e.user), sum(e.amount)
-FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
+# A campaign's acts, once for every scope that takes them. CROSS JOIN keeps sqlite from turning it round:
+# a search by time for each scope, not all scopes for each act.
+SCOPED = """
+INSERT INTO scoped SELECT s.n, e.d, e.type, e.user, e.time, e.amount, e.score
+FROM scope s CROSS JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
          AND e.time >= s.start AND e.time < s.end
-WHERE e.campaign = :campaign GROUP BY s.n, e.d, e.type
+WHERE e.campaign = :campaign
+"""
+
+COUNTS = """
+SELECT n, d, type, count(*), count(DISTINCT user), sum(amount) FROM scoped GROUP BY n, d, type
 """
 
 REPEAT_BUYERS = """
 SELECT n, d, count(*) FROM (
-    SELECT s.n, e.d, e.user FROM scope s JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
-         AND e.time >= s.start AND e.time < s.end
-    WHERE e.campaign = :campaign AND e.type = 'purchase' GROUP BY s.n, e.d, e.user
-    HAVING count(*) >= 2)
+    SELECT n, d, user FROM scoped WHERE type = 'purchase' GROUP BY n, d, user HAVING count(*) >= 2)
 GROUP BY n, d
 """
 
 # The latest answer of a person within the scope; of answers in the same instant any may be the one.
 ANSWERS = """
 WITH answer AS (
-    SELECT s.n, e.d, e.user, e.time, e.score FROM scope s
-    JOIN act e ON e.day >= s.start_day AND e.day < s.end_day
-         AND e.time >= s.start AND e.time < s.end
-    WHERE e.campaign = :campaign AND e.type = 'survey' AND e.score BETWEEN 0 AND 10000000
-          AND e.score % 1000000 = 0),
+    SELECT n, d, user, time, score FROM scoped
+    WHERE type = 'survey' AND score BETWEEN 0 AND 10000000 AND score % 1000000 = 0),
 latest AS (SELECT n, d, user, max(time) AS time FROM answer GROUP BY n, d, user)
 SELECT a.n, a.d, count(DISTINCT CASE WHEN a.score >= 9000000 THEN a.user END),
        count(DISTINCT CASE WHEN a.score <= 6000000 THEN a.user END), count(DISTINCT a.user)
@@ -105,18 +107,21 @@ FROM answer a JOIN latest l ON l.n = a.n AND l.d = a.d AND l.user = a.user AND l
 GROUP BY a.n, a.d
 """
 
+# The periods in which somebody did anything active, in any campaign or none.
+ACTIVE = """
+INSERT INTO active SELECT DISTINCT :basis, user, period(:basis, day) FROM act
+WHERE type IN (SELECT type FROM active_types)
+"""
+
 # A user's cohort is the period of the first participation in the campaign (of that group), ever; who came
-# back is who did anything active, in any campaign or none, in the period :at later.
+# back is who was active in the period :at later. Materialized: a user is looked at once, not in each scope.
 RETENTION = """
 WITH first AS (
     SELECT user, d, min(day) AS day FROM act
     WHERE campaign = :campaign AND type = 'participation' GROUP BY user, d),
-active AS (
-    SELECT DISTINCT user, period(:basis, day) AS period FROM act
-    WHERE type IN (SELECT type FROM active_types)),
-member AS (
+member AS MATERIALIZED (
     SELECT f.user, f.d, f.day, period(:basis, :today) > period(:basis, f.day) + :at AS mature,
-           EXISTS (SELECT 1 FROM active a WHERE a.user = f.user
+           EXISTS (SELECT 1 FROM active a WHERE a.basis = :basis AND a.user = f.user
                    AND a.period = period(:basis, f.day) + :at) AS retained
     FROM first f)
 SELECT s.n, m.d, sum(m.mature AND m.retained), sum(m.mature), count(*)
@@ -176,6 +181,9 @@ class Oracle:
         self.db.execute(
             "INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, score, "
             f"json_array({', '.join(DIMENSIONS[n] for n in names)}) FROM event e")
+        self.db.execute("DELETE FROM active")
+        for basis in {basis for basis, _at in RETENTIONS.values()}:
+            self.db.execute(ACTIVE, {"basis": basis})
 
     def _campaign(self, campaign, as_of, names):
         scopes = campaign.scopes(as_of, self.grains)
@@ -183,12 +191,14 @@ class Oracle:
         self.db.executemany("INSERT INTO scope VALUES (?, ?, ?, ?, ?)", [
             (n, s.start_day, s.end_day, *instants(campaign, s)) for n, s in enumerate(scopes)])
         given = {"campaign": campaign.id, "today": local_day(campaign.zone, as_of)}
+        self.db.execute("DELETE FROM scoped")
+        self.db.execute(SCOPED, given)
 
         counts = collections.defaultdict(lambda: (0, 0, 0))
-        for n, d, kind, events, users, amount in self.db.execute(COUNTS, given):
+        for n, d, kind, events, users, amount in self.db.execute(COUNTS):
             counts[n, d, kind] = (events, users, amount or 0)
-        repeat = {row[:2]: row[2] for row in self.db.execute(REPEAT_BUYERS, given)}
-        answers = {row[:2]: row[2:] for row in self.db.execute(ANSWERS, given)}
+        repeat = {row[:2]: row[2] for row in self.db.execute(REPEAT_BUYERS)}
+        answers = {row[:2]: row[2:] for row in self.db.execute(ANSWERS)}
         retained = {
             kpi: {row[:2]: row[2:] for row in
                   self.db.execute(RETENTION, dict(given, basis=basis, at=at))}
