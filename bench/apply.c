@@ -263,7 +263,7 @@ static void print_checkpoint(struct run *run)
 
 static void channels_make(struct run *run)
 {
-    static char names[CHANNELS_MAX][16];
+    static char names[CHANNELS_MAX][sizeof("channel-4294967295")];
 
     run->channel = field_of(run->plan, "channel");
     for (uint32_t i = 0; i < run->n_channels; i++) {
