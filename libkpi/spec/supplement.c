@@ -266,46 +266,9 @@ bool kpi_supplement_fits(const struct kpi_supplement *supplement, const struct k
 
 /* --- bytes --- */
 
-static void put_number(struct kpi_buffer *buffer, uint64_t number)
-{
-    for (; number >= 0x80; number >>= 7)
-        kpi_buffer_u8(buffer, (uint8_t)(number | 0x80));
-    kpi_buffer_u8(buffer, (uint8_t)number);
-}
-
-/* Small ones of either sign are short. */
-static void put_signed(struct kpi_buffer *buffer, int64_t number)
-{
-    put_number(buffer, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
-}
-
-static uint64_t get_number(struct kpi_reader *reader)
-{
-    uint64_t number = 0;
-
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = kpi_reader_u8(reader);
-
-        if (shift == 63 && byte > 1)
-            break;
-        number |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return number;
-    }
-    reader->failed = true;
-    return 0;
-}
-
-static int64_t get_signed(struct kpi_reader *reader)
-{
-    uint64_t number = get_number(reader);
-
-    return (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
-}
-
 static uint32_t get_small(struct kpi_reader *reader)
 {
-    uint64_t number = get_number(reader);
+    uint64_t number = kpi_reader_number(reader);
 
     reader->failed |= number > UINT32_MAX;
     return (uint32_t)number;
@@ -313,17 +276,17 @@ static uint32_t get_small(struct kpi_reader *reader)
 
 static void put_group(struct kpi_buffer *buffer, const struct kpi_group *group)
 {
-    put_number(buffer, group->scope);
-    put_number(buffer, group->breakdown);
+    kpi_buffer_number(buffer, group->scope);
+    kpi_buffer_number(buffer, group->breakdown);
     kpi_buffer_u8(buffer, (uint8_t)group->n_values);
     for (uint32_t i = 0; i < group->n_values; ++i) {
-        put_number(buffer, group->values[i].data ? group->values[i].length + 1 : 0);
+        kpi_buffer_number(buffer, group->values[i].data ? group->values[i].length + 1 : 0);
         kpi_buffer_add(buffer, group->values[i].data, group->values[i].length);
     }
-    put_number(buffer, group->n_rows);
+    kpi_buffer_number(buffer, group->n_rows);
     for (uint32_t i = 0; i < group->n_rows; ++i) {
-        put_signed(buffer, group->rows[i].value);
-        put_signed(buffer, group->rows[i].n_events);
+        kpi_buffer_signed(buffer, group->rows[i].value);
+        kpi_buffer_signed(buffer, group->rows[i].n_events);
     }
 }
 
@@ -399,8 +362,8 @@ static int get_groups(struct kpi_supplement *supplement, struct kpi_reader *read
         if (!rows)
             return -ENOMEM;
         for (uint32_t i = 0; i < group.n_rows; ++i) {
-            rows[i].value = get_signed(reader);
-            rows[i].n_events = get_signed(reader);
+            rows[i].value = kpi_reader_signed(reader);
+            rows[i].n_events = kpi_reader_signed(reader);
         }
         if (reader->failed)
             return KPI_SUPPLEMENT_E_CORRUPT;

@@ -63,6 +63,10 @@ struct kpi_row {
 int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
                  const struct kpi_row *other);
 
+/* Quantiles of more values than these are off by this relative error at most. */
+#define KPI_QUANTILES_EXACT 1000
+#define KPI_ERROR_QUANTILES 0.01
+
 enum kpi_value_state {
     KPI_VALUE_OK,
     KPI_VALUE_UNDEFINED, /* division by zero, or a sum that left its range */
