@@ -51,9 +51,10 @@ static bool leaf_number(const struct kpi_inputs *inputs, uint32_t index,
     if (kpi_leaf_has_sides(leaf->kind))
         return kpi_leaf_sides(inputs, index, &numerator, &denominator) && denominator.value != 0 &&
                real(numerator.real / denominator.real, ret_number);
-    if (leaf->kind == KPI_LEAF_GAUGE && row[0].n_events == 0)
+    if ((leaf->kind == KPI_LEAF_GAUGE || leaf->kind == KPI_LEAF_QUANTILE) && row[0].n_events == 0)
         return false;
-    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE
+    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE ||
+                          leaf->kind == KPI_LEAF_QUANTILE
                       ? money(row[0].value)
                       : kpi_number_count(row[0].value);
     return true;

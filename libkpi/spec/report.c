@@ -79,6 +79,17 @@ static double elapsed(const struct kpi_scope *scope, kpi_time as_of)
     return clamped((double)(as_of - scope->start) / (double)(scope->end - scope->start));
 }
 
+/* How far off the quantiles of a formula may be. */
+static double quantiles_error(const struct kpi_formula *formula, const struct kpi_inputs *inputs)
+{
+    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
+        if (inputs->leaves[formula->leaves[i]].kind == KPI_LEAF_QUANTILE &&
+            kpi_leaf_rows(inputs, formula->leaves[i])[0].n_events > KPI_QUANTILES_EXACT)
+            return KPI_ERROR_QUANTILES;
+    }
+    return 0;
+}
+
 /* What the leaves of a formula say about its value. */
 struct leaves_state {
     bool any;      /* there is a leaf */
@@ -178,7 +189,9 @@ static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *i
         ret_value->state = KPI_VALUE_NO_DATA;
     else
         ret_value->state = defined ? KPI_VALUE_OK : KPI_VALUE_UNDEFINED;
-    if (ret_value->state != KPI_VALUE_OK)
+    if (ret_value->state == KPI_VALUE_OK)
+        ret_value->error = quantiles_error(formula, inputs);
+    else
         ret_value->value = 0;
 }
 

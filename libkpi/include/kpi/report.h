@@ -93,6 +93,7 @@ struct kpi_value {
     struct kpi_number denominator;
     double
         complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    double error; /* relative, at most, of each quantile that it is made of; 0: all is exact */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
