@@ -212,7 +212,7 @@ static void days_and_those_before(void **state)
     assert_true(value_of("p50", &second).value == 20);
     assert_true(value_of("before", &second).value == 3);
     assert_true(value_of("trailing", &third).value == 11.5);
-    assert_int_equal(value_of("before", &first).state, KPI_VALUE_NO_DATA);
+    assert_int_equal(value_of("before", &first).state, KPI_VALUE_UNDEFINED);
     assert_true(value_of("p50", NULL).value == 4);
     put(0, NOON, 4 * KPI_DECIMAL_ONE); /* late: 1 2 3 4 4 5 */
     put(1, NOON, 4 * KPI_DECIMAL_ONE);
