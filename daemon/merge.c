@@ -174,9 +174,36 @@ static struct view *make_view(struct server *server, const struct kpi_row *rows,
     return view;
 }
 
+/* Puts the quantiles of all shards that are in the rows into them. Returns 0 or -ENOMEM. */
+static int fill_quantiles(const struct server *server, struct kpi_row *rows)
+{
+    const struct kpi_supplement **parts;
+    uint32_t n_parts = 0;
+    int r;
+
+    if (!kpi_plan_has_quantiles(kpi_layout_plan(server->layout)))
+        return 0;
+    parts = calloc(server->n_shards, sizeof(*parts));
+    if (!parts)
+        return error_origin(-ENOMEM);
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+
+        /* Without what does not fit, the row tells that something is missing. */
+        if (reports_present(server, summary) && summary->supplement &&
+            kpi_supplement_fits(summary->supplement, server->layout))
+            parts[n_parts++] = summary->supplement;
+    }
+    r = kpi_rows_fill_quantiles(server->layout, parts, n_parts, &memory_kpi, rows);
+    free(parts);
+    return r < 0 ? error_origin(r) : 0;
+}
+
 /* False: no memory. */
 static bool add_groups(const struct server *server, struct view *view)
 {
+    if (kpi_plan_n_breakdowns(kpi_layout_plan(server->layout)) == 0)
+        return true;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         const struct summary *summary = server->summaries[i];
 
@@ -219,7 +246,7 @@ static void merge(struct server *server)
         if (reports_present(server, server->summaries[i]))
             (void)kpi_rows_add(server->layout, rows, server->summaries[i]->rows);
     }
-    if (rows)
+    if (rows && fill_quantiles(server, rows) == 0)
         view = make_view(server, rows, clock_now_us());
     free(rows);
     if (view && !add_groups(server, view))

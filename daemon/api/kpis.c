@@ -82,6 +82,8 @@ void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *va
     add_number(json, object, "denominator", &value->denominator);
     json_add_real(json, object, "complete", value->complete);
     json_add_hash(json, object, "definition", value->definition);
+    if (value->error > 0)
+        json_add_real(json, object, "error", value->error);
 }
 
 static bool has_campaign(const struct kpi_plan *plan, const char *id)

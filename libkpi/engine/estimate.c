@@ -145,6 +145,9 @@ static void series_add(struct shard *shard, const struct kpi_instance *instance,
         sets_add(shard, instance, stretch);
     else if (instance->aggregate == KPI_AGGREGATE_LATEST)
         shard->bytes->answers += (uint64_t)(users * entry);
+    else if (instance->aggregate == KPI_AGGREGATE_QUANTILES) /* one event of each user a day */
+        shard->bytes->answers += (uint64_t)(stretch->days * 1.5 * sizeof(int64_t) *
+                                            fmin(stretch->users_daily, KPI_QUANTILES_EXACT));
     else if (instance->aggregate == KPI_AGGREGATE_SCORES)
         shard->bytes->answers += (uint64_t)(users * (entry + sizeof(int64_t) / 0.62));
 }

@@ -81,6 +81,7 @@ static void what_must_compile(void **state)
         {AGGREGATE, "sum(field=score)"},
         {AGGREGATE, "mean(score)"},
         {AGGREGATE, "latest_mean(score)"},
+        {AGGREGATE, "quantiles(amount)"},
         {AGGREGATE, "latest_users(score >= 9 and vip)"},
         {ATTRIBUTE, "count"},
         {ATTRIBUTE, "sum(score)"},
@@ -285,7 +286,7 @@ static void what_is_unknown(void **state)
     static const struct refused table[] = {
         {AGGREGATE, "cuont", 0, 5, "there is no function \"cuont\"", "count"},
         {AGGREGATE, "user", 0, 4, "there is no function", "users"},
-        {AGGREGATE, "average(amount)", 0, 15, "there is no function", NULL},
+        {AGGREGATE, "kurtosis(amount)", 0, 16, "there is no function", NULL},
         {AGGREGATE, "last(amount)", 0, 12, "cannot stand in a measure", NULL},
         {AGGREGATE, "3", 0, 1, "a function is expected", NULL},
         {AGGREGATE, "sum", 0, 3, "the argument \"field\" is missing", NULL},

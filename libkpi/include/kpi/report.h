@@ -63,6 +63,10 @@ struct kpi_row {
 int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
                  const struct kpi_row *other);
 
+/* Quantiles of more values than these are off by this relative error at most. */
+#define KPI_QUANTILES_EXACT 1000
+#define KPI_ERROR_QUANTILES 0.01
+
 enum kpi_value_state {
     KPI_VALUE_OK,
     KPI_VALUE_UNDEFINED, /* see enum kpi_reason */
@@ -75,6 +79,7 @@ enum kpi_reason {
     KPI_REASON_DIVISION_BY_ZERO,
     KPI_REASON_NO_BASE,      /* what it is compared with has no event */
     KPI_REASON_NO_GAUGE,     /* nobody has set a gauge yet */
+    KPI_REASON_NO_VALUES,    /* a quantile of nothing, or of what not all shards have told */
     KPI_REASON_NO_PARAMETER, /* the campaign gives no audience or budget */
     KPI_REASON_OVERFLOW,     /* a sum or what is made of it left its range */
 };
@@ -102,6 +107,7 @@ struct kpi_value {
     struct kpi_number denominator;
     double
         complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    double error; /* relative, at most, of each quantile that it is made of; 0: all is exact */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
