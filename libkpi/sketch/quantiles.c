@@ -98,17 +98,52 @@ static int bucket_add(struct kpi_quantiles *quantiles, const struct kpi_mem *mem
     return 0;
 }
 
-/* Adds what another one holds to one in buckets; `n` is the caller's. */
+static struct kpi_quantiles_bucket bucket_at(const struct kpi_quantiles *quantiles, uint32_t slot)
+{
+    if (!kpi_quantiles_are_exact(quantiles))
+        return quantiles->buckets[slot];
+    return (struct kpi_quantiles_bucket){bucket_of(quantiles->values[slot]), 1};
+}
+
+/* How many buckets another one has that one in buckets has not. */
+static uint32_t count_new(const struct kpi_quantiles *quantiles, const struct kpi_quantiles *other)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0, j = 0; j < other->n_slots; j++) {
+        int32_t index = bucket_at(other, j).index;
+
+        while (i < quantiles->n_slots && quantiles->buckets[i].index < index)
+            i++;
+        n += (i == quantiles->n_slots || quantiles->buckets[i].index != index) &&
+             (j == 0 || bucket_at(other, j - 1).index != index);
+    }
+    return n;
+}
+
+/* Adds what another one holds to one in buckets, from the back, in place; `n` is the caller's. */
 static int buckets_add(struct kpi_quantiles *quantiles, const struct kpi_mem *mem,
                        const struct kpi_quantiles *other)
 {
-    bool exact = kpi_quantiles_are_exact(other);
-    int r = 0;
+    uint32_t i = quantiles->n_slots, n = i + count_new(quantiles, other), to = n;
+    struct kpi_quantiles_bucket *buckets;
+    int r = reserve(quantiles, mem, n);
 
-    for (uint32_t i = 0; i < other->n_slots && r == 0; i++)
-        r = exact ? bucket_add(quantiles, mem, bucket_of(other->values[i]), 1)
-                  : bucket_add(quantiles, mem, other->buckets[i].index, other->buckets[i].count);
-    return r;
+    if (r < 0)
+        return r;
+    buckets = quantiles->buckets;
+    for (uint32_t j = other->n_slots; j-- > 0;) {
+        struct kpi_quantiles_bucket bucket = bucket_at(other, j);
+
+        while (i > 0 && buckets[i - 1].index >= bucket.index)
+            buckets[--to] = buckets[--i];
+        if (to < n && buckets[to].index == bucket.index)
+            buckets[to].count += bucket.count;
+        else
+            buckets[--to] = bucket;
+    }
+    quantiles->n_slots = n;
+    return 0;
 }
 
 /* From values to buckets, of n in all. */

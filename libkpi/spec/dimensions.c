@@ -349,6 +349,15 @@ static bool has_quantiles(const struct kpi_compile *compile, uint32_t kpi)
     return false;
 }
 
+static void refuse_quantiles(struct kpi_compile *compile, uint32_t kpi, const struct kpi_text *by)
+{
+    kpi_error(
+        compile->diag, kpi_place_text(by), KPI_NO_SUGGESTION,
+        "\"%S\" cannot be broken down: quantiles are kept of all events of a scope and not of "
+        "each group; average() can be",
+        kpi_text_string(&compile->in->kpis[kpi].name));
+}
+
 /* A list of breakdowns, for one KPI or for all that have none of their own (kpi KPI_NO_INDEX). */
 static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown_definition *list,
                          uint32_t n, uint32_t kpi)
@@ -378,8 +387,7 @@ static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown
                                   ? !compile->in->kpis[k].has_by && !has_quantiles(compile, k)
                                   : k == kpi;
         if (kpi != KPI_NO_INDEX && has_quantiles(compile, kpi))
-            kpi_error(compile->diag, kpi_place_text(&list[i].dimensions[0]), KPI_NO_SUGGESTION,
-                      "quantiles are not broken down; average() is");
+            refuse_quantiles(compile, kpi, &list[i].dimensions[0]);
     }
 }
 

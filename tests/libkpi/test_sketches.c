@@ -391,7 +391,8 @@ static void breakdowns_are_refused_if_said_so(void **state)
             f.kpis[0].by = by;
             f.kpis[0].n_by = 1;
             assert_null(fixture_plan(&f));
-            assert_non_null(strstr(f.recorder.messages[0].text, "quantiles are not broken down"));
+            assert_non_null(strstr(f.recorder.messages[0].text,
+                                   "\"p90\" cannot be broken down: quantiles are kept of"));
             continue;
         }
         f.in.breakdowns = by; /* of all KPIs that can be */
