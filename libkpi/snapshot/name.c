@@ -102,5 +102,5 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
 
 uint16_t kpi_name_version_max(const struct kpi_name *name)
 {
-    return name->tag == 'v' ? KPI_SAVE_VERSION_TUPLES : KPI_SAVE_VERSION;
+    return name->tag == 'v' ? KPI_SAVE_VERSION_STARTS : KPI_SAVE_VERSION;
 }

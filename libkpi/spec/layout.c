@@ -152,7 +152,7 @@ int kpi_layout_new(struct kpi_layout **ret_layout, struct kpi_plan *plan, kpi_ti
     for (uint32_t i = 0; i < plan->n_campaigns; ++i)
         n_scopes += 1 + (uint64_t)plan->campaigns[i].n_phases + plan->n_rolling_days +
                     n_days(plan, &plan->campaigns[i], as_of);
-    if (n_scopes * (plan->program.n_rows + 1) > UINT32_MAX)
+    if (n_scopes * (plan->program.n_rows + 1) + plan->program.n_instances > UINT32_MAX)
         return -ENOMEM; /* rows could not be numbered, nor would they fit anywhere */
     size = sizeof(*layout) + n_scopes * sizeof(layout->scopes[0]);
     layout = kpi_mem_zalloc(mem, size);
@@ -225,5 +225,5 @@ uint32_t kpi_layout_rows_per_scope(const struct kpi_layout *layout)
 
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout)
 {
-    return layout->n_scopes * layout->plan->program.n_rows;
+    return kpi_layout_first_start(layout) + layout->plan->program.n_instances;
 }

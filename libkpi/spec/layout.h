@@ -16,3 +16,9 @@ struct kpi_layout {
     size_t size; /* of this block */
     struct kpi_scope scopes[];
 };
+
+/* Where the starts of the instances stand, behind the rows of all scopes: spec/program.h. */
+static inline uint32_t kpi_layout_first_start(const struct kpi_layout *layout)
+{
+    return layout->n_scopes * layout->plan->program.n_rows;
+}

@@ -1,7 +1,8 @@
 /*
- * Law 9, a number carries its making: the JSON of KPI values, alerts and status says what the view holds: counts and real numbers as
- * numbers, money as decimal strings, undefined and no data as states with null, times with their
- * zone's offset; filters take what they name and refuse what is not there.
+ * Law 9, a number carries its making: the JSON of KPI values, alerts and status says what the view
+ * holds: counts and real numbers as numbers, money as decimal strings, undefined and no data as
+ * states with null, times with their zone's offset; filters take what they name and refuse what is
+ * not there.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -68,6 +69,21 @@ static void test_golden(void **state)
         ",\"unit\":\"multiple\",\"state\":\"no_data\",\"value\":null,\"numerator\":null,"
         "\"denominator\":null,\"complete\":0,\"definition\":\"0000000000000000\"}"
         "]}\n");
+    free(text);
+    view_unref(view);
+}
+
+static void test_a_value_says_from_when_it_counts(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    const struct kpis_filter filter = {.scope = "campaign", .kpi = "participation_rate"};
+    char *text;
+
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_RATE, KPI_VALUE_OK, 13, 20);
+    view->values[0].counts_from = VIEW_FIXTURE_AS_OF - KPI_HOUR;
+    text = write_kpis(view, &filter);
+    assert_non_null(strstr(text, "\"complete\":1,\"counts_from\":\"2026-11-11T03:00:00Z\","
+                                 "\"definition\""));
     free(text);
     view_unref(view);
 }
@@ -269,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_a_value_says_from_when_it_counts),
         cmocka_unit_test(test_scopes_say_what_they_are),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_what_is_not_there),

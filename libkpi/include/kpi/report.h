@@ -49,7 +49,9 @@ bool kpi_layout_current(const struct kpi_layout *layout, kpi_time as_of);
 uint32_t kpi_layout_n_scopes(const struct kpi_layout *layout);
 const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32_t scope);
 
-/* Rows per scope, and in all: n_rows = n_scopes * rows_per_scope; row = scope * rows_per_scope + i.
+/*
+ * Rows per scope, and in all: row = scope * rows_per_scope + i. Behind those of all scopes stand
+ * rows that say from when measures count; they are merged like the others.
  */
 uint32_t kpi_layout_rows_per_scope(const struct kpi_layout *layout);
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout);
@@ -94,8 +96,17 @@ struct kpi_value {
     double value;                /* if OK: numerator.real / denominator.real */
     struct kpi_number numerator; /* the formula's upper side, or all of it if it does not divide */
     struct kpi_number denominator;
-    double
-        complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    /*
+     * 0..1: the share of the scope that has passed at as_of, or of cohort users that are mature;
+     * with counts_from at most the share of what the value is made of that has passed and was
+     * counted.
+     */
+    double complete;
+    /*
+     * The value lacks what happened before: a measure of it is newer than the time that it is
+     * about. KPI_TIME_NONE: it lacks nothing. Never a reason to conclude anything.
+     */
+    kpi_time counts_from;
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
