@@ -188,6 +188,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 
     intake_poll(server->intake);
     group_tick(server, now);
+    staged_tick(server, now);
     merge_request(server);
     readers_tick(server);
     leader_tick(server->leader);
@@ -303,6 +304,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
     (void)config_free(server->config);
     server->config = config;
     merge_plan(server);
+    server->staged_at = 0;
     log_notice("configuration reloaded", LOG_STRING("file", server->options.config_path));
     refresh_status(server);
 }
