@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <kpi/engine.h>
+#include <kpi/supplement.h>
 
 #define AT(day, hour) ((kpi_time)(DAY_2026_11_01 - 1 + (day)) * KPI_DAY + (hour)*KPI_HOUR)
 
@@ -22,6 +23,14 @@ static struct fixture f;
 static struct kpi_mem *mem = &f.mem.mem;
 static struct object_store store;
 static uint64_t n_ids;
+
+static const struct kpi_segment_definition segment = {
+    .name = {.data = "fresh", .length = 5},
+    .where = {.data = "orders == 0", .length = 11},
+};
+
+/* While set, all KPIs are broken down by the user's number of orders before. */
+static bool broken_down;
 
 /* Definitions with these KPIs (formula is the name), up to a NULL. */
 static struct kpi_plan *plan_of(const char *const *formulas)
@@ -47,6 +56,14 @@ static struct kpi_plan *plan_of(const char *const *formulas)
             f.attributes[f.in.n_attributes - 1].reset = KPI_RESET_DAY;
             fixture_measure(&f, "anew_a", "users", "type == 'a' and today == 0");
         }
+    }
+    if (broken_down) {
+        static const struct kpi_breakdown_definition breakdown = {&segment.name, 1};
+
+        fixture_attribute(&f, "orders", "count", "type == 'a'");
+        f.in.segments = &segment;
+        f.in.breakdowns = &breakdown;
+        f.in.n_segments = f.in.n_breakdowns = 1;
     }
     for (uint32_t i = 0; i < f.in.n_kpis; i++)
         f.kpis[i].name = TEXT(((const char *[]){"k0", "k1", "k2"})[i]);
@@ -334,6 +351,36 @@ static void a_value_is_about_all_that_it_reads(void **state)
     }
 }
 
+static void a_group_says_it_by_itself(void **state)
+{
+    struct kpi_supplement *groups;
+    struct kpi_plan *plan, *before = PLAN(n);
+    struct kpi_layout *layout;
+    struct kpi_engine *engine;
+    struct kpi_group group;
+    struct kpi_row *rows;
+    struct kpi_value value;
+
+    broken_down = true;
+    engine = reloaded(before, &plan, PLAN(n));
+    broken_down = false;
+    apply(engine, plan, "a", AT(4, 12));
+    assert_int_equal(kpi_layout_new(&layout, plan, AT(6, 0), mem), 0);
+    rows = calloc(kpi_layout_n_rows(layout), sizeof(*rows));
+    assert_int_equal(kpi_engine_report(engine, layout, rows), 0);
+    assert_int_equal(kpi_engine_supplement(engine, layout, &groups), 0);
+    assert_true(kpi_supplement_n_groups(groups) > 0);
+    group = kpi_supplement_group(groups, 0);
+    kpi_report_value(layout, rows, group.scope, 0, AT(6, 0), &value);
+    assert_lacks(value, KPI_TIME_NONE, 0.5);
+    kpi_supplement_value(layout, rows, &group, 0, AT(6, 0), &value);
+    assert_lacks(value, FROM, 0); /* who has ordered before is not known */
+    free(rows);
+    (void)kpi_supplement_unref(groups);
+    (void)kpi_layout_unref(layout);
+    end(engine, plan);
+}
+
 static void an_attribute_that_forgets_is_whole_after_its_time(void **state)
 {
     struct kpi_plan *plan;
@@ -421,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_of_an_earlier_version_lacks_nothing),
         cmocka_unit_test(the_latest_of_the_shards_counts),
         cmocka_unit_test(a_value_is_about_all_that_it_reads),
+        cmocka_unit_test(a_group_says_it_by_itself),
         cmocka_unit_test(an_attribute_that_forgets_is_whole_after_its_time),
         cmocka_unit_test(a_level_that_is_new_is_missing_below_what_was_there),
         cmocka_unit_test(a_gauge_lacks_nothing_once_it_is_read),
