@@ -130,10 +130,11 @@ static int take(struct pass *pass, size_t n)
         const rd_kafka_message_t *message = pass->messages[i];
         uint32_t topic = intake_message_topic(intake, message);
 
-        if (!message->err && message->offset >= pass->targets[topic]) {
+        if (!message->err && message->offset >= pass->targets[topic])
             pass->reached[topic] = true;
+        /* The log's end is none then: it would take what was passed over for control records. */
+        if (pass->reached[topic])
             continue;
-        }
         n_held += message->len;
         if (n_held > HELD_BYTES_MAX) {
             r = shard_flush(shard, intake);
@@ -184,14 +185,35 @@ static int check_missing(struct rebuild *rebuild, const struct shard *shard)
     return REBUILD_E_MISSING;
 }
 
+/* Fetches from where the shard is, whatever was fetched before. */
+static int assign(struct pass *pass)
+{
+    struct intake *intake = pass->rebuild->intake;
+    struct shard *shard = pass->shard;
+    struct intake_position *positions = calloc(shard->n_topics, sizeof(*positions));
+    int r;
+
+    if (!positions)
+        return error_origin(-ENOMEM);
+    intake_unassign(intake);
+    intake_drain(intake, 0);
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        positions[topic] = (struct intake_position){
+            .topic = topic, .shard = shard->index, .offset = shard->positions[topic].next};
+        pass->reached[topic] = shard->at_end[topic] = false;
+    }
+    r = intake_assign(intake, positions, shard->n_topics);
+    free(positions);
+    return r != 0 ? fail_kafka(pass->rebuild, intake_error(intake)) : 0;
+}
+
 /* Reads on until all targets are reached. */
 static int read_round(struct pass *pass)
 {
     struct rebuild *rebuild = pass->rebuild;
     bool checked = false;
-    int r = 0;
+    int r = assign(pass);
 
-    memset(pass->reached, 0, pass->shard->n_topics * sizeof(*pass->reached));
     while (r == 0 && !all_reached(pass)) {
         int64_t n_before = pass->shard->n_records;
         size_t n;
@@ -237,23 +259,6 @@ static int read_all(struct pass *pass)
     return 0;
 }
 
-static int assign(struct pass *pass)
-{
-    struct intake *intake = pass->rebuild->intake;
-    struct shard *shard = pass->shard;
-    struct intake_position *positions = calloc(shard->n_topics, sizeof(*positions));
-    int r;
-
-    if (!positions)
-        return error_origin(-ENOMEM);
-    for (uint32_t topic = 0; topic < shard->n_topics; topic++)
-        positions[topic] = (struct intake_position){
-            .topic = topic, .shard = shard->index, .offset = shard->assign_at[topic]};
-    r = intake_assign(intake, positions, shard->n_topics);
-    free(positions);
-    return r != 0 ? fail_kafka(pass->rebuild, intake_error(intake)) : 0;
-}
-
 static int open_pass(struct pass *pass, uint32_t index)
 {
     struct rebuild *rebuild = pass->rebuild;
@@ -277,7 +282,7 @@ static int open_pass(struct pass *pass, uint32_t index)
         r = shard_open(pass->shard, NULL, &open);
     if (r == SHARD_E_KAFKA)
         return fail_kafka(rebuild, "does not tell the bounds of a topic");
-    return r == 0 ? assign(pass) : r;
+    return r;
 }
 
 static void close_pass(struct pass *pass)

@@ -39,6 +39,8 @@ struct shard {
     int64_t *assign_at;                /* by topic: the offset to fetch from */
     bool *verify;                      /* by topic: the first record must be the last one we know */
     bool *at_end;                      /* by topic: nothing newer was there at the last look */
+    int64_t *behind;                   /* by topic: read up to here by the state that this one took
+                                          the place of; not caught up before */
     const rd_kafka_message_t **newest; /* by topic: within the records now held */
 
     struct store_manifest *manifest; /* of the last durable commit; NULL without a store */
@@ -118,6 +120,11 @@ void shard_tell_saved(struct shard *shard);
 /* Every topic is read to its end, or its newest record is a few seconds young. */
 bool shard_caught_up(const struct shard *shard, kpi_time now);
 int64_t shard_unsaved(const struct shard *shard);
+/*
+ * Is there anything for a checkpoint: records, a state made anew, another plan? With a store, and
+ * while no commit is under way.
+ */
+bool shard_dirty(const struct shard *shard);
 
 /* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM.
  */

@@ -214,6 +214,17 @@ static int check_witness(struct shard *shard, const struct store_manifest *manif
     return 0;
 }
 
+/* The numbers of what was read before are gone until it is read again. */
+static void note_behind(struct shard *shard, const struct store_manifest *replaced)
+{
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        for (uint32_t i = 0; i < replaced->n_positions; i++) {
+            if (strcmp(replaced->positions[i].topic, shard->positions[topic].topic) == 0)
+                shard->behind[topic] = replaced->positions[i].next;
+        }
+    }
+}
+
 static int open_stored(struct shard *shard, struct store *store, struct shard_open_options *options)
 {
     struct store_manifest *manifest = NULL;
@@ -234,9 +245,10 @@ static int open_stored(struct shard *shard, struct store *store, struct shard_op
     if (r != 0)
         goto fail;
     r = take_staged(shard, store, options);
-    if (r != SHARD_STAGED_NONE) {
-        if (r != 0)
-            goto fail;
+    if (r == 0) {
+        note_behind(shard, manifest);
+    } else if (r != SHARD_STAGED_NONE) {
+        goto fail;
     } else if (options->rebuild) {
         r = fresh_engine(shard, options->plan);
     } else if (!still_warm(shard, manifest)) {

@@ -43,7 +43,8 @@ static const char help[] =
 
 enum {
     DRAW_US = 200000,
-    LINE_US = 10000000, /* where there is no terminal */
+    LINE_US = 10000000,  /* where there is no terminal */
+    RELOAD_US = 3000000, /* a plan is told by a checkpoint, which comes about once a second */
     PATIENCE_US = 60000000,
 };
 
@@ -130,6 +131,20 @@ static int wait_taken(struct rebuild *rebuild)
     return 0;
 }
 
+/* Do the definitions run that were rebuilt? They may have been reloaded just now. */
+static int look_running(struct rebuild *rebuild, bool *ret_running)
+{
+    const struct timespec pause = {.tv_nsec = 200000000};
+    int64_t deadline = clock_monotonic_us() + RELOAD_US;
+    int r = rebuild_is_running(rebuild, ret_running);
+
+    while (r == 0 && !*ret_running && clock_monotonic_us() < deadline) {
+        (void)nanosleep(&pause, NULL);
+        r = rebuild_is_running(rebuild, ret_running);
+    }
+    return r;
+}
+
 static int finish(struct rebuild *rebuild, const char *path)
 {
     time_t seconds = rebuild->missing / KPI_SECOND;
@@ -144,10 +159,10 @@ static int finish(struct rebuild *rebuild, const char *path)
         (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
         (void)printf("the log does not reach back further: KPIs count from %s\n", text);
     }
-    r = rebuild_is_running(rebuild, &running);
+    (void)fflush(stdout);
+    r = look_running(rebuild, &running);
     if (r != 0)
         return say(rebuild, r);
-    (void)fflush(stdout);
     if (running)
         return wait_taken(rebuild);
     (void)printf("no kpid runs these definitions yet: reload all instances with %s (kill -HUP) "
