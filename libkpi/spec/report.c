@@ -3,6 +3,7 @@
  */
 #include "spec/evaluate.h"
 #include "spec/layout.h"
+#include "spec/starts.h"
 
 #include <kpi/supplement.h>
 
@@ -61,6 +62,8 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
             }
         }
     }
+    kpi_starts_add(program, rows + kpi_layout_first_start(layout),
+                   other + kpi_layout_first_start(layout));
     return r;
 }
 
@@ -162,10 +165,13 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
     return XXH3_64bits(parts, sizeof(parts));
 }
 
-/* A KPI over the rows that inputs give; where they come from is the caller's matter. */
+/*
+ * A KPI over the rows that inputs give, from wherever they come; `starts` are those behind the rows
+ * of the layout.
+ */
 static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *inputs,
-                     const struct kpi_scope *scope, uint32_t kpi, kpi_time as_of,
-                     struct kpi_value *ret_value)
+                     const struct kpi_row *starts, const struct kpi_scope *scope, uint32_t kpi,
+                     kpi_time as_of, struct kpi_value *ret_value)
 {
     const struct kpi_formula *formula = &layout->plan->formulas[kpi];
     struct leaves_state leaves = leaves_look(formula, inputs);
@@ -173,6 +179,10 @@ static void evaluate(const struct kpi_layout *layout, const struct kpi_inputs *i
 
     *ret_value = (struct kpi_value){.definition = definition(layout, scope, kpi)};
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    ret_value->counts_from = KPI_TIME_NONE;
+    for (uint32_t i = 0; i < formula->n_leaves; ++i)
+        kpi_starts_judge(layout->plan, inputs, &inputs->leaves[formula->leaves[i]], starts, scope,
+                         as_of, ret_value);
     defined = sides_evaluate(formula, inputs, ret_value);
     if (leaves.any && (!leaves.fed || leaves.immature))
         ret_value->state = KPI_VALUE_NO_DATA;
@@ -215,9 +225,10 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
 
     assert(kpi < layout->plan->n_kpis);
-    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (kpi_layout_reports(layout, scope, kpi))
-        evaluate(layout, &inputs, kpi_layout_scope(layout, scope), kpi, as_of, ret_value);
+        evaluate(layout, &inputs, rows + kpi_layout_first_start(layout),
+                 kpi_layout_scope(layout, scope), kpi, as_of, ret_value);
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -230,13 +241,14 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     uint64_t parts[2];
 
     assert(kpi < layout->plan->n_kpis && breakdown->kpis[kpi]);
-    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (!kpi_layout_reports(layout, group->scope, kpi))
         return;
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(layout, &inputs, kpi_layout_scope(layout, group->scope), kpi, as_of, ret_value);
+    evaluate(layout, &inputs, rows + kpi_layout_first_start(layout),
+             kpi_layout_scope(layout, group->scope), kpi, as_of, ret_value);
     parts[0] = ret_value->definition;
     parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));

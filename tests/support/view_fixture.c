@@ -208,7 +208,7 @@ static void add_alerts(struct view *view, const struct kpi_plan *plan)
         view->alerts[i] = (struct view_alert){
             .target = target,
             .alert = {.since = KPI_TIME_NONE, .deviating_since = KPI_TIME_NONE},
-            .value = {.state = KPI_VALUE_NO_DATA},
+            .value = {.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE},
             .scope = *kpi_layout_scope(view->layout, scope),
             .distance = __builtin_nan(""),
         };
@@ -232,7 +232,8 @@ struct view *view_fixture_new(uint32_t n_campaigns)
     n_values = (size_t)n_campaigns * FIXTURE_SCOPES * FIXTURE_KPIS;
     view->values = calloc(n_values, sizeof(*view->values));
     for (size_t i = 0; i < n_values; i++)
-        view->values[i].state = KPI_VALUE_NO_DATA;
+        view->values[i] =
+            (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     add_shards(view);
     add_alerts(view, plan);
     (void)kpi_plan_unref(plan); /* the layout holds another */
