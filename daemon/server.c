@@ -189,6 +189,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 
     intake_poll(server->intake);
     group_tick(server, now);
+    staged_tick(server, now);
     merge_request(server);
     readers_tick(server);
     leader_tick(server->leader);
@@ -314,6 +315,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
     (void)config_free(server->config);
     server->config = config;
     merge_plan(server);
+    server->staged_at = 0;
     log_notice("configuration reloaded", LOG_STRING("file", server->options.config_path));
     log_config_warnings(server);
     refresh_status(server);

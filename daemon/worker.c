@@ -128,7 +128,7 @@ static int advance_closing(struct worker *worker, struct shard *shard)
             return 0; /* repeated by housekeeping */
         shard_commit_abandon(shard);
     }
-    if (!shard->failed && worker->options.store && (shard_unsaved(shard) > 0 || shard->save_all)) {
+    if (!shard->failed && worker->options.store && shard_dirty(shard)) {
         if (atomic_load(&shard->n_dead_pending) > 0)
             return 0;
         return shard_checkpoint(shard, worker->options.store, worker->commits,
@@ -370,8 +370,7 @@ static int keep_house(struct worker *worker)
         if (shard->closing)
             continue;
         if (worker->options.store && !shard->commit && now >= shard->checkpoint_at &&
-            (shard_unsaved(shard) > 0 || shard->save_all) &&
-            atomic_load(&shard->n_dead_pending) == 0) {
+            shard_dirty(shard) && atomic_load(&shard->n_dead_pending) == 0) {
             r = shard_checkpoint(shard, worker->options.store, worker->commits,
                                  kpi_plan_fingerprint(worker->plan));
             shard->checkpoint_at = now + worker->settings.checkpoint_interval;

@@ -8,6 +8,9 @@
 #include "config/load.h"
 #include "util/memory.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -354,4 +357,11 @@ void config_summary(const struct config *config, char *text, size_t size)
     (void)snprintf(text, size, "%s: OK (%u campaign%s, %u KPI%s, %u receiver%s)", config->path,
                    n_campaigns, plural(n_campaigns), n_kpis, plural(n_kpis), config->n_receivers,
                    plural(config->n_receivers));
+}
+
+uint64_t config_fold_fingerprint(const struct config *config)
+{
+    /* Beside the plan: what the decoder makes of an event. */
+    return XXH3_64bits_withSeed(config->currency, strlen(config->currency),
+                                kpi_plan_fingerprint(config->plan));
 }

@@ -112,6 +112,9 @@ int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
                 const struct config_report *report);
 struct config *config_free(struct config *config); /* NULL is fine; returns NULL */
 
+/* Hash of all that decides what state a shard has at given offsets. */
+uint64_t config_fold_fingerprint(const struct config *config);
+
 /*
  * Names every setting that differs between the two and is not taken up by a reload ("kafka.group"),
  * so that whoever swaps can say that it needs a restart.
