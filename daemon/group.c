@@ -294,7 +294,7 @@ static void open_one(struct server *server, struct shard *shard)
         .plan = kpi_plan_ref(server->config->plan),
         .on_loss = server->config->state.on_loss,
         .rebuild = shard->rebuild,
-        .fold = config_fold_fingerprint(server->config),
+        .fold = server->config->fold,
     };
     job->job.server = server;
     if (server->store) {

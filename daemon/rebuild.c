@@ -53,7 +53,7 @@ static int stage_patiently(struct rebuild *rebuild, struct shard *shard)
     for (int i = 0; i < STORE_TRIES && r == STORE_E_AWAY; i++) {
         if (i > 0)
             (void)nanosleep(&pause, NULL);
-        r = shard_stage(shard, rebuild->store, config_fold_fingerprint(rebuild->config));
+        r = shard_stage(shard, rebuild->store, rebuild->config->fold);
     }
     if (r == STORE_E_FENCED || r == STORE_E_ROLLBACK) {
         (void)snprintf(rebuild->error, sizeof(rebuild->error),
@@ -259,11 +259,31 @@ static int read_all(struct pass *pass)
     return 0;
 }
 
+/* As a worker's. */
+static int new_decoder(struct pass *pass, uint32_t n_topics)
+{
+    const struct rebuild *rebuild = pass->rebuild;
+    const char **topics = calloc(n_topics, sizeof(*topics));
+    struct event_decoder_options options = {.plan = rebuild->config->plan,
+                                            .key = rebuild->key,
+                                            .currency = rebuild->config->currency,
+                                            .mappings = rebuild->config->mappings,
+                                            .topics = topics,
+                                            .n_topics = n_topics};
+    int r;
+
+    if (!topics)
+        return error_origin(-ENOMEM);
+    for (uint32_t i = 0; i < n_topics; i++)
+        topics[i] = intake_topic(rebuild->intake, i);
+    r = event_decoder_new(&pass->decoder, &options);
+    free(topics);
+    return r < 0 ? error_trace(r) : 0;
+}
+
 static int open_pass(struct pass *pass, uint32_t index)
 {
     struct rebuild *rebuild = pass->rebuild;
-    const struct event_decoder_options decoder = {
-        .plan = rebuild->config->plan, .key = rebuild->key, .currency = rebuild->config->currency};
     const struct shard_open_options open = {.intake = rebuild->intake,
                                             .plan = rebuild->config->plan,
                                             .on_loss = CONFIG_ON_LOSS_REBUILD,
@@ -277,7 +297,7 @@ static int open_pass(struct pass *pass, uint32_t index)
         return error_origin(-ENOMEM);
     r = shard_new(&pass->shard, index, n_topics);
     if (r == 0)
-        r = event_decoder_new(&pass->decoder, &decoder);
+        r = new_decoder(pass, n_topics);
     if (r == 0)
         r = shard_open(pass->shard, NULL, &open);
     if (r == SHARD_E_KAFKA)
@@ -334,8 +354,7 @@ int rebuild_stage(struct rebuild *rebuild)
         r = rebuild_shard(rebuild, i);
     }
     if (r == 0)
-        r = fail_store(rebuild, store_staged_announce(rebuild->store,
-                                                      config_fold_fingerprint(rebuild->config)));
+        r = fail_store(rebuild, store_staged_announce(rebuild->store, rebuild->config->fold));
     return r;
 }
 
@@ -348,8 +367,8 @@ int rebuild_is_running(struct rebuild *rebuild, bool *ret_running)
 
         if (r != 0)
             return fail_store(rebuild, r);
-        *ret_running = *ret_running && manifest->n_positions > 0 &&
-                       manifest->plan == kpi_plan_fingerprint(rebuild->config->plan);
+        *ret_running =
+            *ret_running && manifest->n_positions > 0 && manifest->plan == rebuild->config->fold;
         (void)store_manifest_free(manifest);
     }
     return 0;

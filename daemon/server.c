@@ -33,6 +33,7 @@ static void job_done(struct store_job *job)
 struct worker_settings server_worker_settings(const struct config *config)
 {
     struct worker_settings settings = {
+        .fold = config->fold,
         .checkpoint_interval = config->checkpoint.interval,
         .unsaved_max = config->checkpoint.max_unsaved,
     };

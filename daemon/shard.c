@@ -320,10 +320,9 @@ int64_t shard_unsaved(const struct shard *shard)
     return shard->n_records - shard->n_saved_records;
 }
 
-bool shard_dirty(const struct shard *shard)
+bool shard_dirty(const struct shard *shard, uint64_t fold)
 {
-    return shard_unsaved(shard) > 0 || shard->save_all ||
-           shard->manifest->plan != kpi_plan_fingerprint(shard->plan);
+    return shard_unsaved(shard) > 0 || shard->save_all || shard->manifest->plan != fold;
 }
 
 /* From when the numbers of all topics are whole; while a loss has no record behind it: not yet. */

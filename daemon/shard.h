@@ -92,7 +92,7 @@ struct shard_open_options {
     struct kpi_plan *plan;
     enum config_on_loss on_loss;
     bool rebuild;  /* start anew from the log whatever the store holds */
-    uint64_t fold; /* config_fold_fingerprint(): which staged state may be taken over; 0: none */
+    uint64_t fold; /* config.h: which staged state may be taken over; 0: none */
 };
 
 /*
@@ -108,7 +108,8 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
  */
 int shard_replan(struct shard *shard, struct kpi_plan *plan);
 
-/* Takes a record into the batch; may apply it. The decoder counts topics as the intake does. 0, SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
+/* Takes a record into the batch; may apply it. The decoder counts topics as the intake does. 0,
+ * SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
 int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
                const rd_kafka_message_t *message);
 /* Applies what is in the batch. After it, no record is held any more. */
@@ -121,10 +122,10 @@ void shard_tell_saved(struct shard *shard);
 bool shard_caught_up(const struct shard *shard, kpi_time now);
 int64_t shard_unsaved(const struct shard *shard);
 /*
- * Is there anything for a checkpoint: records, a state made anew, another plan? With a store, and
- * while no commit is under way.
+ * Is there anything for a checkpoint: records, a state made anew, another fold (config.h) than the
+ * last one's? With a store, and while no commit is under way.
  */
-bool shard_dirty(const struct shard *shard);
+bool shard_dirty(const struct shard *shard, uint64_t fold);
 
 /* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM.
  */
@@ -143,7 +144,7 @@ struct shard_commit {
 };
 
 int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
-                     uint64_t plan);
+                     uint64_t fold);
 /*
  * Writes all of the shard's state as staged. `store` is used for that alone; the shard is the
  * caller's, with no commit under way. 0, a STORE_E_… or -ENOMEM.

@@ -107,7 +107,7 @@ static void commit_done(struct store_job *job)
 }
 
 /* A commit of everything that changed, copied: the next generation. NULL: no memory. */
-static struct shard_commit *commit_new(struct shard *shard, uint64_t plan)
+static struct shard_commit *commit_new(struct shard *shard, uint64_t fold)
 {
     struct shard_commit *commit = calloc(1, sizeof(*commit));
     struct store_position *positions = calloc(shard->n_topics, sizeof(*positions));
@@ -127,7 +127,7 @@ static struct shard_commit *commit_new(struct shard *shard, uint64_t plan)
         .shard = shard->index,
         .epoch = shard->epoch,
         .generation = shard->generation + 1,
-        .plan = plan,
+        .plan = fold,
         .positions = positions,
         .n_positions = shard->n_topics,
         .replace = shard->save_all,
@@ -141,14 +141,14 @@ static struct shard_commit *commit_new(struct shard *shard, uint64_t plan)
 }
 
 int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
-                     uint64_t plan)
+                     uint64_t fold)
 {
     int64_t begun = clock_monotonic_us();
     struct shard_commit *commit;
 
     assert(!shard->commit);
     fault_point("before_save");
-    commit = commit_new(shard, plan);
+    commit = commit_new(shard, fold);
     if (!commit)
         return error_origin(-ENOMEM);
     commit->job.run = run_commit;

@@ -47,7 +47,7 @@ static void look_finished(struct server_job *server_job)
 
     server->staged_busy = false;
     if (job->job.job.outcome == 0 && job->found && server->group == GROUP_RUNNING &&
-        !server->stopping && job->fold == config_fold_fingerprint(server->config)) {
+        !server->stopping && job->fold == server->config->fold) {
         log_notice("rebuilt state is there: opening all shards again");
         group_reopen(server);
     }
@@ -66,7 +66,7 @@ void staged_tick(struct server *server, int64_t now)
         return; /* the next look tries again */
     server->staged_at = now + LOOK_US;
     server->staged_busy = true;
-    job->fold = config_fold_fingerprint(server->config);
+    job->fold = server->config->fold;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         /* Written before the shard was opened, and not while it is. */
         if (group_owns(server, i))

@@ -77,6 +77,7 @@ struct config {
     uint32_t n_receivers;
     uint64_t dedupe_memory; /* bytes, for all shards of the group */
     struct kpi_plan *plan;  /* one reference */
+    uint64_t fold;          /* hash of all that decides what state a shard has at given offsets */
     uint32_t n_warnings;
 };
 
@@ -111,9 +112,6 @@ struct config_report {
 int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
                 const struct config_report *report);
 struct config *config_free(struct config *config); /* NULL is fine; returns NULL */
-
-/* Hash of all that decides what state a shard has at given offsets. */
-uint64_t config_fold_fingerprint(const struct config *config);
 
 /*
  * Names every setting that differs between the two and is not taken up by a reload ("kafka.group"),

@@ -82,7 +82,7 @@ struct store_manifest {
     uint64_t epoch;
     uint64_t claim; /* which take-over made the epoch: a rollback may give it to two */
     uint64_t generation;
-    uint64_t plan; /* fingerprint */
+    uint64_t plan; /* config.fold of what it was counted by */
     bool damaged;  /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
     struct store_position *positions;
     uint32_t n_positions;
@@ -121,8 +121,8 @@ struct store_commit {
     uint32_t shard;
     uint64_t epoch;
     uint64_t generation; /* of this commit: above the last one */
-    uint64_t plan;
-    bool replace; /* a rebuild: takes the place of all that is stored; offsets may go back */
+    uint64_t plan;       /* likewise */
+    bool replace;        /* a rebuild: takes the place of all that is stored; offsets may go back */
     const struct store_position *positions;
     uint32_t n_positions;
     /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
