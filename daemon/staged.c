@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#define LOOK_US 3000000
+#define LOOK_US 1000000
 
 struct staged_job {
     struct server_job job;
@@ -49,7 +49,7 @@ static void look_finished(struct server_job *server_job)
     if (job->job.job.outcome == 0 && job->found && server->group == GROUP_RUNNING &&
         !server->stopping && job->fold == server->config->fold) {
         log_notice("rebuilt state is there: opening all shards again");
-        group_reopen(server);
+        group_reopen(server, true);
     }
     free(job);
 }

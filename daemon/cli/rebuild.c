@@ -44,7 +44,8 @@ static const char help[] =
 enum {
     DRAW_US = 200000,
     LINE_US = 10000000,  /* where there is no terminal */
-    RELOAD_US = 3000000, /* a plan is told by a checkpoint, which comes about once a second */
+    RELOAD_US = 1000000, /* for a reload; and then a checkpoint tells what runs */
+    RELOAD_US_MAX = 3000000,
     PATIENCE_US = 60000000,
 };
 
@@ -135,7 +136,8 @@ static int wait_taken(struct rebuild *rebuild)
 static int look_running(struct rebuild *rebuild, bool *ret_running)
 {
     const struct timespec pause = {.tv_nsec = 200000000};
-    int64_t deadline = clock_monotonic_us() + RELOAD_US;
+    int64_t patience = rebuild->config->checkpoint.interval + RELOAD_US;
+    int64_t deadline = clock_monotonic_us() + (patience < RELOAD_US_MAX ? patience : RELOAD_US_MAX);
     int r = rebuild_is_running(rebuild, ret_running);
 
     while (r == 0 && !*ret_running && clock_monotonic_us() < deadline) {
