@@ -15,6 +15,10 @@ from support.process import Child
 MORE = {"measures": {"sharers": {"agg": "users", "where": 'type == "share"'}},
         "kpis": {"share_rate": {"formula": "sharers / participants", "unit": "ratio"}}}
 
+# Who shares is who was reached.
+MAPPED = {"mappings": {"app": {"type": {"path": "type",
+                                        "values": {"exposure": "seen", "share": "exposure"}}}}}
+
 
 def crowd(n, prefix, at=None):
     """n users who take part, half of whom share."""
@@ -65,15 +69,15 @@ class Rebuild(ProcessCase):
     def entry(self, kpi, kind="campaign", app=None):
         return stream.find((app or self.app).kpis(), kpi, kind)
 
-    def arguments(self, *more):
+    def arguments(self, *more, new=MORE):
         """Of `kpid rebuild` with the new definitions, whatever the daemon runs."""
-        settings = config.merged(config.merged(self.app.settings, MORE),
+        settings = config.merged(config.merged(self.app.settings, new),
                                  {"state": {"key_file": os.path.join(self.home, "key")}})
         self.new = write(self.home, "new.yaml", config.to_yaml(settings))
         return ["rebuild", "-c", self.new, *more]
 
-    def rebuild(self, *more, **options):
-        return daemon.run(*self.arguments(*more), **options)
+    def rebuild(self, *more, new=MORE, **options):
+        return daemon.run(*self.arguments(*more, new=new), **options)
 
     def staged(self):
         return self.store.keys("kpid:staged:*")
@@ -168,6 +172,19 @@ class Rebuild(ProcessCase):
         watch.stop()
         self.assert_whole()
 
+    def test_rebuilt_under_another_mapping(self):
+        """What messages become is of the definitions, too: nobody takes it over before."""
+        self.begin()
+        done = self.rebuild(new=MAPPED)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("kill -HUP", done.stdout)
+        self.feed(20, "b")
+        self.assert_fraction(self.app, 220, 220)
+        self.assertNotIn("taking over", self.app.log())
+        self.app.reload(**MAPPED)
+        self.assert_fraction(self.app, 220, 110)
+        self.assertIn("taking over", self.app.log())
+
     def test_rebuilt_under_load_after_the_reload(self):
         """Of more records than one round of reading is about."""
         self.begin(5000)
@@ -220,8 +237,9 @@ class Rebuild(ProcessCase):
         self.assert_whole()
 
     def check_killed_daemon(self, point):
+        """A named member of the group, so that it need not wait until it is missed."""
         self.needs_faults()
-        self.begin()
+        self.begin(kafka={"properties": {"group.instance.id": "one"}})
         self.app.stop()
         self.assertEqual(self.rebuild().returncode, 0)
         self.feed(20, "b")
