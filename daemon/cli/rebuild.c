@@ -155,8 +155,8 @@ static int finish(struct rebuild *rebuild, const char *path)
     struct tm tm;
     int r;
 
-    (void)printf("%lld records read, %u shards ready\n", (long long)rebuild->n_read,
-                 rebuild->n_shards);
+    (void)printf("%lld records read, %u shard%s ready\n", (long long)rebuild->n_read,
+                 rebuild->n_shards, rebuild->n_shards == 1 ? "" : "s");
     if (rebuild->missing != KPI_TIME_NONE) {
         (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
         (void)printf("the log does not reach back further: KPIs count from %s\n", text);
