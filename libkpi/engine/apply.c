@@ -297,14 +297,15 @@ static int feed(struct kpi_engine *engine, struct applying *applying)
     return 0;
 }
 
-static int update_row(struct kpi_engine *engine, const struct applying *applying)
+static int update_row(struct kpi_engine *engine, struct applying *applying)
 {
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
 
     for (uint32_t i = 0; i < applying->n_updates; i++) {
         const struct kpi_attribute *attribute = &engine->program->attributes[applying->updates[i]];
         int r = attribute->kind == KPI_ATTRIBUTE_SESSION
-                    ? kpi_sessions_put(engine, attribute, applying->event, applying->user)
+                    ? kpi_sessions_put(engine, attribute, applying->event, applying->user,
+                                       &applying->late)
                     : kpi_attribute_update(engine, attribute, applying->event, row);
 
         if (r < 0)

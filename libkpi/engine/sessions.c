@@ -332,7 +332,7 @@ static void day_of(const struct kpi_engine *engine, const struct kpi_session *se
 }
 
 int kpi_sessions_put(struct kpi_engine *engine, const struct kpi_attribute *attribute,
-                     const struct kpi_event *event, uint32_t user)
+                     const struct kpi_event *event, uint32_t user, bool *late)
 {
     const struct kpi_session *session = attribute->session;
     int64_t *slots = kpi_slots_row(&engine->slots, user) + attribute->slot;
@@ -344,6 +344,7 @@ int kpi_sessions_put(struct kpi_engine *engine, const struct kpi_attribute *attr
     r = values_take(engine, session, event, &taken);
     if (r < 0)
         return r;
+    *late |= event->time + session->gap <= engine->newest_record;
     day_of(engine, session, event->time, day);
     for (uint32_t i = 0; i < n && kpi_session_get(session, slots, i, &open);) {
         kpi_time due = due_of(session, open.last);

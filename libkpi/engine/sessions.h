@@ -32,9 +32,12 @@ struct kpi_sessions {
 
 void kpi_sessions_free(struct kpi_engine *engine);
 
-/* Counts an event in the sessions of its user, who has a row. Returns 0 or -ENOMEM. */
+/*
+ * Counts an event in the sessions of its user, who has a row; *late is set if it comes a gap late
+ * or more, so that sessions may not be those of the sorted stream. Returns 0 or -ENOMEM.
+ */
 int kpi_sessions_put(struct kpi_engine *engine, const struct kpi_attribute *attribute,
-                     const struct kpi_event *event, uint32_t user);
+                     const struct kpi_event *event, uint32_t user, bool *late);
 /* Feeds the sessions that the log's time has made over. Returns 0 or -ENOMEM. */
 int kpi_sessions_turn(struct kpi_engine *engine);
 

@@ -450,6 +450,24 @@ static void rows_that_no_events_leave_are_refused(void **state)
     assert_int_equal(f.mem.bytes, 0);
 }
 
+/* A gap late or more: then sessions may not be those of the sorted stream. */
+static void what_comes_too_late_is_counted_as_late(void **state)
+{
+    static const kpi_duration late[] = {0, 30 * KPI_MINUTE - 1, 30 * KPI_MINUTE, 2 * KPI_HOUR};
+    struct kpi_plan *plan = plan_of(&usual);
+    struct kpi_engine *engine = engine_of(plan);
+    struct kpi_engine_stats stats;
+
+    for (unsigned i = 0; i < COUNT_OF(late); i++) {
+        const struct look look = {START - late[i], START, i, i + 1, "look", NULL};
+
+        assert_int_equal(apply(engine, &look, 1), 0);
+        kpi_engine_stats(engine, &stats);
+        assert_int_equal(stats.n_late, i < 2 ? 0 : i - 1);
+    }
+    end(engine, plan);
+}
+
 /* Bound by the longest skew: one in each gap of it, and two more. */
 static void rows_have_room_for_what_can_be_open(void **state)
 {
@@ -516,6 +534,7 @@ int main(void)
         cmocka_unit_test(an_event_allocates_nothing),
         cmocka_unit_test(memory_may_fail_at_any_call),
         cmocka_unit_test(rows_that_no_events_leave_are_refused),
+        cmocka_unit_test(what_comes_too_late_is_counted_as_late),
         cmocka_unit_test(rows_have_room_for_what_can_be_open),
         cmocka_unit_test(sessions_that_nobody_counts_are_warned_of),
     };
