@@ -227,6 +227,47 @@ class Sessions(ProcessCase):
         self.assertEqual(visits(one + [tick(60_000 + 2 * GAP), look(120_000), tick(9 * GAP)]),
                          {"visits": 2, "dwell": 60, "bounce_rate": 1})
 
+    # The daemon.
+
+    def test_instances_that_are_killed(self):
+        """Two share the shards and one is killed amid open sessions: the numbers are those of the stream."""
+        cluster, store, home = self.cluster(), self.redis(), self.directory()
+        topic = cluster.create_topic(partitions=4)
+        campaigns = [stream.campaign_now("a"), stream.campaign_now("b")]
+        wanted = self.settings(cluster, topic, store, campaigns, grains=["day"], measures=MEASURES,
+                               kpis=KPIS, sessions={"visit": {"where": 'type in ["look", "click"]'}})
+        apps = [self.kpid(wanted, directory=home).wait_ready() for _ in range(2)]
+        apps[0].wait(lambda: [len(app.shards("shard")) for app in apps] == [2, 2], 30, "they share")
+        found = generate(41)
+        begin = stream.now_us() - (found[-1][0] + 4 * GAP) * 1000
+        sent = [stream.record(type_, f"u{user}", campaign, begin + at * 1000)
+                for at, user, type_, campaign, _channel in found + finish(found)]
+        middle = len(found) // 2
+        self.produce(sent[:middle], topic)
+        apps[0].wait(lambda: all(n == 0 for app in apps for n in app.shards("unsaved")), 30, "saved")
+        apps[1].kill()
+        self.produce(sent[middle:], topic)
+        sessions = cut(found)
+
+        def wrong(document):
+            try:
+                for name in ("a", "b"):
+                    mine = [session for session in sessions if session[3] == name]
+                    for kpi in ("visits", "dwell", "bounce_rate", "p50", "p90"):
+                        entry = stream.find(document, kpi, campaign=name)
+                        numerator, denominator = expected(mine, kpi)
+                        self.assertEqual((fractions.Fraction(entry["numerator"] or 0),
+                                          entry["denominator"]), (numerator, denominator), entry)
+            except AssertionError as error:
+                return str(error)
+            return ""
+
+        daemon.wait_view(apps[:1], wrong, timeout=90)
+        apps[0].kill()
+        apps[0].start()
+        apps[0].wait_ready()
+        daemon.wait_view(apps[:1], wrong)
+
     # What cannot be.
 
     def test_definitions_that_are_refused(self):
