@@ -165,16 +165,20 @@ static void judge_time(const struct subject *subject, const struct doc_node *nod
                        show_duration(load, target->hold), show_duration(load, lasts));
 }
 
-static void judge_kept(struct load *load, struct doc_place place, uint32_t kpi,
-                       const struct kpi_bounds *bounds)
+static void judge_kept(struct load *load, struct doc_place place, const char *what, uint32_t days)
 {
-    struct kpi_string name = kpi_plan_kpi(load->settings.config.plan, kpi)->name;
-
-    if ((kpi_duration)bounds->days_kept * KPI_DAY <= load->settings.keep)
+    if (days * KPI_DAY <= load->settings.keep)
         return;
     report_error(&load->report, place,
                  "%s looks back on %u days at least, more than the %s that are kept: raise keep",
-                 QUOTE(name), bounds->days_kept, show_duration(load, load->settings.keep));
+                 what, days, show_duration(load, load->settings.keep));
+}
+
+static void judge_kpi_kept(struct load *load, struct doc_place place, uint32_t kpi,
+                           const struct kpi_bounds *bounds)
+{
+    judge_kept(load, place, QUOTE(kpi_plan_kpi(load->settings.config.plan, kpi)->name),
+               bounds->days_kept);
 }
 
 static void judge_target(struct load *load, uint32_t index)
@@ -195,7 +199,8 @@ static void judge_target(struct load *load, uint32_t index)
     /* one of the catalogue counts only if somebody relies on it; others are told at their formula
      */
     if (load->docs.nodes[kpis[target->kpi].name.origin]->file == load->catalogue)
-        judge_kept(load, place_of(node, "kpi"), target->kpi, &bounds);
+        judge_kpi_kept(load, place_of(node, "kpi"), target->kpi, &bounds);
+    judge_kept(load, place_of(node, "value"), "this value", kpi_plan_target_days(plan, target));
 }
 
 /* --- what is kept --- */
@@ -211,7 +216,7 @@ static void judge_formulas(struct load *load)
         if (formula->file == load->catalogue)
             continue;
         kpi_plan_bounds(load->settings.config.plan, i, &bounds);
-        judge_kept(load, doc_node_place(formula), i, &bounds);
+        judge_kpi_kept(load, doc_node_place(formula), i, &bounds);
     }
 }
 

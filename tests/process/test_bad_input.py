@@ -136,6 +136,18 @@ TABLE = {
     "a target for a retention longer than what is kept": (
         "keep: 31d\n" + TARGET + "{kpi: retention_m3, value: 50%}", "8:15",
         "\"retention_m3\" looks back on 119 days at least, more than the 31d that are kept"),
+    "a target's value of a retention longer than what is kept": (
+        "keep: 31d\n" + TARGET + "{kpi: retention_d7, value: '0.9 * retained(buyers, active, basis=month, at=3)'}",
+        "8:36", "this value looks back on 119 days at least, more than the 31d that are kept"),
+    "a target's value of last year": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: 90% * last_year(roi)}", "8:27",
+        "this value looks back on 365 days at least, more than the 31d that are kept: raise keep"),
+    "a target's value of campaigns before": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: '90% * previous(roi, 2)'}", "8:27",
+        "this value looks back on 60 days at least"),
+    "a target's value of the days before": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: '90% * before(roi, 40)'}", "8:27",
+        "this value looks back on 40 days at least"),
     "a rolling window that is not there": (
         TARGET + '{kpi: roi, value: 4, scope: "rolling:14d"}', "7:38",
         '"roi" is not reported in "rolling:14d"; add it to the list rolling'),
