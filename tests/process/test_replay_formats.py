@@ -294,6 +294,28 @@ mappings:
         path = self.file("bad.csv", table(good[:3]) + b"a,b,c,d,e,f\r\n")
         self.assertEqual(self.refused(65, "--strict", path), f"{path}:5: cells\n")
 
+    def test_strict_lets_pass_what_a_mapping_skips(self):
+        """It is said not to be an event of ours. What a mapping refuses, or none is for, is bad."""
+        def mapping(other):
+            self.config = write(self.at, "mapped.yaml", CONFIG + f"""
+mappings:
+  app: {{when: {{from: app}}, type: {{path: type, values: {{joined: participation}}, other: {other}}}}}
+""")
+
+        events = [event(n, type="joined", **{"from": "app"}) for n in range(20)]
+        events[7]["type"] = "heartbeat"
+        path = self.file("some.ndjson", ndjson(events))
+        mapping("skip")
+        done = self.run_replay("-o", "json", "--strict", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 skipped by a mapping\n19 events applied, 0 duplicates, 0 conflicts, 0 refused\n", done.stderr)
+        self.assertEqual(done.stdout, self.out("-o", "json", path))
+        mapping("refuse")
+        self.assertEqual(self.refused(65, "--strict", path), f"{path}:8: type\n")
+        mapping("skip")
+        path = self.file("more.ndjson", ndjson(events + [event(30, type="joined")]))
+        self.assertEqual(self.refused(65, "--strict", path), f"{path}:21: mapping\n")
+
     # A part of the time.
 
     def test_from_and_to(self):
