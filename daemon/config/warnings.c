@@ -95,6 +95,24 @@ static void judge_band(struct load *load, const struct doc_node *node,
             show_value(load, kpi->unit, target->better == KPI_BETTER_UP ? below : above));
 }
 
+/* What hardly any value reaches: most of all percent that are written without their sign. */
+static void judge_reach(struct load *load, const struct doc_node *node,
+                        const struct kpi_target *target, const struct kpi_bounds *bounds)
+{
+    const struct kpi_kpi_info *kpi = kpi_plan_kpi(load->settings.config.plan, target->kpi);
+    const char *wanted = show_value(load, kpi->unit, target->value);
+
+    if (kpi->unit == KPI_UNIT_RATIO && target->value >= 2 &&
+        !memchr(target->expression.data, '%', target->expression.length))
+        report_warning(&load->report, place_of(node, "value"),
+                       "this wants %s of a ratio; percent are written as %.6g%%", wanted,
+                       target->value);
+    else if (target->better != KPI_BETTER_DOWN && target->value > bounds->high + 1e-9)
+        report_warning(&load->report, place_of(node, "value"),
+                       "this target is out of reach: %.*s is never above %s", (int)kpi->name.length,
+                       kpi->name.data, show_value(load, kpi->unit, bounds->high));
+}
+
 static void judge_sample(const struct subject *subject, const struct doc_node *node,
                          const struct kpi_target *target, const struct kpi_bounds *bounds)
 {
@@ -192,8 +210,10 @@ static void judge_target(struct load *load, uint32_t index)
     struct kpi_bounds bounds;
 
     kpi_plan_bounds(plan, target->kpi, &bounds);
-    if (!target->varies)
+    if (!target->varies) {
         judge_band(load, node, target, &bounds);
+        judge_reach(load, node, target, &bounds);
+    }
     judge_sample(&subject, node, target, &bounds);
     judge_time(&subject, node, target);
     /* one of the catalogue counts only if somebody relies on it; others are told at their formula
