@@ -146,6 +146,8 @@ TABLE = {
         'there is no measure or KPI "reachd"; did you mean "reached"?'),
     "a formula that asks for itself": (
         "kpis: {k: {formula: k + 1}}", "1:21", "the formula of this KPI names itself"),
+    "a segment that asks for itself by way of another": (
+        "segments:\n  a: {where: b}\n  b: {where: not a}\nbreakdowns: [a]", "3:18", 'the segment "a" asks for itself'),
     "an unknown name in a target's value": (
         TARGET + "{kpi: roi, value: 0.8 * salse}", "7:33",
         'there is no measure or KPI "salse"; did you mean "sales"?'),
@@ -161,6 +163,16 @@ TABLE = {
         "attributes: {time: {agg: count}}", "1:14", "has a meaning of its own"),
     "a measure that is defined twice": (
         "measures:\n  m: {agg: users}\n  m: {agg: count}" + USED, "3:3", 'duplicate key "m"'),
+
+    # Mappings.
+    "a mapping of two paths to one field": (
+        "mappings:\n  m:\n    fields:\n      amount: total\n      amount: price", "5:7", 'duplicate key "amount"'),
+    "a mapping of a field to what stands beside fields": (
+        "mappings: {m: {user: uid, fields: {user: buyer}}}", "1:36",
+        'fields: "user" is no field: it stands beside fields, not in it'),
+    "a mapping of one value to two types": (
+        "mappings:\n  m:\n    type:\n      path: e\n      values:\n        a: x\n        a: y", "7:9",
+        'duplicate key "a"'),
 
     # Windows.
     "a rolling window longer than what is kept": (
@@ -329,6 +341,14 @@ class BadInput(ProcessCase):
                 self.assertEqual(len(errors), 1, done.stderr)
                 self.assertTrue(errors[0].startswith(f"{path}:{place}: error: "), done.stderr)
                 self.assertIn(message, errors[0])
+
+    def test_a_circle_of_formulas_is_told_wherever_one_enters_it(self):
+        path, done = self.check("kpis:\n  a: {formula: b + 1}\n  b: {formula: 2 / c}\n  c: {formula: a}\n"
+                                "  d: {formula: buyers / reached}")
+        self.assertEqual(done.returncode, EX_CONFIG)
+        self.assertEqual([line for line in done.stderr.splitlines() if ": error: " in line],
+                         [f'{path}:{place}: error: the formula of "{name}" goes in a circle'
+                          for place, name in (("2:16", "b"), ("3:20", "c"), ("4:16", "a"))])
 
     def test_what_is_hardly_meant_is_warned_of(self):
         for what, (text, place, message) in DOUBTFUL.items():
