@@ -59,13 +59,14 @@ class Language(ProcessCase):
         seen = {(row["kpi"], row["campaign"], scope_of(row)): row for row in self.replayed() if not row["by"]}
         rows = re.findall(r"^\| `(undefined|no_data)` \| (?:`(\w+)` )?\| `(\w+)` \| (\w+), ([\w -]+) \|",
                           self.page, re.M)
-        self.assertEqual(len(rows), 8)
+        self.assertEqual(len(rows), 9)
         for state, reason, kpi, campaign, scope in rows:
             with self.subTest(kpi=kpi, scope=scope):
                 row = seen[kpi, campaign, scope]
                 self.assertEqual((row["state"], row["reason"], row["value"]), (state, reason, ""))
         reasons = list(dict.fromkeys(reason for _, reason, *_ in rows if reason))
-        self.assertEqual(reasons, ["division_by_zero", "no_base", "no_gauge", "no_parameter", "overflow"])
+        self.assertEqual(reasons, ["division_by_zero", "no_base", "no_gauge", "no_values", "no_parameter",
+                                   "overflow"])
 
     def test_every_target(self):
         """Each is expected to be pending, which none is; what comes instead is what the page says."""
@@ -95,6 +96,16 @@ tests:
                 self.assertEqual((came, off), (number.split(" = ")[-1], far))
                 if target:
                     self.assertEqual(wanted, re.sub(r"^undefined \((\w+)\).*", r"\1", target))
+
+    def test_a_change_and_what_check_says_of_it(self):
+        at = os.path.dirname(self.config)
+        write(at, "share.yaml", "".join(blocks(self.page, "yaml share.yaml")))
+        with open(self.config, encoding="utf-8") as file:
+            new = write(at, "new.yaml", file.read() + "include: share.yaml\n")
+        done = daemon.run("check", "-c", new, "--against", self.config)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = next(b for b in blocks(self.page, "console") if b.startswith("$ kpid check"))
+        self.assertEqual(done.stdout.replace(at + "/", ""), said.split("\n", 1)[1])
 
     def test_every_function_has_an_example(self):
         """The functions are those that the schema explains to editors."""

@@ -351,7 +351,7 @@ mappings:
         self.assertEqual(reader.fieldnames, (
             "as_of kpi campaign scope.kind scope.start scope.end scope.phase scope.days scope.count "
             "scope.unit scope.minutes by unit state value numerator denominator complete definition "
-            "reason").split())
+            "reason error").split())
 
         def cell(value):
             return ("" if value is None else value if isinstance(value, str) else
@@ -363,7 +363,7 @@ mappings:
                     **{"scope." + k: v for k, v in kpi["scope"].items()}, "as_of": document["as_of"]}
             self.assertEqual({k: v for k, v in row.items() if v != ""},
                              {k: cell(v) for k, v in flat.items() if cell(v) != ""})
-        for name in reader.fieldnames:
+        for name in reader.fieldnames[:-1]:  # few values have no error
             self.assertTrue(any(row[name] for row in rows), name)
 
     def test_the_table_shows_groups_under_their_kpi(self):
