@@ -3,6 +3,7 @@
  * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
  * applied.
  */
+#include "engine/erase.h"
 #include "engine/state.h"
 #include "engine/unions.h"
 
@@ -13,6 +14,7 @@ struct applying {
     uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    bool untimely;     /* it only erases: its time is none that counts */
     uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
     bool other;        /* a value of a tuple is __other__ */
 };
@@ -49,6 +51,13 @@ static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *in
            field_is_number(&event->fields[instance->field]);
 }
 
+static bool is_of_users(const struct kpi_instance *instance)
+{
+    return instance->aggregate == KPI_AGGREGATE_LEVEL ||
+           instance->aggregate == KPI_AGGREGATE_LATEST ||
+           instance->aggregate == KPI_AGGREGATE_SCORES;
+}
+
 /* The window of a time that lies in the day that the zone is at. */
 static kpi_window window_of(const struct kpi_instance *instance, const struct kpi_zone_state *zone,
                             kpi_time time)
@@ -73,6 +82,9 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         if (!feeds(engine, instance, applying->event) ||
             !holds(engine, action->condition, applying))
             continue;
+        /* Who is to be forgotten is not remembered for that. */
+        if (dispatch->erasure && is_of_users(instance))
+            continue;
         if (!kpi_zone_state_find(zone, applying->event->time))
             return false;
         *match = (struct kpi_match){
@@ -80,9 +92,7 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         if (instance->aggregate == KPI_AGGREGATE_LATEST)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
-        applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                                instance->aggregate == KPI_AGGREGATE_LATEST ||
-                                instance->aggregate == KPI_AGGREGATE_SCORES;
+        applying->needs_user |= is_of_users(instance);
         applying->needs_tuple |= wants_campaign(engine, instance);
         applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
@@ -115,14 +125,56 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     applying->needs_user |= applying->n_updates > 0;
 }
 
-static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
+static enum kpi_refusal judge_time(const struct kpi_engine *engine, const struct kpi_event *event)
 {
-    const struct kpi_event *event = applying->event;
-
     if (event->time > event->record_time + engine->program->future_skew_max)
         return KPI_REFUSAL_FUTURE;
     if (event->time < engine->newest_record - engine->program->keep)
         return KPI_REFUSAL_EXPIRED;
+    return KPI_REFUSAL_NONE;
+}
+
+/* Ids are never given twice, so they may run out before users are too many. */
+static bool users_full(const struct kpi_engine *engine)
+{
+    return kpi_users_n_known(&engine->users) >= engine->program->users_max ||
+           engine->users.n >= KPI_USER_BARRED;
+}
+
+/*
+ * An erasure is obeyed where it stands in the log, whatever time it names: to refuse one for its
+ * clock would be to keep what is to be forgotten. It is counted only if its time is one to count
+ * in.
+ */
+static enum kpi_refusal judge_erasure(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+
+    if (!(event->flags & KPI_EVENT_HAS_USER))
+        return KPI_REFUSAL_USER_MISSING;
+    if (applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD && applying->user == KPI_USER_NONE &&
+        users_full(engine))
+        return KPI_REFUSAL_USERS_FULL;
+    applying->untimely = judge_time(engine, event) || !match_actions(engine, applying);
+    if (applying->untimely) {
+        applying->n_matches = 0;
+        applying->needs_tuple = applying->late = false;
+    }
+    return KPI_REFUSAL_NONE;
+}
+
+static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+    enum kpi_refusal refusal;
+
+    if (applying->dispatch->erasure)
+        return judge_erasure(engine, applying);
+    if (applying->user == KPI_USER_BARRED)
+        return KPI_REFUSAL_WITHDRAWN;
+    refusal = judge_time(engine, event);
+    if (refusal)
+        return refusal;
     if (!match_actions(engine, applying))
         return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
     match_updates(engine, applying);
@@ -130,7 +182,7 @@ static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applyi
         return KPI_REFUSAL_NONE;
     if (!(event->flags & KPI_EVENT_HAS_USER))
         return KPI_REFUSAL_USER_MISSING;
-    if (applying->user == KPI_USER_NONE && engine->users.n >= engine->program->users_max)
+    if (applying->user == KPI_USER_NONE && users_full(engine))
         return KPI_REFUSAL_USERS_FULL;
     return KPI_REFUSAL_NONE;
 }
@@ -302,6 +354,12 @@ static int enter_user(struct kpi_engine *engine, struct applying *applying)
     return r < 0 ? r : kpi_slots_reserve(&engine->slots, applying->user);
 }
 
+/* Of an erasure the time at which it came: dedupe knows none as odd as it may name. */
+static kpi_time dedupe_time(const struct kpi_engine *engine, const struct applying *applying)
+{
+    return applying->dispatch->erasure ? engine->newest_record : applying->event->time;
+}
+
 /* The event is to be applied: nothing but memory can stop it now. */
 static int commit(struct kpi_engine *engine, struct applying *applying,
                   const struct kpi_dedupe_place *place)
@@ -309,7 +367,8 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     const struct kpi_event *event = applying->event;
     int r;
 
-    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time, place);
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, dedupe_time(engine, applying),
+                       place);
     if (r == 0)
         r = enter_user(engine, applying);
     if (r == 0 && applying->needs_tuple) {
@@ -323,11 +382,14 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
         r = feed(engine, applying);
     if (r == 0)
         r = update_row(engine, applying);
+    if (r == 0 && applying->dispatch->erasure)
+        r = kpi_engine_erase(engine, event->user,
+                             applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD);
     engine->n_applied++;
     engine->n_other += applying->other;
     engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
     engine->n_late += applying->late;
-    if (event->time > engine->newest_event)
+    if (event->time > engine->newest_event && !applying->untimely)
         engine->newest_event = event->time;
     return r;
 }
@@ -355,7 +417,8 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         engine->n_refused++;
         return 0;
     }
-    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time, &place);
+    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content,
+                             dedupe_time(engine, &applying), &place);
     if (answer == KPI_DEDUPE_COPY) {
         event->outcome = KPI_OUTCOME_DUPLICATE;
         engine->n_duplicates++;
@@ -370,17 +433,11 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
     return commit(engine, &applying, &place);
 }
 
-int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
+/* Looks users up, and asks for their rows. */
+static void find_users(const struct kpi_engine *engine, const struct kpi_batch *batch,
+                       unsigned first, uint32_t *users)
 {
-    uint32_t users[KPI_BATCH_MAX];
-    int r;
-
-    for (unsigned i = 0; i < batch->n_events; i++) {
-        kpi_dedupe_prefetch(&engine->dedupe, batch->events[i].id);
-        if (batch->events[i].flags & KPI_EVENT_HAS_USER)
-            kpi_users_prefetch(&engine->users, batch->events[i].user);
-    }
-    for (unsigned i = 0; i < batch->n_events; i++) {
+    for (unsigned i = first; i < batch->n_events; i++) {
         const int64_t *row;
 
         users[i] = KPI_USER_NONE;
@@ -391,10 +448,28 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         if (row)
             __builtin_prefetch(row, 1);
     }
+}
+
+int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
+{
+    uint32_t users[KPI_BATCH_MAX];
+    int r;
+
     for (unsigned i = 0; i < batch->n_events; i++) {
+        kpi_dedupe_prefetch(&engine->dedupe, batch->events[i].id);
+        if (batch->events[i].flags & KPI_EVENT_HAS_USER)
+            kpi_users_prefetch(&engine->users, batch->events[i].user);
+    }
+    find_users(engine, batch, 0, users);
+    for (unsigned i = 0; i < batch->n_events; i++) {
+        uint64_t n_gone = engine->users.n_removed + (uint64_t)engine->users.n_barred;
+
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;
+        /* What was found for the rest of the group may be a user of before. */
+        if (engine->users.n_removed + (uint64_t)engine->users.n_barred != n_gone)
+            find_users(engine, batch, i + 1, users);
     }
     r = kpi_dedupe_work(&engine->dedupe);
     return r < 0 ? r : kpi_engine_turn(engine);
