@@ -535,6 +535,7 @@ static int program_keep(struct assembler *assembler)
     program->dedupe_ids_max = in->dedupe_ids_max;
     program->users_max = in->users_max;
     program->values_max = in->values_max;
+    plan->min_group = in->min_group;
     return plan->pool.failed ? -ENOMEM : kpi_conditions_keep(&assembler->conditions, plan);
 }
 

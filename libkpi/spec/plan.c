@@ -30,6 +30,11 @@ uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan)
     return plan->fingerprint;
 }
 
+uint32_t kpi_plan_min_group(const struct kpi_plan *plan)
+{
+    return plan->min_group;
+}
+
 uint32_t kpi_plan_n_fields(const struct kpi_plan *plan)
 {
     return plan->n_fields;
