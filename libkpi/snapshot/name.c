@@ -107,5 +107,5 @@ uint16_t kpi_name_version_max(const struct kpi_name *name)
         return KPI_SAVE_VERSION_WINDOWS;
     if (name->tag == 'm' || name->tag == 'u')
         return KPI_SAVE_VERSION_ERASED;
-    return name->tag == 'v' ? KPI_SAVE_VERSION_TUPLES : KPI_SAVE_VERSION;
+    return name->tag == 'v' ? KPI_SAVE_VERSION_STARTS : KPI_SAVE_VERSION;
 }

@@ -35,6 +35,11 @@ uint32_t kpi_plan_min_group(const struct kpi_plan *plan)
     return plan->min_group;
 }
 
+kpi_duration kpi_plan_keep(const struct kpi_plan *plan)
+{
+    return plan->program.keep;
+}
+
 uint32_t kpi_plan_n_fields(const struct kpi_plan *plan)
 {
     return plan->n_fields;
