@@ -121,7 +121,8 @@ static int sweep_cell(struct kpi_engine *engine, struct kpi_cell *cell, const st
     case KPI_CELL_SCORES:
         sweep_answers(&cell->latest, sweep, &changed);
         break;
-    case KPI_CELL_SCALAR: /* what is counted or added up is of nobody */
+    case KPI_CELL_SCALAR: /* what is counted, added up or sketched is of nobody */
+    case KPI_CELL_QUANTILES:
         break;
     }
     if (changed) {

@@ -18,6 +18,8 @@
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
  *
+ * q.serial, a CELL, is a sketch of quantiles; its cell's counts end with the sum of its values.
+ *
  * w.chunk, of kind USERS, has hashes whose events are refused, KPI_USERS_CHUNK each (fewer in the
  * last); how many there are ends `m` since version 2. In `u` KPI_USERS_NOBODY stands for a user who
  * was erased.
@@ -37,6 +39,7 @@ enum {
     KPI_SAVE_VERSION_ERASED = 2,     /* `m` with barred hashes, `u` with ids of nobody */
     KPI_SAVE_VERSION_STARTS = 3,     /* `v`, with dimensions and starts */
     KPI_SAVE_VERSION_WINDOWS = 2,    /* packs with cells of windows */
+    KPI_SAVE_VERSION_QUANTILES = 3,  /* packs with cells of quantiles */
     KPI_SAVE_WINDOW = 0x80,          /* of a cell's form: u16 follows, the window of the day */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
     KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */

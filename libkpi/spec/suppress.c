@@ -30,6 +30,7 @@ static int64_t row_count(enum kpi_leaf_kind kind, uint32_t i, const struct kpi_r
     case KPI_LEAF_COUNT:
     case KPI_LEAF_SUM:
     case KPI_LEAF_MEAN:
+    case KPI_LEAF_QUANTILE:
         return row->n_events;
     case KPI_LEAF_SCORES:
         return i == 0 ? row->n_events : row->value;
