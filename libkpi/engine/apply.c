@@ -125,15 +125,6 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     applying->needs_user |= applying->n_updates > 0;
 }
 
-static enum kpi_refusal judge_time(const struct kpi_engine *engine, const struct kpi_event *event)
-{
-    if (event->time > event->record_time + engine->program->future_skew_max)
-        return KPI_REFUSAL_FUTURE;
-    if (event->time < engine->newest_record - engine->program->keep)
-        return KPI_REFUSAL_EXPIRED;
-    return KPI_REFUSAL_NONE;
-}
-
 /* Ids are never given twice, so they may run out before users are too many. */
 static bool users_full(const struct kpi_engine *engine)
 {
@@ -143,40 +134,49 @@ static bool users_full(const struct kpi_engine *engine)
 
 /*
  * An erasure is obeyed where it stands in the log, whatever time it names: to refuse one for its
- * clock would be to keep what is to be forgotten. It is counted only if its time is one to count
- * in.
+ * clock would be to keep what is to be forgotten.
  */
-static enum kpi_refusal judge_erasure(struct kpi_engine *engine, struct applying *applying)
+static enum kpi_refusal judge_erasure(const struct kpi_engine *engine,
+                                      const struct applying *applying)
 {
-    const struct kpi_event *event = applying->event;
-
-    if (!(event->flags & KPI_EVENT_HAS_USER))
+    if (!(applying->event->flags & KPI_EVENT_HAS_USER))
         return KPI_REFUSAL_USER_MISSING;
     if (applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD && applying->user == KPI_USER_NONE &&
         users_full(engine))
         return KPI_REFUSAL_USERS_FULL;
-    applying->untimely = judge_time(engine, event) || !match_actions(engine, applying);
-    if (applying->untimely) {
-        applying->n_matches = 0;
-        applying->needs_tuple = applying->late = false;
-    }
     return KPI_REFUSAL_NONE;
+}
+
+/* Its time is none to count in: it erases, and that is all. */
+static void set_untimely(struct applying *applying)
+{
+    applying->untimely = true;
+    applying->n_matches = 0;
+    applying->needs_tuple = applying->late = false;
 }
 
 static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
-    enum kpi_refusal refusal;
+    bool erases = applying->dispatch->erasure;
+    enum kpi_refusal refusal = KPI_REFUSAL_NONE;
 
-    if (applying->dispatch->erasure)
-        return judge_erasure(engine, applying);
-    if (applying->user == KPI_USER_BARRED)
-        return KPI_REFUSAL_WITHDRAWN;
-    refusal = judge_time(engine, event);
+    if (erases)
+        refusal = judge_erasure(engine, applying);
+    else if (applying->user == KPI_USER_BARRED)
+        refusal = KPI_REFUSAL_WITHDRAWN;
     if (refusal)
         return refusal;
-    if (!match_actions(engine, applying))
-        return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+    if (event->time > event->record_time + engine->program->future_skew_max)
+        refusal = KPI_REFUSAL_FUTURE;
+    else if (event->time < engine->newest_record - engine->program->keep)
+        refusal = KPI_REFUSAL_EXPIRED;
+    else if (!match_actions(engine, applying))
+        refusal = event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+    if (erases && refusal)
+        set_untimely(applying);
+    if (erases || refusal)
+        return erases ? KPI_REFUSAL_NONE : refusal;
     match_updates(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
