@@ -7,6 +7,10 @@
 #include "engine/state.h"
 #include "engine/unions.h"
 
+enum {
+    APPLY_E_ERASED = 1, /* users are others than before */
+};
+
 /* An event on its way. */
 struct applying {
     const struct kpi_event *event;
@@ -14,6 +18,7 @@ struct applying {
     uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    kpi_time dedupe_time;
     bool untimely;     /* it only erases: its time is none that counts */
     uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
     bool other;        /* a value of a tuple is __other__ */
@@ -72,6 +77,7 @@ static kpi_window window_of(const struct kpi_instance *instance, const struct kp
 static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_dispatch *dispatch = applying->dispatch;
+    bool erases = dispatch->erasure;
 
     for (uint32_t i = 0; i < dispatch->n_actions; i++) {
         const struct kpi_action *action = &dispatch->actions[i];
@@ -83,7 +89,7 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
             !holds(engine, action->condition, applying))
             continue;
         /* Who is to be forgotten is not remembered for that. */
-        if (dispatch->erasure && is_of_users(instance))
+        if (erases && is_of_users(instance))
             continue;
         if (!kpi_zone_state_find(zone, applying->event->time))
             return false;
@@ -136,9 +142,10 @@ static bool users_full(const struct kpi_engine *engine)
  * An erasure is obeyed where it stands in the log, whatever time it names: to refuse one for its
  * clock would be to keep what is to be forgotten.
  */
-static enum kpi_refusal judge_erasure(const struct kpi_engine *engine,
-                                      const struct applying *applying)
+static enum kpi_refusal judge_erasure(const struct kpi_engine *engine, struct applying *applying)
 {
+    /* Dedupe knows no time as odd as it may name. */
+    applying->dedupe_time = engine->newest_record;
     if (!(applying->event->flags & KPI_EVENT_HAS_USER))
         return KPI_REFUSAL_USER_MISSING;
     if (applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD && applying->user == KPI_USER_NONE &&
@@ -374,12 +381,6 @@ static int enter_user(struct kpi_engine *engine, struct applying *applying)
     return r < 0 ? r : kpi_slots_reserve(&engine->slots, applying->user);
 }
 
-/* Of an erasure the time at which it came: dedupe knows none as odd as it may name. */
-static kpi_time dedupe_time(const struct kpi_engine *engine, const struct applying *applying)
-{
-    return applying->dispatch->erasure ? engine->newest_record : applying->event->time;
-}
-
 /* The event is to be applied: nothing but memory can stop it now. */
 static int commit(struct kpi_engine *engine, struct applying *applying,
                   const struct kpi_dedupe_place *place)
@@ -387,8 +388,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     const struct kpi_event *event = applying->event;
     int r;
 
-    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, dedupe_time(engine, applying),
-                       place);
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, applying->dedupe_time, place);
     if (r == 0)
         r = enter_user(engine, applying);
     if (r == 0 && applying->needs_tuple) {
@@ -402,9 +402,6 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
         r = feed(engine, applying);
     if (r == 0)
         r = update_row(engine, applying);
-    if (r == 0 && applying->dispatch->erasure)
-        r = kpi_engine_erase(engine, event->user,
-                             applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD);
     engine->n_applied++;
     engine->n_other += applying->other;
     engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
@@ -414,9 +411,19 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     return r;
 }
 
+/* Returns APPLY_E_ERASED or -ENOMEM. */
+static int erase(struct kpi_engine *engine, const struct applying *applying)
+{
+    int r = kpi_engine_erase(engine, applying->event->user,
+                             applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD);
+
+    return r < 0 ? r : APPLY_E_ERASED;
+}
+
+/* Returns 0, APPLY_E_ERASED or -ENOMEM. */
 static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
 {
-    struct applying applying = {.event = event, .user = user};
+    struct applying applying = {.event = event, .user = user, .dedupe_time = event->time};
     struct kpi_dedupe_place place;
     enum kpi_dedupe_answer answer;
     int r;
@@ -437,8 +444,8 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         engine->n_refused++;
         return 0;
     }
-    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content,
-                             dedupe_time(engine, &applying), &place);
+    answer =
+        kpi_dedupe_find(&engine->dedupe, event->id, event->content, applying.dedupe_time, &place);
     if (answer == KPI_DEDUPE_COPY) {
         event->outcome = KPI_OUTCOME_DUPLICATE;
         engine->n_duplicates++;
@@ -450,7 +457,8 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         return 0;
     }
     event->outcome = KPI_OUTCOME_APPLIED;
-    return commit(engine, &applying, &place);
+    r = commit(engine, &applying, &place);
+    return r == 0 && applying.dispatch->erasure ? erase(engine, &applying) : r;
 }
 
 /* Looks users up, and asks for their rows. */
@@ -482,13 +490,11 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
     }
     find_users(engine, batch, 0, users);
     for (unsigned i = 0; i < batch->n_events; i++) {
-        uint64_t n_gone = engine->users.n_removed + (uint64_t)engine->users.n_barred;
-
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;
         /* What was found for the rest of the group may be a user of before. */
-        if (engine->users.n_removed + (uint64_t)engine->users.n_barred != n_gone)
+        if (r == APPLY_E_ERASED)
             find_users(engine, batch, i + 1, users);
     }
     r = kpi_dedupe_work(&engine->dedupe);
