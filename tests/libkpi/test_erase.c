@@ -30,6 +30,7 @@ static struct world {
 
 static void world_open(void)
 {
+    memset(&world, 0, sizeof(world)); /* whatever a failed test has left */
     counting_mem_init(&world.counting);
     world_fixture(&world.f);
     world.plan = fixture_plan(&world.f);
