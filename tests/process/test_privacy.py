@@ -15,12 +15,18 @@ class Erasure(ProcessCase):
     def begin(self):
         self.dead = self.cluster().create_topic("dead", partitions=1)
         self.stage(partitions=1, kafka={"dead_letter_topic": self.dead})
+        self.n_produced = 0
         self.produce(stream.crowd("c1", REACHED, TAKING_PART))
         self.expect(TAKING_PART, REACHED)
 
+    def produce(self, records, topic=None):
+        super().produce(records, topic)
+        self.n_produced += len(records)
+
     def expect(self, taking_part, reached):
-        """The numbers become these, and then so does the checkpoint."""
+        """The numbers become these, and then so does the checkpoint, of all that was produced."""
         self.assert_fraction(self.app, taking_part, reached)
+        self.app.wait_caught_up(self.n_produced)
         self.app.wait(lambda: self.app.shards("unsaved") == [0], 30, "everything is saved")
 
     def values(self):
