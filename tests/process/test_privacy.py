@@ -167,6 +167,9 @@ breakdowns: [channel]
                           hidden["denominator"]), ("suppressed", 2, None, None, None))
         self.assertNotIn("mini", text)
         self.assertNotIn("app", text)
+        table = self.replay(events, config="min_group: 5\n").stdout
+        self.assertRegex(table, r"  2 groups +suppressed")
+        self.assertNotIn("mini", table)
         rows = list(csv.DictReader(io.StringIO(
             self.replay(events, "-o", "csv", config="min_group: 5\n").stdout)))
         self.assertFalse([r for r in rows if "mini" in r["by"] or "app" in r["by"]])
