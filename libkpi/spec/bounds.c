@@ -34,6 +34,7 @@ static struct range leaf_range(const struct kpi_plan *plan, uint32_t index)
     case KPI_LEAF_USERS:
     case KPI_LEAF_LATEST:
     case KPI_LEAF_FIRST_TIME:
+    case KPI_LEAF_USER_DAYS:
     case KPI_LEAF_RETAINED:
         return positive;
     default:

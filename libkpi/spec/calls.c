@@ -191,24 +191,25 @@ static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bou
     builder->total = total;
 }
 
-static void build_first_time(struct kpi_builder *builder, const struct kpi_function *function,
-                             const struct kpi_bound *bound)
+/* A function of a measure's users and their days, that is a leaf of its own. */
+static void build_days(struct kpi_builder *builder, const struct kpi_function *function,
+                       const struct kpi_bound *bound, enum kpi_leaf_kind kind)
 {
     struct kpi_measure_work *measure = users_measure(builder, function, bound[0].node);
 
     if (!measure)
         return;
     if (!builder->hidden)
-        kpi_writer_format(&builder->shown, "first_time(%S)",
+        kpi_writer_format(&builder->shown, "%s(%S)", function->name,
                           kpi_text_string(&measure->definition->name));
-    kpi_writer_format(&builder->meant, "first_time ");
+    kpi_writer_format(&builder->meant, "%s ", function->name);
     meant_add(builder, measure->fingerprint);
-    leaf_add(builder,
-             (struct kpi_leaf_work){
-                 .fingerprint = XXH3_64bits_withSeed("first_time", 10, measure->fingerprint),
-                 .kind = KPI_LEAF_FIRST_TIME,
-                 .measure = measure_index(builder->compile, measure),
-             });
+    leaf_add(builder, (struct kpi_leaf_work){
+                          .fingerprint = XXH3_64bits_withSeed(
+                              function->name, strlen(function->name), measure->fingerprint),
+                          .kind = kind,
+                          .measure = measure_index(builder->compile, measure),
+                      });
 }
 
 /* --- when and whose --- */
@@ -415,7 +416,10 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         build_gauge(builder, bound);
         break;
     case KPI_FUNCTION_FIRST_TIME:
-        build_first_time(builder, function, bound);
+        build_days(builder, function, bound, KPI_LEAF_FIRST_TIME);
+        break;
+    case KPI_FUNCTION_USER_DAYS:
+        build_days(builder, function, bound, KPI_LEAF_USER_DAYS);
         break;
     case KPI_FUNCTION_TOTAL:
         build_total(builder, function, bound, sides);

@@ -138,6 +138,13 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
     },
     {
+        .id = KPI_FUNCTION_USER_DAYS,
+        .name = "user_days",
+        .roles = IN_FORMULA,
+        .usage = "user_days(MEASURE): the users of each day of the scope, added up",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
+    },
+    {
         .id = KPI_FUNCTION_TOTAL,
         .name = "total",
         .roles = IN_FORMULA,

@@ -165,6 +165,7 @@ enum kpi_leaf_kind {
     KPI_LEAF_SCORES,     /* 2 rows: the sum of the users' latest values, how many users */
     KPI_LEAF_GAUGE,      /* 1 row: the latest value before the scope's end; n_events is its time */
     KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
+    KPI_LEAF_USER_DAYS,  /* 1 row: users of each day of the scope, added up */
     KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
                        */
 };

@@ -81,6 +81,8 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k14", "content", KPI_UNIT_POINTS);
     fixture_kpi(f, "k15", "growth(gauge(\"index\"), previous(gauge(\"index\")))", KPI_UNIT_RATIO);
     fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k17", "user_days(participants) / buyers + total(user_days(active))",
+                KPI_UNIT_COUNT);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -474,6 +476,29 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     }
 }
 
+static inline void naive_user_days(const struct naive *naive, const struct kpi_leaf *leaf,
+                                   const struct kpi_range *range, struct kpi_row *row)
+{
+    const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
+    size_t n_days = (size_t)(range->end_day - range->start_day);
+    bool(*seen)[WORLD_USERS] = calloc(n_days, sizeof(*seen));
+    kpi_day day;
+
+    if (!seen)
+        abort();
+    row->value = 0;
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
+
+        if (!naive_feeds(naive, e, leaf->instance[info->zone], info->id, &day) ||
+            day < range->start_day || day >= range->end_day)
+            continue;
+        row->value += !seen[day - range->start_day][e->user];
+        seen[day - range->start_day][e->user] = true;
+    }
+    free(seen);
+}
+
 static inline bool naive_lies_in(const struct naive *naive, const struct kpi_scope *scope,
                                  size_t event, kpi_time as_of)
 {
@@ -552,6 +577,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         }
     } else if (leaf->kind == KPI_LEAF_RETAINED || leaf->kind == KPI_LEAF_FIRST_TIME)
         naive_retained(naive, leaf, &range, as_of, rows);
+    else if (leaf->kind == KPI_LEAF_USER_DAYS)
+        naive_user_days(naive, leaf, &range, &rows[0]);
     else
         rows[0].value = leaf->kind == KPI_LEAF_COUNT                                ? n_events
                         : leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_MEAN ? sum
