@@ -334,7 +334,8 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
     struct kpi_windows before_today = ever;
     bool by_campaign;
 
-    if (making->all || (making->new_day && at->leaf->kind == KPI_LEAF_RETAINED))
+    if (making->all ||
+        (making->new_day && (at->leaf->kind == KPI_LEAF_RETAINED || at->leaf->mature)))
         return true;
     /* A first day depends on all days before it, as a gauge does. */
     if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
@@ -392,6 +393,8 @@ bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *sc
         return false;
     info = kpi_plan_campaign(making->engine->plan, at->range.campaign);
     at->zone = info->zone;
+    if (!kpi_leaf_range_mature(at->leaf, making->cache->todays[at->zone], &at->range))
+        return false;
     at->campaign_tuple = kpi_engine_find_value(making->engine, info->id);
     if (making->breakdown)
         at->tuple = group_tuple(making, at);

@@ -227,7 +227,7 @@ void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bound
     }
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &plan->program.leaves[formula->leaves[i]];
-        uint32_t needed = cohort_days(leaf) + shift_days(&leaf->shift);
+        uint32_t needed = cohort_days(leaf) + shift_days(&leaf->shift) + leaf->mature;
 
         days = needed > days ? needed : days;
     }

@@ -57,6 +57,8 @@ static void context_add(const struct kpi_builder *builder, struct kpi_writer *wr
     else if (shift->n > 0)
         kpi_writer_format(writer, " %d", (int64_t)shift->n);
     kpi_writer_format(writer, "%s", builder->total ? " total" : "");
+    if (builder->mature)
+        kpi_writer_format(writer, " mature %d", (int64_t)builder->mature);
 }
 
 /* The leaf's own fingerprint is of what it counts; here comes what it is about. */
@@ -68,7 +70,8 @@ static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
 
     leaf.shift = builder->shift;
     leaf.total = builder->total;
-    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total) {
+    leaf.mature = builder->mature;
+    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total || leaf.mature) {
         struct kpi_writer context = {.mem = compile->mem};
 
         context_add(builder, &context);
@@ -172,12 +175,13 @@ static void build_retained(struct kpi_builder *builder, const struct kpi_functio
     leaf_add(builder, leaf);
 }
 
-/* Gauges know no campaign. */
+/* Gauges know no campaign, and are what they are at the scope's end. */
 static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bound)
 {
     struct kpi_measure_work *gauge =
         kpi_measures_gauge(builder->compile, builder->text, bound[0].node);
     bool total = builder->total;
+    uint32_t mature = builder->mature;
 
     if (!gauge)
         return;
@@ -187,8 +191,10 @@ static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bou
         kpi_writer_format(&builder->shown, ")");
     }
     builder->total = true;
+    builder->mature = 0;
     kpi_build_measure(builder, gauge);
     builder->total = total;
+    builder->mature = mature;
 }
 
 /* A function of a measure's users and their days, that is a leaf of its own. */
@@ -349,6 +355,23 @@ static void build_total(struct kpi_builder *builder, const struct kpi_function *
     rest_show(builder, function, bound);
 }
 
+static void build_mature(struct kpi_builder *builder, const struct kpi_node *node,
+                         const struct kpi_function *function, const struct kpi_bound *bound,
+                         bool sides)
+{
+    if (builder->mature) {
+        kpi_build_fail(builder, node, "mature() cannot stand inside another one");
+        return;
+    }
+    name_show(builder, function);
+    builder->mature = (uint32_t)bound[1].integer;
+    kpi_writer_format(&builder->meant, "(");
+    build_inside(builder, bound[0].node, sides);
+    kpi_writer_format(&builder->meant, ")");
+    builder->mature = 0;
+    rest_show(builder, function, bound);
+}
+
 /* x as it was 1, 2 … n periods before, and what is made of these. */
 static void build_trailing(struct kpi_builder *builder, const struct kpi_node *node,
                            const struct kpi_function *function, const struct kpi_bound *bound)
@@ -423,6 +446,9 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_TOTAL:
         build_total(builder, function, bound, sides);
+        break;
+    case KPI_FUNCTION_MATURE:
+        build_mature(builder, node, function, bound, sides);
         break;
     case KPI_FUNCTION_TRAILING_MEAN:
     case KPI_FUNCTION_TRAILING_MEDIAN:

@@ -152,6 +152,13 @@ static const struct kpi_function functions[] = {
         .arguments = {FORMULA_ARGUMENT},
     },
     {
+        .id = KPI_FUNCTION_MATURE,
+        .name = "mature",
+        .roles = IN_FORMULA,
+        .usage = "mature(x, n): x over the days of the scope that are over for n days",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, false)},
+    },
+    {
         .id = KPI_FUNCTION_CUMULATIVE,
         .name = "cumulative",
         .roles = IN_FORMULA,

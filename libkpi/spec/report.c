@@ -100,6 +100,7 @@ struct leaves_state {
     bool immature; /* a retained() has no mature cohort */
     bool cohorts;  /* there is a retained() */
     double mature; /* the least share of mature cohort users */
+    uint32_t days; /* that a day must be over for, by mature() */
 };
 
 static struct leaves_state leaves_look(const struct kpi_formula *formula,
@@ -114,6 +115,8 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
         if (kpi_shift_is_base(&leaf->shift))
             continue; /* what is missing there makes a value undefined, and no more */
         state.any = true;
+        if (leaf->mature > state.days)
+            state.days = leaf->mature;
         if (leaf->kind != KPI_LEAF_RETAINED) {
             state.fed |= row[0].n_events > 0;
             continue;
@@ -192,7 +195,8 @@ static void evaluate(const struct kpi_formula *formula, const struct kpi_inputs 
     enum kpi_reason reason;
 
     *ret_value = (struct kpi_value){0};
-    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    ret_value->complete =
+        leaves.cohorts ? leaves.mature : elapsed(scope, as_of - leaves.days * KPI_DAY);
     reason = sides_evaluate(formula, inputs, ret_value);
     if (leaves.any && (!leaves.fed || leaves.immature)) {
         ret_value->state = KPI_VALUE_NO_DATA;
