@@ -80,7 +80,7 @@ TABLE = {
     "a time of a number": (
         REDIRECTED + "n}\n" + USED, "4:29", "an attribute with the aggregate min(time) or max(time)"),
     "a time of answers": (
-        REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:48",
+        REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:47",
         'only count, sum(), mean() and users have "at"'),
     "a campaign of a number": (
         REDIRECTED.replace("at:", "campaign:") + "n}\n" + USED, "4:35",
