@@ -161,7 +161,7 @@ static const struct bad bad_settings[] = {
     {"kpis: {k: {formula: audience, grains: [dya]}}\n", "1:40", "did you mean \"day\"?"},
     {"kpis: {k: {formula: audience, rolling: [7]}}\n", "1:41", "is no rolling scope"},
     {"kpis:\n  k:\n    formula: retained(active, active, day, 1)\n    grains: [day, hour]\n",
-     "4:19", "tell users apart by days"},
+     "4:19", "are made of days"},
     {"active_types: [a, {b: c}]\n", "1:19", "expected a text, found keys and values"},
     {"include: nothing.yaml\n", "1:10", "include: \"nothing.yaml\" cannot be read: No such file"},
     {"receivers: {name: a}\n", "1:1", "a list of at most 100 receivers"},
@@ -465,7 +465,10 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
         "participation_decay",
         "interaction_rate",
         "organic_share_rate",
+        "invites_per_inviter",
+        "invite_conversion",
         "k_factor",
+        "k_cycle",
         "reach_rate",
         "reservations",
         "reservation_progress",
@@ -479,6 +482,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
         "new_customer_conversion",
         "purchase_frequency",
         "repeat_purchase_rate",
+        "repeat_purchase_30d",
         "payment_conversion",
         "return_rate",
         "high_value_share",
@@ -487,6 +491,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
         "sales_growth",
         "campaign_sales_share",
         "average_order_value",
+        "ltv_90d",
         "roi",
         "roi_net",
         "roi_incremental",
@@ -527,7 +532,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
     assert_int_equal(find_kpi(config, "roi")->unit, KPI_UNIT_MULTIPLE);
     assert_int_equal(find_kpi(config, "nps")->unit, KPI_UNIT_POINTS);
     config_summary(config, summary, sizeof(summary));
-    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 47 KPIs, 0 receivers)"));
+    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 52 KPIs, 0 receivers)"));
     config_free(config);
 }
 
@@ -624,7 +629,7 @@ static void whole_example_loads(void **state)
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
     /* its own, of which one replaces the catalogue's, beside all of the catalogue */
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 47 + 9 - 1);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 52 + 9 - 1);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);
