@@ -50,7 +50,7 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
     for (unsigned i = 0; i < N_NAMES; i++)
         snprintf(name[i], sizeof(name[i]), "%s%s", prefix, names[i]);
     by_touch[another] = fixture_by(f, name[TOUCH]);
-    for (unsigned i = f->in.n_kpis - 3; i < f->in.n_kpis - 1; i++) { /* k18 and k19 */
+    for (unsigned i = f->in.n_kpis - 3; i < f->in.n_kpis - 1; i++) { /* k20 and k21 */
         f->kpis[i].has_by = true;
         f->kpis[i].by = &by_touch[another];
         f->kpis[i].n_by = 1;
@@ -1159,7 +1159,7 @@ static void hostile_bytes_are_refused(void **state)
         }
     }
     assert_true(n_refused > size);
-    kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, 2, size - KPI_OBJECT_HEADER_BYTES);
+    kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, 3, size - KPI_OBJECT_HEADER_BYTES);
     assert_int_equal(kpi_supplement_decode(&read, bytes, size, &small.counting.mem),
                      KPI_SUPPLEMENT_E_NEWER);
     free(copy);

@@ -157,6 +157,12 @@ LATEST_ANSWERS = {
     "satisfaction": LATEST.format(what="score", order="DESC", where=CSAT),
 }
 
+# All values of a measure, in order: a quantile is the value whose place is the share of all, rounded up.
+VALUES = """
+SELECT n, role, {field} FROM part JOIN act ON day >= start AND day < end
+WHERE {where} AND campaign = :campaign AND role = 'own' ORDER BY {field}
+"""
+
 GAUGE = """
 SELECT value FROM event WHERE type = 'kpid.gauge' AND gauge = ? AND time < ?
 ORDER BY time DESC, value DESC LIMIT 1
@@ -185,6 +191,7 @@ class Part:
 
     def __init__(self, numbers, counts, gauges):
         self.numbers, self.counts, self.gauges = numbers, counts, gauges
+        self.values = {}
         self.fed = False
 
     def __getattr__(self, name):
@@ -233,6 +240,14 @@ def growth(x, base):
     return over(x - base, abs(base))
 
 
+def quantile(p, name, share, of):
+    """The one in the place share/of, counted from 1, rounded up."""
+    if not getattr(p, name) and not p.values.get(name):
+        return UNDEFINED
+    values = p.values[name]
+    return values[-(-len(values) * share // of) - 1] / MICRO
+
+
 def first_buyers(t):
     """There is something to tell if anybody bought, for the first time or not."""
     return t.first_buyers if t.buyers else 0
@@ -253,11 +268,13 @@ KPIS = {
     "invites_per_inviter": lambda p, t, c: over(p.invites, p.inviters),
     "invite_conversion": lambda p, t, c: over(p.invited, p.invites),
     "k_factor": lambda p, t, c: over(p.invited, p.inviters),
-    "k_cycle": lambda p, t, c: over(p.invite_time / MICRO, p.counts["invite_time"]),
+    "k_cycle": lambda p, t, c: quantile(p, "invite_time", 1, 2),
     "reach_rate": lambda p, t, c: over(p.reached, 20000),
     "reservations": lambda p, t, c: p.reserved,
     "reservation_progress": lambda p, t, c: over(p.reserved, p.gauge("reservation_goal") / MICRO),
     "dwell": lambda p, t, c: over(p.dwell / MICRO, p.counts["dwell"]),
+    "dwell_median": lambda p, t, c: quantile(p, "dwell", 1, 2),
+    "dwell_p90": lambda p, t, c: quantile(p, "dwell", 9, 10),
     "stickiness": lambda p, t, c: over(t.active_days / c.days, t.active),
     "visit_frequency": lambda p, t, c: over(t.logins, t.active),
     "signups_growth": lambda p, t, c: growth(t.registered, c.all_before("previous", lambda q: q.registered)),
@@ -377,6 +394,11 @@ class Oracle:
         for name, query in (("repeat_buyers", REPEAT), *LATEST_ANSWERS.items()):
             for n, role, number in self.db.execute(query, {"campaign": campaign.id}):
                 own[n, role].numbers[name] = number
+        for name in ("dwell", "invite_time"):
+            what, where = MEASURES[name]
+            query = VALUES.format(field=what.partition(" ")[2], where=where)
+            for n, role, number in self.db.execute(query, {"campaign": campaign.id}):
+                own[n, role].values.setdefault(name, []).append(number)
         result = {}
         for n, scope in enumerate(scopes):
             roles = {role for k, role in own if k == n}
