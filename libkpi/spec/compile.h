@@ -120,6 +120,7 @@ struct kpi_compile {
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_vector leaves;     /* struct kpi_leaf_work */
     struct kpi_vector grains;     /* struct kpi_grain */
+    bool grains_refused;          /* there would be more, but for mistakes that were reported */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
