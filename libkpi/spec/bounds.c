@@ -125,6 +125,7 @@ static struct range terms_range(const struct kpi_plan *plan, const struct kpi_te
             stack[top - 1] = (struct range){-stack[top - 1].high, -stack[top - 1].low};
             break;
         case KPI_TERM_ABSOLUTE:
+        case KPI_TERM_ROOT:
             stack[top - 1] = positive;
             break;
         case KPI_TERM_MEAN:

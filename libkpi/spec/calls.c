@@ -440,6 +440,17 @@ static void build_trailing(struct kpi_builder *builder, const struct kpi_node *n
     builder->depth -= (int)n - 1;
 }
 
+static void build_root(struct kpi_builder *builder, const struct kpi_function *function,
+                       const struct kpi_bound *bound)
+{
+    name_show(builder, function);
+    kpi_writer_format(&builder->meant, "sqrt(");
+    kpi_build(builder, bound[0].node);
+    kpi_writer_format(&builder->meant, ")");
+    rest_show(builder, function, bound);
+    (void)kpi_build_term(builder, KPI_TERM_ROOT); /* a failure is noted in the vector */
+}
+
 /* (x - base) / |base|: as a whole formula with its sides, else divided. */
 static void build_growth(struct kpi_builder *builder, const struct kpi_function *function,
                          const struct kpi_bound *bound, bool sides)
@@ -491,6 +502,9 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_TOTAL:
         build_total(builder, function, bound, sides);
+        break;
+    case KPI_FUNCTION_SQRT:
+        build_root(builder, function, bound);
         break;
     case KPI_FUNCTION_MATURE:
         build_mature(builder, node, function, bound, sides);

@@ -225,7 +225,14 @@ static enum kpi_reason alone(enum kpi_term_kind kind, const struct kpi_number *a
 
     if (reason != KPI_REASON_NONE)
         return reason;
-    return kind == KPI_TERM_NEGATE ? negate(a, ret_number) : absolute(a, ret_number);
+    switch (kind) {
+    case KPI_TERM_NEGATE:
+        return negate(a, ret_number);
+    case KPI_TERM_ROOT: /* of a negative number it leaves the range of numbers */
+        return real(sqrt(a->real), ret_number);
+    default:
+        return absolute(a, ret_number);
+    }
 }
 
 static enum kpi_reason mean(const struct kpi_number *numbers, unsigned n,
@@ -301,6 +308,7 @@ enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_term
             break;
         case KPI_TERM_NEGATE:
         case KPI_TERM_ABSOLUTE:
+        case KPI_TERM_ROOT:
             --top;
             reason = alone(terms[i].kind, &stack[top], &number);
             break;

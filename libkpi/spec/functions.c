@@ -250,6 +250,13 @@ static const struct kpi_function functions[] = {
         .usage = "growth(x, base): (x - base) / |base|, undefined if the base is zero or missing",
         .arguments = {FORMULA_ARGUMENT, {.name = "base", .kind = KPI_ARGUMENT_FORMULA}},
     },
+    {
+        .id = KPI_FUNCTION_SQRT,
+        .name = "sqrt",
+        .roles = IN_FORMULA,
+        .usage = "sqrt(x): the square root, undefined of what is negative",
+        .arguments = {FORMULA_ARGUMENT},
+    },
 };
 
 struct binder {

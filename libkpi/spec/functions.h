@@ -43,6 +43,7 @@ enum kpi_function_id {
     KPI_FUNCTION_TRAILING_MEAN,
     KPI_FUNCTION_TRAILING_MEDIAN,
     KPI_FUNCTION_GROWTH,
+    KPI_FUNCTION_SQRT,
 };
 
 enum kpi_argument_kind {

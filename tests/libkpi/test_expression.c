@@ -111,6 +111,7 @@ static void what_must_compile(void **state)
         {FORMULA, "trailing_mean(buyers / revenue, 7) + trailing_median(base, n=60)"},
         {FORMULA, "cumulative(first_time(buyers)) / of_campaign(base, \"a\")"},
         {FORMULA, "user_days(buyers) / buyers"},
+        {FORMULA, "100 * sqrt(buyers / revenue - 1) / sqrt(4)"},
         {FORMULA, "mature(buyers, 30) / total(mature(first_time(buyers), n=30))"},
         {FORMULA, "of_campaign(mature(buyers, 7), \"a\") / mature(previous(buyers), 7)"},
         {FORMULA, "base"},

@@ -253,6 +253,14 @@ def first_buyers(t):
     return t.first_buyers if t.buyers else 0
 
 
+def nps_error(promoters, detractors, n):
+    """Of shares, by the variance of a draw that is 100, 0 or -100."""
+    mean = promoters - detractors
+    variance = promoters * (1 - mean) ** 2 + detractors * (1 + mean) ** 2 + (
+        1 - promoters - detractors) * mean ** 2
+    return 100 * math.sqrt(over(variance, n))
+
+
 def net(p):
     return p.sales - p.refunds
 
@@ -302,6 +310,8 @@ KPIS = {
     "budget_execution_base": lambda p, t, c: over(p.base_cost / MICRO, 200000),
     "budget_execution_float": lambda p, t, c: over(p.float_cost / MICRO, 300000),
     "nps": lambda p, t, c: over(100 * (p.promoters - p.detractors), p.responses),
+    "nps_error": lambda p, t, c: nps_error(over(p.promoters, p.responses), over(p.detractors, p.responses),
+                                           p.responses),
     "csat": lambda p, t, c: over(p.satisfied, p.rated),
     "csat_mean": lambda p, t, c: over(p.satisfaction / MICRO, p.rated),
     "csat_half_year": lambda p, t, c: over(p.satisfied, p.rated) - c.before(
