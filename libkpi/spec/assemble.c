@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/assemble.h"
+#include "spec/redirect.h"
 #include "spec/grains.h"
 
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
         kpi_writer_format(&writer, " and %x",
                           sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
     }
+    kpi_redirect_write(compile, measure, &writer);
     kpi_writer_format(&writer, instance->minutes ? " grain %dm" : " grain day",
                       (int64_t)instance->minutes);
     fingerprint = XXH3_64bits(writer.data, writer.length);
@@ -193,6 +195,8 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .at = measure->at ? measure->at->program : KPI_NO_INDEX,
+        .campaign = measure->campaign ? measure->campaign->program : KPI_NO_INDEX,
     };
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
@@ -312,6 +316,7 @@ static int leaves_assemble(struct assembler *assembler)
             .share = order[i]->share,
             .shift = order[i]->shift,
             .total = order[i]->total,
+            .mature = order[i]->mature,
             .instance = instances,
             .return_instance = returns,
         };
