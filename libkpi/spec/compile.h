@@ -62,6 +62,7 @@ struct kpi_measure_work {
     struct kpi_cond *where;
     const struct kpi_node *answer_tree; /* LATEST */
     struct kpi_cond *answer;
+    const struct kpi_attribute_work *at, *campaign; /* where events count; NULL: as they say */
     uint64_t fingerprint; /* of what it means, without zone and dimensions */
 };
 
@@ -96,6 +97,7 @@ struct kpi_leaf_work {
     kpi_decimal share; /* QUANTILE */
     struct kpi_shift shift;
     bool total;
+    uint32_t mature;  /* days */
     uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
@@ -120,6 +122,7 @@ struct kpi_compile {
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_vector leaves;     /* struct kpi_leaf_work */
     struct kpi_vector grains;     /* struct kpi_grain */
+    bool grains_refused;          /* there would be more, but for mistakes that were reported */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)

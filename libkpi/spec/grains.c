@@ -103,8 +103,10 @@ static struct list list_read(struct kpi_compile *compile, const struct kpi_text 
     for (uint32_t i = 0; list.scopes && list.texts && i < n; ++i) {
         bool twice = false;
 
-        if (!item_read(compile, &texts[i], rolling, &list.scopes[list.n]))
+        if (!item_read(compile, &texts[i], rolling, &list.scopes[list.n])) {
+            compile->grains_refused = true;
             continue;
+        }
         for (uint32_t j = 0; j < list.n; ++j)
             twice |= kpi_scope_alike(&list.scopes[j], &list.scopes[list.n]);
         if (twice)
@@ -147,7 +149,9 @@ static bool has_cohorts(const struct kpi_compile *compile, const struct kpi_form
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         enum kpi_leaf_kind kind = leaves[formula->leaves[i]].kind;
 
-        if (kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_FIRST_TIME)
+        if (leaves[formula->leaves[i]].mature)
+            return true;
+        if (kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_FIRST_TIME || kind == KPI_LEAF_USER_DAYS)
             return true;
     }
     return false;
@@ -176,10 +180,11 @@ static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct l
 
         if (minutes && cohorts) {
             if (own)
-                kpi_error(compile->diag, kpi_place_text(list->texts[i]), KPI_NO_SUGGESTION,
-                          "retained() and first_time() tell users apart by days; they cannot be "
-                          "reported in \"%S\"",
-                          kpi_text_string(list->texts[i]));
+                kpi_error(
+                    compile->diag, kpi_place_text(list->texts[i]), KPI_NO_SUGGESTION,
+                    "retained(), first_time(), user_days() and mature() are made of days; they "
+                    "cannot be reported in \"%S\"",
+                    kpi_text_string(list->texts[i]));
             continue;
         }
         grain = grain_get(compile, &list->scopes[i]);
@@ -201,8 +206,8 @@ bool kpi_grains_target(struct kpi_compile *compile, const struct kpi_target *tar
         return true;
     if (has_cohorts(compile, formula)) {
         kpi_error(compile->diag, kpi_place_text(value), KPI_NO_SUGGESTION,
-                  "retained() and first_time() tell users apart by days; a target over minutes "
-                  "cannot be made of them");
+                  "retained(), first_time(), user_days() and mature() are made of days; a target "
+                  "over minutes cannot be made of them");
         return false;
     }
     leaves_divide(compile->leaves.data, formula, minutes);

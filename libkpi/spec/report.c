@@ -112,6 +112,7 @@ struct leaves_state {
     bool immature; /* a retained() has no mature cohort */
     bool cohorts;  /* there is a retained() */
     double mature; /* the least share of mature cohort users */
+    uint32_t days; /* that a day must be over for, by mature() */
 };
 
 static struct leaves_state leaves_look(const struct kpi_formula *formula,
@@ -126,6 +127,8 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
         if (kpi_shift_is_base(&leaf->shift))
             continue; /* what is missing there makes a value undefined, and no more */
         state.any = true;
+        if (leaf->mature > state.days)
+            state.days = leaf->mature;
         if (leaf->kind != KPI_LEAF_RETAINED) {
             state.fed |= row[0].n_events > 0;
             continue;
@@ -198,17 +201,19 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
 
 /*
  * A formula over the rows that inputs give, from wherever they come; `starts` are those behind the
- * rows of the layout.
+ * rows of the layout. Returns what its sides lack, which is the value's reason unless there is no
+ * data.
  */
-static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *formula,
-                     const struct kpi_inputs *inputs, const struct kpi_row *starts,
-                     const struct kpi_scope *scope, kpi_time as_of, struct kpi_value *ret_value)
+static enum kpi_reason evaluate(const struct kpi_plan *plan, const struct kpi_formula *formula,
+                                const struct kpi_inputs *inputs, const struct kpi_row *starts,
+                                const struct kpi_scope *scope, kpi_time as_of,
+                                struct kpi_value *ret_value)
 {
     struct leaves_state leaves = leaves_look(formula, inputs);
     enum kpi_reason reason;
 
     *ret_value = (struct kpi_value){.counts_from = KPI_TIME_NONE};
-    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of - leaves.days * KPI_DAY);
     for (uint32_t i = 0; i < formula->n_leaves; ++i)
         kpi_starts_judge(plan, inputs, &inputs->leaves[formula->leaves[i]], starts, scope, as_of,
                          ret_value);
@@ -223,6 +228,7 @@ static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *form
         ret_value->error = quantiles_error(formula, inputs);
     else
         ret_value->value = 0;
+    return reason;
 }
 
 /* What is the same for a scope and its groups. */
@@ -262,8 +268,8 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (!kpi_layout_reports(layout, scope, kpi))
         return;
-    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
-             rows + kpi_layout_first_start(layout), where, as_of, ret_value);
+    (void)evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+                   rows + kpi_layout_first_start(layout), where, as_of, ret_value);
     ret_value->definition = definition(layout, where, kpi);
 }
 
@@ -271,11 +277,16 @@ void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *ro
                        const struct kpi_target *target, kpi_time as_of, struct kpi_value *ret_value)
 {
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+    enum kpi_reason reason;
 
     assert(target->varies && target->formula < layout->plan->n_formulas);
-    evaluate(layout->plan, &layout->plan->formulas[target->formula], &inputs,
-             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, scope), as_of,
-             ret_value);
+    reason = evaluate(layout->plan, &layout->plan->formulas[target->formula], &inputs,
+                      rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, scope), as_of,
+                      ret_value);
+    if (reason == KPI_REASON_NO_GAUGE) {
+        ret_value->state = KPI_VALUE_UNDEFINED;
+        ret_value->reason = reason;
+    }
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -294,9 +305,9 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
-             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, group->scope), as_of,
-             ret_value);
+    (void)evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+                   rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, group->scope),
+                   as_of, ret_value);
     parts[0] = definition(layout, kpi_layout_scope(layout, group->scope), kpi);
     parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));

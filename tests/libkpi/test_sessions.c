@@ -93,8 +93,12 @@ static void looks_make(struct look looks[EVENTS], uint64_t seed)
         uint64_t n = next_random(&seed);
 
         time += 1 + (kpi_time)(n % (5 * KPI_MINUTE));
-        looks[i] = (struct look){
-            time, time, n >> 40 & 15, i + 1, n >> 50 & 7 ? "look" : "end", channels[n >> 30 & 1]};
+        looks[i] = (struct look){time,
+                                 time,
+                                 (n >> 40 & 15) + 1,
+                                 i + 1,
+                                 n >> 50 & 7 ? "look" : "end",
+                                 channels[n >> 30 & 1]};
     }
 }
 
@@ -459,12 +463,40 @@ static void what_comes_too_late_is_counted_as_late(void **state)
     struct kpi_engine_stats stats;
 
     for (unsigned i = 0; i < COUNT_OF(late); i++) {
-        const struct look look = {START - late[i], START, i, i + 1, "look", NULL};
+        const struct look look = {START - late[i], START, i + 1, i + 1, "look", NULL};
 
         assert_int_equal(apply(engine, &look, 1), 0);
         kpi_engine_stats(engine, &stats);
         assert_int_equal(stats.n_late, i < 2 ? 0 : i - 1);
     }
+    end(engine, plan);
+}
+
+static void open_sessions_go_with_their_user(void **state)
+{
+    static const struct look events[] = {
+        {START, START, 1, 1, "look", "sms"},
+        {START, START, 2, 2, "look", "sms"},
+        {START + 1, START + 1, 1, 3, "kpid.user_erased", NULL},
+        {START + 2, START + 2, 1, 4, "look", "sms"},
+        {START + KPI_HOUR, START + KPI_HOUR, 3, 5, "end", NULL},
+        {START + 2 * KPI_HOUR, START + 2 * KPI_HOUR, 3, 6, "end", NULL},
+    };
+    struct kpi_plan *plan = plan_of(&usual);
+    struct kpi_engine *engine = engine_of(plan);
+    struct kpi_session_open open;
+
+    assert_int_equal(apply(engine, events, 3), 0);
+    for (uint32_t user = 0; user < 2; user++)
+        assert_int_equal(kpi_session_get(engine->program->attributes[0].session,
+                                         kpi_slots_row(&engine->slots, user) +
+                                             engine->program->attributes[0].slot,
+                                         0, &open),
+                         user == 1);
+    assert_int_equal(apply(engine, events + 3, 2), 0);
+    assert_int_equal(counted(engine, false), 1); /* the other user's; the new one is open */
+    assert_int_equal(apply(engine, events + 5, 1), 0);
+    assert_int_equal(counted(engine, false), 2);
     end(engine, plan);
 }
 
@@ -535,6 +567,7 @@ int main(void)
         cmocka_unit_test(memory_may_fail_at_any_call),
         cmocka_unit_test(rows_that_no_events_leave_are_refused),
         cmocka_unit_test(what_comes_too_late_is_counted_as_late),
+        cmocka_unit_test(open_sessions_go_with_their_user),
         cmocka_unit_test(rows_have_room_for_what_can_be_open),
         cmocka_unit_test(sessions_that_nobody_counts_are_warned_of),
     };

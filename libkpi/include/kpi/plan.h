@@ -158,6 +158,9 @@ struct kpi_state_info {
 uint32_t kpi_plan_n_states(const struct kpi_plan *plan);
 void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info);
 
+/* Groups of fewer users are not shown (kpi_supplement_suppress()). 0: all are. */
+uint32_t kpi_plan_min_group(const struct kpi_plan *plan);
+
 /* What limits look-back: days of events that are kept, rounded up. */
 uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);
 
