@@ -60,8 +60,8 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 /* An included file holds definitions alone. */
 static void check_included(struct load *load, const struct doc_node *root)
 {
-    static const char *const sections[] = {"attributes", "measures", "dimensions", "segments",
-                                           "breakdowns", "kpis",     "campaigns"};
+    static const char *const sections[] = {"attributes", "sessions",   "measures", "dimensions",
+                                           "segments",   "breakdowns", "kpis",     "campaigns"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -73,8 +73,8 @@ static void check_included(struct load *load, const struct doc_node *root)
         if (i < n)
             continue;
         report_error(&load->report, doc_node_place(child->key),
-                     "%s: an included file holds attributes, measures, dimensions, segments, "
-                     "breakdowns, kpis and campaigns only",
+                     "%s: an included file holds attributes, sessions, measures, dimensions, "
+                     "segments, breakdowns, kpis and campaigns only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -143,9 +143,13 @@ static int read_definitions(struct load *load, struct doc_node *const *sources, 
         const char *name;
         section_fn read;
     } sections[] = {
-        {"attributes", load_attributes}, {"measures", load_measures},
-        {"dimensions", load_dimensions}, {"segments", load_segments},
-        {"breakdowns", load_breakdowns}, {"kpis", load_kpis},
+        {"attributes", load_attributes},
+        {"sessions", load_sessions},
+        {"measures", load_measures},
+        {"dimensions", load_dimensions},
+        {"segments", load_segments},
+        {"breakdowns", load_breakdowns},
+        {"kpis", load_kpis},
         {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
     };
     size_t i;

@@ -151,6 +151,64 @@ static void read_attribute(struct load *load, const struct doc_node *node, void 
     }
 }
 
+/* A time that is above 0. */
+static bool read_duration(struct load *load, const struct doc_node *node, const char *what,
+                          kpi_duration *ret_duration)
+{
+    struct kpi_string text;
+    kpi_duration duration;
+    const char *error;
+
+    if (!load_text(load, node, what, &text))
+        return false;
+    error = scalar_duration(text, &duration);
+    if (!error && duration == 0)
+        error = "is no time";
+    if (error)
+        load_wrong(load, node, what, error);
+    else
+        *ret_duration = duration;
+    return !error;
+}
+
+/* {where: …, gap: …, midnight: …, max: …, fields: […]}; libkpi keeps sessions beside attributes */
+static void read_session(struct load *load, const struct doc_node *node, void *item)
+{
+    struct kpi_attribute_definition *attribute = item;
+    struct kpi_session_definition *session = arena_alloc(&load->arena, sizeof(*session));
+    struct doc_node *where, *gap, *midnight, *max, *fields;
+    const struct load_field keys[] = {{"where", &where},
+                                      {"gap", &gap},
+                                      {"midnight", &midnight},
+                                      {"max", &max},
+                                      {"fields", &fields}};
+    unsigned choice;
+
+    if (!session) {
+        load->report.no_memory = true;
+        return;
+    }
+    *session = (struct kpi_session_definition){.gap = 30 * KPI_MINUTE};
+    attribute->session = session;
+    attribute->aggregate = load_kpi_text(NULL);
+    attribute->where = (struct kpi_text){"type in active_types", 20, 0};
+    if (doc_is_empty(node) ||
+        !load_fields(load, node, "session", keys, sizeof(keys) / sizeof(keys[0])))
+        return;
+    (void)read_expression(load, where, "where", &attribute->where); /* reported */
+    if (gap && read_duration(load, gap, "gap", &session->gap) &&
+        session->gap > KPI_SESSION_GAP_MAX) {
+        load_wrong(load, gap, "gap", "is more than 7d");
+        session->gap = KPI_SESSION_GAP_MAX;
+    }
+    if (max && read_duration(load, max, "max", &session->max) && session->max < session->gap)
+        load_wrong(load, max, "max", "is less than the gap");
+    if (midnight && load_choice(load, midnight, "midnight", "ignore|cut", &choice))
+        session->cut = choice == 1;
+    if (fields && load_texts(load, fields, "fields", &session->fields, &session->n_fields) < 0)
+        load->report.no_memory = true;
+}
+
 static void read_measure(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_measure_definition *measure = item;
@@ -338,6 +396,15 @@ int load_attributes(struct load *load, const struct doc_node *section)
                                        read_attribute};
 
     return read_section(load, section, &attributes);
+}
+
+int load_sessions(struct load *load, const struct doc_node *section)
+{
+    const struct section sessions = {"session", &load->attributes,
+                                     sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
+                                     read_session};
+
+    return read_section(load, section, &sessions);
 }
 
 int load_measures(struct load *load, const struct doc_node *section)

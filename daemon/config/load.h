@@ -123,6 +123,7 @@ int load_secret(struct load *load, const struct doc_node *node, const struct doc
 
 /* definitions.c: what a file defines, but for campaigns. 0 or -ENOMEM. */
 int load_attributes(struct load *load, const struct doc_node *section);
+int load_sessions(struct load *load, const struct doc_node *section); /* into load->attributes */
 int load_measures(struct load *load, const struct doc_node *section);
 int load_dimensions(struct load *load, const struct doc_node *section);
 int load_segments(struct load *load, const struct doc_node *section);

@@ -19,6 +19,7 @@ struct applying {
     const struct kpi_event *event;
     const struct kpi_dispatch *dispatch;
     uint32_t user; /* KPI_USER_NONE: none, or new */
+    uint32_t *updates;
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
     kpi_time dedupe_time;
@@ -172,7 +173,7 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
         const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
 
         if (updates(attribute, applying->event) && holds(engine, action->condition, applying))
-            engine->updates[applying->n_updates++] = action->instance;
+            applying->updates[applying->n_updates++] = action->instance;
     }
     applying->needs_user |= applying->n_updates > 0;
 }
@@ -432,13 +433,16 @@ static int feed(struct kpi_engine *engine, struct applying *applying)
     return 0;
 }
 
-static int update_row(struct kpi_engine *engine, const struct applying *applying)
+static int update_row(struct kpi_engine *engine, struct applying *applying)
 {
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
 
     for (uint32_t i = 0; i < applying->n_updates; i++) {
-        const struct kpi_attribute *attribute = &engine->program->attributes[engine->updates[i]];
-        int r = kpi_attribute_update(engine, attribute, applying->event, row);
+        const struct kpi_attribute *attribute = &engine->program->attributes[applying->updates[i]];
+        int r = attribute->kind == KPI_ATTRIBUTE_SESSION
+                    ? kpi_sessions_put(engine, attribute, applying->event, applying->user,
+                                       &applying->late)
+                    : kpi_attribute_update(engine, attribute, applying->event, row);
 
         if (r < 0)
             return r;
@@ -488,6 +492,27 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     return r;
 }
 
+int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *event,
+                            const struct kpi_dispatch *dispatch, uint32_t user, uint32_t campaign)
+{
+    struct applying applying = {
+        .event = event,
+        .dispatch = dispatch,
+        .user = user,
+        .updates = engine->updates + engine->program->n_attributes,
+        .campaign = campaign,
+    };
+    int r = 0;
+
+    /* Beyond the zones' tables there are no days to count in. */
+    if (!match_actions(engine, &applying))
+        return 0;
+    match_updates(engine, &applying);
+    if (applying.n_matches)
+        r = feed(engine, &applying);
+    return r < 0 ? r : update_row(engine, &applying);
+}
+
 /* Returns APPLY_E_ERASED or -ENOMEM. */
 static int erase(struct kpi_engine *engine, const struct applying *applying)
 {
@@ -500,7 +525,8 @@ static int erase(struct kpi_engine *engine, const struct applying *applying)
 /* Returns 0, APPLY_E_ERASED or -ENOMEM. */
 static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
 {
-    struct applying applying = {.event = event, .user = user, .dedupe_time = event->time};
+    struct applying applying = {
+        .event = event, .user = user, .updates = engine->updates, .dedupe_time = event->time};
     struct kpi_dedupe_place place;
     enum kpi_dedupe_answer answer;
     int r;
@@ -509,12 +535,16 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
     if (event->record_time > engine->newest_record)
         engine->newest_record = event->record_time;
     r = kpi_dedupe_advance(&engine->dedupe, engine->newest_record);
+    if (r == 0)
+        r = kpi_sessions_turn(engine);
     if (r < 0)
         return r;
     /* The user may have come with an earlier event of this very group. */
     if (user == KPI_USER_NONE && event->flags & KPI_EVENT_HAS_USER)
         applying.user = kpi_users_find(&engine->users, event->user);
     applying.dispatch = kpi_program_dispatch(engine->plan, &event->type);
+    if (applying.dispatch->is_session)
+        applying.dispatch = &engine->program->types[engine->program->n_types];
     event->refusal = judge(engine, &applying);
     if (event->refusal != KPI_REFUSAL_NONE) {
         event->outcome = KPI_OUTCOME_REFUSED;

@@ -33,6 +33,7 @@ enum {
     SEED_VALUE,
     SEED_BUCKET,
     SEED_BARRED,
+    SEED_SESSION,
 };
 
 struct summing {
@@ -144,7 +145,7 @@ static sum128 sum_cells(const struct kpi_engine *engine)
 static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
                              uint64_t user, const int64_t *slots)
 {
-    uint64_t key[2 + KPI_ATTRIBUTE_SLOTS_MAX] = {user, attribute->fingerprint};
+    uint64_t key[2 + KPI_VALUE_SLOTS_MAX] = {user, attribute->fingerprint};
     uint32_t last = attribute->n_slots - 1;
 
     for (uint32_t i = 0; i <= last; i++)
@@ -155,6 +156,24 @@ static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_a
         key[2 + last] = XXH3_64bits(string.data, string.length);
     }
     return hash(key, sizeof(key), SEED_ATTRIBUTE);
+}
+
+/* What is open of a user's sessions. */
+static sum128 sessions_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                            uint64_t user, const int64_t *slots)
+{
+    struct kpi_session_open open;
+    sum128 sum = 0;
+
+    for (uint32_t i = 0; kpi_session_get(attribute->session, slots, i, &open); i++) {
+        uint64_t key[5 + 1 + KPI_SESSION_FIELDS_MAX] = {
+            user, attribute->fingerprint, (uint64_t)open.first, (uint64_t)open.last, open.n_events};
+
+        for (uint32_t k = 0; k < attribute->session->n_values; k++)
+            (void)kpi_session_value(engine, &open, k, &key[5 + k]); /* its hash will do */
+        sum += hash(key, sizeof(key), SEED_SESSION);
+    }
+    return sum;
 }
 
 static sum128 sum_users(const struct kpi_engine *engine)
@@ -170,7 +189,10 @@ static sum128 sum_users(const struct kpi_engine *engine)
             continue;
         sum += hash(&h, sizeof(h), SEED_USER);
         for (uint32_t i = 0; row && i < program->n_attributes; i++)
-            if (row[program->attributes[i].slot] != KPI_TIME_NONE)
+            if (program->attributes[i].kind == KPI_ATTRIBUTE_SESSION)
+                sum += sessions_hash(engine, &program->attributes[i], h,
+                                     row + program->attributes[i].slot);
+            else if (row[program->attributes[i].slot] != KPI_TIME_NONE)
                 sum += attribute_hash(engine, &program->attributes[i], h,
                                       row + program->attributes[i].slot);
     }

@@ -4,6 +4,7 @@
 #include "engine/state.h"
 #include "engine/unions.h"
 
+#include <assert.h>
 #include <xxhash.h>
 
 static void *counted_resize(void *userdata, void *pointer, size_t old_size, size_t new_size)
@@ -41,16 +42,18 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     derived->zones = kpi_mem_zalloc(mem, derived->n_zones * sizeof(*derived->zones));
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
-    derived->updates = kpi_mem_zalloc(mem, program->n_attributes * sizeof(*derived->updates));
+    derived->updates = kpi_mem_zalloc(mem, 2 * program->n_attributes * sizeof(*derived->updates));
+    derived->session_fields =
+        kpi_mem_zalloc(mem, kpi_plan_n_fields(plan) * sizeof(*derived->session_fields));
     derived->attributes_from =
         kpi_mem_alloc(mem, program->n_attributes * sizeof(*derived->attributes_from));
     r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
-    if (r < 0 || (derived->n_zones && !derived->zones) ||
+    if (r < 0 || !derived->session_fields || (derived->n_zones && !derived->zones) ||
         (n_instances && (!derived->instances || !derived->matches)) ||
         (program->n_attributes && (!derived->updates || !derived->attributes_from))) {
         if (!derived->zones)
             derived->n_zones = 0;
-        kpi_derived_free(derived, program, mem);
+        kpi_derived_free(derived, plan, mem);
         return -ENOMEM;
     }
     for (uint32_t z = 0; z < derived->n_zones; z++)
@@ -74,16 +77,20 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     return 0;
 }
 
-void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *program,
+void kpi_derived_free(struct kpi_derived *derived, const struct kpi_plan *plan,
                       const struct kpi_mem *mem)
 {
+    const struct kpi_program *program = kpi_plan_program(plan);
+
     kpi_mem_free(mem, derived->zones, derived->n_zones * sizeof(*derived->zones));
     for (uint32_t i = 0; derived->instances && i < program->n_instances; i++)
         kpi_mem_free(mem, derived->instances[i].series,
                      derived->instances[i].n_series * sizeof(struct kpi_series *));
     kpi_mem_free(mem, derived->instances, program->n_instances * sizeof(*derived->instances));
     kpi_mem_free(mem, derived->matches, program->n_instances * sizeof(*derived->matches));
-    kpi_mem_free(mem, derived->updates, program->n_attributes * sizeof(*derived->updates));
+    kpi_mem_free(mem, derived->updates, 2 * program->n_attributes * sizeof(*derived->updates));
+    kpi_mem_free(mem, derived->session_fields,
+                 kpi_plan_n_fields(plan) * sizeof(*derived->session_fields));
     kpi_mem_free(mem, derived->attributes_from,
                  program->n_attributes * sizeof(*derived->attributes_from));
     kpi_tuples_free(&derived->tuples);
@@ -96,6 +103,7 @@ static struct kpi_derived derived_of(const struct kpi_engine *engine)
                                 .instances = engine->instances,
                                 .matches = engine->matches,
                                 .updates = engine->updates,
+                                .session_fields = engine->session_fields,
                                 .attributes_from = engine->attributes_from,
                                 .tuples = engine->tuples};
 }
@@ -107,6 +115,7 @@ static void derived_set(struct kpi_engine *engine, const struct kpi_derived *der
     engine->instances = derived->instances;
     engine->matches = derived->matches;
     engine->updates = derived->updates;
+    engine->session_fields = derived->session_fields;
     engine->attributes_from = derived->attributes_from;
     engine->tuples = derived->tuples;
     engine->turn_at = KPI_TIME_NONE;
@@ -192,11 +201,12 @@ struct kpi_engine *kpi_engine_free(struct kpi_engine *engine)
     kpi_dedupe_deinit(&engine->dedupe);
     kpi_dictionary_deinit(&engine->strings);
     kpi_dictionary_deinit(&engine->values);
+    kpi_sessions_free(engine);
     kpi_slots_deinit(&engine->slots);
     kpi_erased_free(&engine->erased);
     kpi_users_deinit(&engine->users);
     derived = derived_of(engine);
-    kpi_derived_free(&derived, engine->program, &engine->mem);
+    kpi_derived_free(&derived, engine->plan, &engine->mem);
     (void)kpi_plan_unref(engine->plan);
     kpi_mem_free(engine->mem_outer, engine, sizeof(*engine));
     return NULL;
@@ -297,7 +307,7 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
         r = kpi_slots_convert(&engine->slots, &attributes, &slots, &attributes_to, engine->users.n);
         if (r < 0) {
             kpi_slots_deinit(&slots);
-            kpi_derived_free(&derived, to, &engine->mem);
+            kpi_derived_free(&derived, plan, &engine->mem);
             return r;
         }
         kpi_slots_deinit(&engine->slots);
@@ -309,12 +319,15 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
     kpi_save_forget_dictionaries(engine);
     kpi_report_flush(engine);
     derived_set(engine, &derived);
-    kpi_derived_free(&old, engine->program, &engine->mem);
+    kpi_derived_free(&old, engine->plan, &engine->mem);
     kpi_dedupe_retune(&engine->dedupe, &dedupe);
     (void)kpi_plan_ref(plan);
     (void)kpi_plan_unref(engine->plan);
     engine->plan = plan;
     engine->program = to;
     engine->version++;
+    if (r == 0)
+        r = kpi_sessions_restart(engine);
+    assert(r <= 0); /* rows of a running engine are what events have left */
     return r < 0 ? r : kpi_engine_turn(engine);
 }

@@ -279,6 +279,8 @@ int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *
     case KPI_ATTRIBUTE_MAX:
         update_extreme(attribute, event, value, fresh);
         break;
+    case KPI_ATTRIBUTE_SESSION: /* has no value: see sessions.c */
+        break;
     }
     return 0;
 }

@@ -44,6 +44,8 @@ void kpi_engine_set_counts_from(struct kpi_engine *engine, kpi_time time)
 /* How long an attribute may depend on an event; INT64_MAX: for ever. */
 static kpi_duration memory_of(const struct kpi_attribute *attribute)
 {
+    if (attribute->kind == KPI_ATTRIBUTE_SESSION) /* what goes on from before is not whole */
+        return attribute->session->gap;
     switch (attribute->reset) {
     case KPI_RESET_DAY:
         return 2 * KPI_DAY; /* one of summer time's end has 25 hours */

@@ -17,6 +17,7 @@
 #include "base/latest.h"
 #include "base/set.h"
 #include "base/users.h"
+#include "engine/sessions.h"
 #include "engine/tuples.h"
 #include "sketch/quantiles.h"
 #include "spec/program.h"
@@ -167,12 +168,14 @@ struct kpi_engine {
     uint32_t n_zones;
     struct kpi_instance_state *instances;
     struct kpi_match *matches; /* room for n_instances */
-    uint32_t *updates;         /* room for n_attributes */
-    kpi_time *attributes_from; /* by attribute: as kpi_instance_state.counts_from */
+    uint32_t *updates;         /* room for n_attributes, twice: a session may be fed amid them */
+    struct kpi_field *session_fields; /* of the event that a session is fed as */
+    kpi_time *attributes_from;        /* by attribute: as kpi_instance_state.counts_from */
 
     struct kpi_users users;
     struct kpi_erased erased;
     struct kpi_slots slots;
+    struct kpi_sessions sessions;  /* those in the rows */
     struct kpi_dictionary values;  /* of campaigns: tuples */
     struct kpi_tuples tuples;      /* of broken-down instances */
     struct kpi_dictionary strings; /* of attributes that keep a string */
@@ -202,6 +205,7 @@ struct kpi_derived {
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
     uint32_t *updates;
+    struct kpi_field *session_fields;
     kpi_time *attributes_from;
     struct kpi_tuples tuples;
 };
@@ -209,7 +213,7 @@ struct kpi_derived {
 /* `campaigns`: the engine's, with those of the plan. Returns 0 or -ENOMEM. */
 int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
                      const struct kpi_dictionary *campaigns, const struct kpi_mem *mem);
-void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *program,
+void kpi_derived_free(struct kpi_derived *derived, const struct kpi_plan *plan,
                       const struct kpi_mem *mem);
 /* Enters the plan's campaigns, so that no stranger's value can take their place. 0 or -ENOMEM. */
 int kpi_engine_enter_campaigns(struct kpi_engine *engine, const struct kpi_plan *plan);
@@ -267,6 +271,15 @@ int kpi_engine_turn(struct kpi_engine *engine);
 int kpi_series_drop(struct kpi_engine *engine, struct kpi_series *series);
 /* Frees what the engine has of cells, without remembering. */
 void kpi_engine_free_cells(struct kpi_engine *engine);
+
+/* --- apply.c --- */
+
+/*
+ * Feeds what a session is counted in. The event is of no log, so it is neither judged nor known by
+ * its id; `campaign` is its campaign's tuple. Returns 0 or -ENOMEM.
+ */
+int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *event,
+                            const struct kpi_dispatch *dispatch, uint32_t user, uint32_t campaign);
 
 /* --- slots.c --- */
 

@@ -80,7 +80,8 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
 
     layout->n_slots = kpi_reader_u32(reader);
     layout->n_attributes = kpi_reader_u32(reader);
-    if (layout->n_slots > 2 * KPI_ATTRIBUTES_MAX || layout->n_attributes > KPI_ATTRIBUTES_MAX) {
+    if (layout->n_slots > KPI_ATTRIBUTES_MAX * KPI_ATTRIBUTE_SLOTS_MAX ||
+        layout->n_attributes > KPI_ATTRIBUTES_MAX) {
         layout->n_attributes = 0;
         return KPI_ENGINE_E_CORRUPT;
     }
@@ -555,6 +556,9 @@ int kpi_engine_load_end(struct kpi_engine *engine)
                  loading.layout.n_attributes * sizeof(*loading.attributes));
     if (r)
         return r;
+    r = kpi_sessions_restart(engine);
+    if (r)
+        return r < 0 ? r : KPI_ENGINE_E_CORRUPT;
     loading.save->generation = engine->dedupe.generation;
     engine->version = 1;
     return kpi_engine_turn(engine);

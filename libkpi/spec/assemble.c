@@ -48,6 +48,8 @@ static uint32_t attribute_slots(const struct kpi_attribute_work *work)
                     ((work->kind == KPI_ATTRIBUTE_MIN || work->kind == KPI_ATTRIBUTE_MAX) &&
                      work->definition->within);
 
+    if (work->kind == KPI_ATTRIBUTE_SESSION)
+        return work->session.n_open * kpi_session_slots(&work->session);
     return 1 + has_time + (work->definition->reset ? 2 : 0);
 }
 
@@ -428,14 +430,36 @@ static int types_order(const void *a, const void *b)
     return kpi_string_compare(*(const struct kpi_string *)a, *(const struct kpi_string *)b);
 }
 
-/* Adds what an event of this type does to `target` if the filter can hold. */
+/* Can a filter hold for events of types that nobody names? Then it does not mean sessions. */
+static bool holds_for_any(struct assembler *assembler, struct kpi_cond *where, int *ret_r)
+{
+    const struct kpi_cond_names names = kpi_compile_names(assembler->compile);
+    struct kpi_cond *rest;
+    bool holds;
+
+    if (!where)
+        return true;
+    rest = kpi_cond_specialise(&assembler->scratch, where, NULL, &names);
+    holds = rest && (rest->kind != KPI_COND_CONSTANT || rest->number);
+    *ret_r = rest ? 0 : -ENOMEM;
+    kpi_pool_reset(&assembler->scratch);
+    return holds;
+}
+
+/*
+ * Adds what an event of this type does to `target` if the filter can hold; what a session does only
+ * if the filter names it.
+ */
 static int action_add(struct assembler *assembler, struct kpi_cond *where, uint32_t target,
                       const struct kpi_string *type)
 {
     const struct kpi_cond_names names = kpi_compile_names(assembler->compile);
     struct kpi_action action = {.instance = target, .condition = KPI_NO_INDEX}, *added;
-    int r;
+    int r = 0;
 
+    if (type && kpi_session_of_type(assembler->compile, *type) != KPI_NO_INDEX &&
+        (holds_for_any(assembler, where, &r) || r < 0))
+        return r;
     if (where) {
         struct kpi_cond *rest = kpi_cond_specialise(&assembler->scratch, where, type, &names);
 
@@ -495,6 +519,8 @@ static int dispatch_assemble(struct assembler *assembler)
         if (i < n) {
             dispatch[i].type = kpi_pool_string(&plan->pool, types[i]);
             dispatch[i].hash = XXH3_64bits(types[i].data, types[i].length);
+            dispatch[i].is_session =
+                kpi_session_of_type(assembler->compile, types[i]) != KPI_NO_INDEX;
             dispatch[i].erasure = erasure_of(types[i]);
         }
         r = type_actions(assembler, i < n ? &types[i] : NULL, &dispatch[i]);
@@ -523,6 +549,32 @@ static int dispatch_assemble(struct assembler *assembler)
     }
     plan->program.types = dispatch;
     plan->program.n_types = n;
+    return 0;
+}
+
+/* Sessions know the type of their events now, if anybody asks for it. */
+static int sessions_assemble(struct assembler *assembler)
+{
+    const struct kpi_program *program = &assembler->plan->program;
+    const struct kpi_compile *compile = assembler->compile;
+    const uint32_t *sources = assembler->attribute_sources.data;
+    struct kpi_attribute *attributes = assembler->attributes.data;
+
+    for (uint32_t i = 0; i < assembler->attributes.n; ++i) {
+        struct kpi_session *session;
+
+        if (attributes[i].kind != KPI_ATTRIBUTE_SESSION)
+            continue;
+        session = kpi_pool_copy(&assembler->plan->pool, &compile->attributes[sources[i]].session,
+                                sizeof(*session));
+        if (!session)
+            return -ENOMEM;
+        for (uint32_t k = 0; k < program->n_types; ++k) {
+            if (kpi_session_of_type(compile, program->types[k].type) == sources[i])
+                session->type = k;
+        }
+        attributes[i].session = session;
+    }
     return 0;
 }
 
@@ -580,8 +632,9 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, attribute_conditions, leaves_assemble,   kpi_assemble_breakdowns,
-        kpi_assemble_reads,  types_assemble,       dispatch_assemble, program_keep,
+        attributes_assemble,     attribute_conditions, leaves_assemble,
+        kpi_assemble_breakdowns, kpi_assemble_reads,   types_assemble,
+        dispatch_assemble,       sessions_assemble,    program_keep,
     };
     struct assembler assembler;
     int r = 0;

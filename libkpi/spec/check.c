@@ -50,6 +50,12 @@ static struct kpi_cond *check_name(struct checker *checker, const struct kpi_nod
         cond = cond_new(checker, KPI_COND_TIME);
         break;
     case KPI_REFERENCE_ATTRIBUTE:
+        if (compile->attributes[reference.index].kind == KPI_ATTRIBUTE_SESSION) {
+            kpi_error(compile->diag, kpi_place_node(checker->text, node), KPI_NO_SUGGESTION,
+                      "\"%S\" are sessions; ask for the type \"" KPI_SESSION_TYPE "%S\"",
+                      node->string, node->string);
+            return NULL;
+        }
         cond = cond_new(checker, KPI_COND_ATTRIBUTE);
         break;
     default:
@@ -197,7 +203,7 @@ static struct kpi_cond *check_age(struct checker *checker, const struct kpi_node
     kind = reference.sort == KPI_REFERENCE_ATTRIBUTE ? compile->attributes[reference.index].kind
                                                      : KPI_ATTRIBUTE_COUNT;
     if (kind == KPI_ATTRIBUTE_COUNT || kind == KPI_ATTRIBUTE_SUM || kind == KPI_ATTRIBUTE_MIN ||
-        kind == KPI_ATTRIBUTE_MAX) {
+        kind == KPI_ATTRIBUTE_MAX || kind == KPI_ATTRIBUTE_SESSION) {
         fail(checker, bound[0].node,
              "age() takes an attribute with the aggregate first(), last(), min(time) or max(time)");
         return NULL;
@@ -647,5 +653,7 @@ struct kpi_cond *kpi_check_condition(struct kpi_compile *compile, const struct k
     struct checker checker = {compile, text};
     struct kpi_cond *cond = check_condition(&checker, node);
 
+    if (cond && !kpi_sessions_bind(compile, text, cond))
+        return NULL;
     return cond ? kpi_cond_fold(&compile->temp, cond) : NULL;
 }

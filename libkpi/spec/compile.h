@@ -4,6 +4,7 @@
  *   names.c  lexer.c  parse.c  functions.c   texts to trees
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
+ *   sessions.c                               kinds of sessions, and conditions that name them
  *   dimensions.c                             dimensions, segments, breakdowns
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
@@ -45,6 +46,7 @@ struct kpi_attribute_work {
     struct kpi_cond *where; /* NULL: every event */
     uint32_t program;       /* index in the program: definitions that mean the same share one */
     uint32_t slot, n_slots;
+    struct kpi_session session; /* SESSION */
 };
 
 struct kpi_measure_work {
@@ -167,6 +169,27 @@ struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
                                             const struct kpi_node *node);
 /* The measure of this name, or NULL. */
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
+
+/* sessions.c */
+
+/* What the type of the event that a session makes begins with; the session's name follows. */
+#define KPI_SESSION_TYPE "kpid.session."
+
+/* Reads a definition that is one of sessions; false if an error was reported. */
+bool kpi_session_read(struct kpi_compile *compile, struct kpi_attribute_work *attribute);
+/*
+ * Notes in a condition which sessions the types that it names are. False: there is none of such a
+ * name, which was reported, or no memory.
+ */
+bool kpi_sessions_bind(struct kpi_compile *compile, const struct kpi_text *text,
+                       struct kpi_cond *cond);
+/* Refuses sessions that are made of sessions, once conditions are checked. */
+void kpi_sessions_check(struct kpi_compile *compile);
+/* What a session means, but for its events, for its fingerprint. */
+void kpi_session_write(const struct kpi_compile *compile, struct kpi_writer *writer,
+                       const struct kpi_attribute_work *attribute);
+/* The session whose events are of this type, as an attribute's index, or KPI_NO_INDEX. */
+uint32_t kpi_session_of_type(const struct kpi_compile *compile, struct kpi_string type);
 
 /* dimensions.c */
 

@@ -234,6 +234,8 @@ static void seal_one(struct kpi_writer *writer, const struct kpi_cond *cond,
     case KPI_COND_STRING:
     case KPI_COND_NUMBERS:
         seal_operand_list(writer, cond);
+        for (uint32_t i = 0; i < cond->n_sessions; ++i) /* what they mean, too */
+            kpi_writer_format(writer, " as session %x", names->attributes[cond->sessions[i]]);
         break;
     case KPI_COND_SAME: {
         struct kpi_string a = cond->first->text, b = cond->first->next->text;

@@ -45,6 +45,8 @@ struct kpi_cond {
     struct kpi_string *strings; /* sorted, each once */
     int64_t *numbers;           /* likewise */
     uint32_t n_list;
+    const uint32_t *sessions; /* STRING of TYPE: the sessions among them, as attributes */
+    uint32_t n_sessions;
     struct kpi_string text; /* by kpi_cond_seal() */
 };
 

@@ -172,6 +172,11 @@ static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
                 name);
             work->broken = true;
         }
+        if (!attribute->broken && attribute->kind == KPI_ATTRIBUTE_SESSION) {
+            kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+                      "\"%S\" are sessions, which are no dimension", name);
+            work->broken = true;
+        }
         return;
     }
     work->kind = KPI_DIMENSION_FIELD;

@@ -146,8 +146,11 @@ static void attributes_read(struct kpi_compile *compile)
                       kpi_text_string(name));
             attribute->broken = true;
         }
-        attribute->broken |=
-            !attribute_aggregate(compile, attribute) || !attribute_within(compile, attribute);
+        if (attribute->definition->session)
+            attribute->broken |= !kpi_session_read(compile, attribute);
+        else
+            attribute->broken |=
+                !attribute_aggregate(compile, attribute) || !attribute_within(compile, attribute);
         attribute->broken |=
             !where_parse(compile, &attribute->definition->where, &attribute->where_tree);
     }
@@ -254,6 +257,11 @@ static uint64_t attribute_hash(struct kpi_compile *compile, struct kpi_pool *poo
     struct kpi_writer writer = {.mem = compile->mem};
     bool has_field = kpi_attribute_has_field(attribute->kind);
 
+    if (definition->session) {
+        kpi_session_write(compile, &writer, attribute);
+        kpi_writer_format(&writer, " where %S", sealed_text(pool, attribute->where, &names));
+        return text_hash(pool, &writer);
+    }
     kpi_writer_format(&writer, "attribute %s(%S) where %S", kinds[attribute->kind],
                       has_field ? compile->field_names[attribute->field] : KPI_STRING(""),
                       sealed_text(pool, attribute->where, &names));
@@ -325,6 +333,7 @@ void kpi_measures_compile(struct kpi_compile *compile)
     fields_infer(compile);
     kpi_dimensions_check(compile); /* before conditions that name segments */
     conditions_check(compile);
+    kpi_sessions_check(compile);
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */
     attributes_fingerprint(compile);

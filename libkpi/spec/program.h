@@ -89,9 +89,34 @@ struct kpi_action {
         condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
 };
 
-enum {
-    KPI_ATTRIBUTE_SLOTS_MAX = 4, /* of one attribute */
+/*
+ * How a user's events make sessions. The row has room for as many *open* ones as there can be:
+ * those whose last event is less than two gaps before the log's time. They are over a gap apart
+ * (but for midnights), and none can be further ahead than events may be, so they are few.
+ */
+struct kpi_session {
+    kpi_duration gap, max; /* max 0: none */
+    bool cut;              /* at each midnight of zone 0 */
+    uint32_t n_open;       /* at most */
+    uint32_t n_values;     /* field 0, which is the campaign, and others: what one keeps */
+    uint32_t fields[1 + KPI_SESSION_FIELDS_MAX];
+    uint32_t seconds, events; /* number fields of the event that one makes */
+    uint32_t type;            /* of that event, in the program's types; KPI_NO_INDEX: nobody asks */
 };
+
+enum {
+    KPI_SESSION_OPEN_MAX = 16,
+    /* First and last time; then 32 bits each: how many events, and its values. */
+    KPI_SESSION_SLOTS_MAX = 2 + (1 + 1 + KPI_SESSION_FIELDS_MAX + 1) / 2,
+    KPI_VALUE_SLOTS_MAX = 4, /* of an attribute that has a value */
+    KPI_ATTRIBUTE_SLOTS_MAX = KPI_SESSION_OPEN_MAX * KPI_SESSION_SLOTS_MAX, /* of one attribute */
+};
+
+/* 8-byte slots of one open session. */
+static inline uint32_t kpi_session_slots(const struct kpi_session *session)
+{
+    return 2 + (1 + session->n_values + 1) / 2;
+}
 
 struct kpi_attribute {
     uint64_t fingerprint;
@@ -104,6 +129,7 @@ struct kpi_attribute {
         KPI_ATTRIBUTE_FIRST, /* with the lowest */
         KPI_ATTRIBUTE_MIN,   /* least value of a number field */
         KPI_ATTRIBUTE_MAX,
+        KPI_ATTRIBUTE_SESSION, /* no value, but open sessions: see engine/sessions.h */
     } kind;
     uint32_t field;     /* all but COUNT and the times */
     uint32_t condition; /* or KPI_NO_INDEX */
@@ -115,7 +141,8 @@ struct kpi_attribute {
     uint32_t slot, n_slots;
     bool is_string; /* FIRST or LAST of a string field: the value slot holds a dictionary id */
     enum kpi_reset reset;
-    kpi_duration within; /* 0: for ever */
+    kpi_duration within;               /* 0: for ever */
+    const struct kpi_session *session; /* SESSION */
 };
 
 static inline uint32_t kpi_attribute_value_slot(const struct kpi_attribute *attribute)
@@ -127,7 +154,7 @@ static inline uint32_t kpi_attribute_value_slot(const struct kpi_attribute *attr
 static inline bool kpi_attribute_has_field(enum kpi_attribute_kind kind)
 {
     return kind != KPI_ATTRIBUTE_COUNT && kind != KPI_ATTRIBUTE_MIN_TIME &&
-           kind != KPI_ATTRIBUTE_MAX_TIME;
+           kind != KPI_ATTRIBUTE_MAX_TIME && kind != KPI_ATTRIBUTE_SESSION;
 }
 
 /* Where the time of its value stands. Not of COUNT, SUM, and MIN and MAX without `within`. */
@@ -167,6 +194,7 @@ struct kpi_dispatch {
     uint32_t n_actions;
     const struct kpi_action *updates; /* .instance is an attribute index here */
     uint32_t n_updates;
+    bool is_session; /* no event of the log is of this type; only sessions are */
 };
 
 enum kpi_leaf_kind {

@@ -20,6 +20,8 @@ static uint64_t cond_reads(const struct reads *reads, const struct kpi_cond *con
         return 0;
     if (cond->kind == KPI_COND_ATTRIBUTE || cond->kind == KPI_COND_ATTRIBUTE_TIME)
         mask |= reads->attributes[cond->index];
+    for (uint32_t i = 0; i < cond->n_sessions; ++i)
+        mask |= reads->attributes[cond->sessions[i]];
     for (const struct kpi_cond *child = cond->first; child; child = child->next)
         mask |= cond_reads(reads, child);
     return mask;

@@ -10,6 +10,8 @@ static void mark(const struct kpi_cond *cond, bool *used)
         return;
     if (cond->kind == KPI_COND_ATTRIBUTE || cond->kind == KPI_COND_ATTRIBUTE_TIME)
         used[cond->index] = true;
+    for (uint32_t i = 0; i < cond->n_sessions; ++i)
+        used[cond->sessions[i]] = true;
     for (const struct kpi_cond *child = cond->first; child; child = child->next)
         mark(child, used);
 }
@@ -42,10 +44,12 @@ static void attributes_unused(struct kpi_compile *compile)
         const struct kpi_text *name = &compile->attributes[i].definition->name;
 
         if (!used[i])
-            kpi_warning(compile->diag, kpi_place_text(name), KPI_NO_SUGGESTION,
-                        "nothing asks for the attribute \"%S\"; it takes "
-                        "memory for each user",
-                        kpi_text_string(name));
+            kpi_warning(
+                compile->diag, kpi_place_text(name), KPI_NO_SUGGESTION,
+                compile->attributes[i].kind == KPI_ATTRIBUTE_SESSION
+                    ? "nothing counts the sessions \"%S\"; they take memory for each user"
+                    : "nothing asks for the attribute \"%S\"; it takes memory for each user",
+                kpi_text_string(name));
     }
 }
 

@@ -633,7 +633,7 @@ static void whole_example_loads(void **state)
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
     /* its own, of which three replace the catalogue's, beside all of the catalogue */
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 55 + 11 - 3);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 55 + 14 - 3);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);

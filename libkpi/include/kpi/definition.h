@@ -45,6 +45,21 @@ enum kpi_reset {
     KPI_RESET_YEAR,
 };
 
+/*
+ * `visit: {gap: 30m, where: type in active_types}`: how a user's events make sessions. One goes on
+ * as long as the next event comes no later than `gap` after the one before. When the log's time is
+ * two gaps past the last event of a session, it is over, and counts as an event of the type
+ * "kpid.session.visit", at the time of its first event, with the campaign of that and the fields
+ * session.seconds (from the first event to the last) and session.events.
+ */
+struct kpi_session_definition {
+    kpi_duration gap; /* above 0, up to KPI_SESSION_GAP_MAX */
+    kpi_duration max; /* longer ones count as so long; 0: as long as they are */
+    bool cut;         /* a local midnight of the plan's default zone begins another one */
+    const struct kpi_text *fields; /* strings that it has from its first event, too */
+    uint32_t n_fields;             /* up to KPI_SESSION_FIELDS_MAX */
+};
+
 /* `orders: {agg: count, where: type == "purchase"}` */
 struct kpi_attribute_definition {
     struct kpi_text name;
@@ -52,6 +67,8 @@ struct kpi_attribute_definition {
     struct kpi_text where;     /* a condition, or empty */
     enum kpi_reset reset;
     kpi_duration within; /* older than this it is absent; 0: never. Not of count and sum */
+    const struct kpi_session_definition *session; /* NULL; else this is no attribute but a kind of
+                                                     session, made of the events of `where` */
 };
 
 /* `buyers: {agg: users, where: type == "purchase"}` */

@@ -59,12 +59,13 @@ uint64_t kpi_engine_version(const struct kpi_engine *engine);
 
 struct kpi_engine_stats {
     uint64_t n_applied, n_duplicates, n_conflicts,
-        n_refused;              /* part of the state: survive a restart */
-    uint64_t n_without_id;      /* applied events that carried no id */
-    uint64_t n_other;           /* applied events whose dimension value went to __other__ */
-    uint64_t n_late;            /* applied events that landed in a finished day */
-    kpi_time newest_record;     /* highest record timestamp seen; KPI_TIME_NONE before the first */
-    kpi_time newest_event;      /* highest event time applied */
+        n_refused;          /* part of the state: survive a restart */
+    uint64_t n_without_id;  /* applied events that carried no id */
+    uint64_t n_other;       /* applied events whose dimension value went to __other__ */
+    uint64_t n_late;        /* applied events that landed in a finished day, or came so late that
+                               sessions may not be those of the sorted stream */
+    kpi_time newest_record; /* highest record timestamp seen; KPI_TIME_NONE before the first */
+    kpi_time newest_event;  /* highest event time applied */
     kpi_duration dedupe_window; /* in force; smaller than the plan's while memory binds */
     uint64_t n_dedupe_ids;
     uint64_t n_users, n_cells;

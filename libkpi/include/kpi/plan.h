@@ -33,7 +33,10 @@ enum {
     KPI_DIMENSIONS_MAX = 64, /* and as many segments */
     KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
     KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
+    KPI_SESSION_FIELDS_MAX = 4, /* of one kind of session, beside the campaign */
 };
+
+#define KPI_SESSION_GAP_MAX (7 * KPI_DAY)
 
 /*
  * Compiles definitions. All errors are reported to diag, at their origins.
