@@ -12,6 +12,11 @@ int kpi_engine_answers(struct kpi_engine *engine, const struct kpi_layout *layou
     r = kpi_answers_new(&answers, engine->mem_outer);
     if (r < 0)
         return r;
+    r = kpi_funnels_answer(engine, answers);
+    if (r < 0) {
+        (void)kpi_answers_unref(answers);
+        return r;
+    }
     *ret_answers = answers;
     return 0;
 }

@@ -6,6 +6,10 @@
 #include "engine/state.h"
 #include "engine/unions.h"
 
+enum {
+    FUNNELS_AHEAD = 4 /* events between asking for a user's blocks and reading them */
+};
+
 /* An event on its way. */
 struct applying {
     const struct kpi_event *event;
@@ -115,6 +119,22 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     applying->needs_user |= applying->n_updates > 0;
 }
 
+/* Funnels are of users, too: an event without one is in none. */
+static void match_funnels(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+    const int64_t *row =
+        applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+    bool campaign;
+
+    engine->funnels.n_hits = 0;
+    if (!applying->dispatch->n_marks || !(event->flags & KPI_EVENT_HAS_USER))
+        return;
+    kpi_funnels_match(engine, event, applying->dispatch, row, &campaign);
+    applying->needs_user |= engine->funnels.n_hits > 0;
+    applying->needs_tuple |= campaign && event->fields[0].kind == KPI_FIELD_STRING;
+}
+
 static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
@@ -126,6 +146,7 @@ static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applyi
     if (!match_actions(engine, applying))
         return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
     match_updates(engine, applying);
+    match_funnels(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
     if (!(event->flags & KPI_EVENT_HAS_USER))
@@ -252,8 +273,6 @@ static int tuple_of(struct kpi_engine *engine, struct applying *applying,
 
 static int feed(struct kpi_engine *engine, struct applying *applying)
 {
-    engine->version++;
-    kpi_tuples_turn(&engine->tuples);
     for (uint32_t i = 0; i < applying->n_matches; i++) {
         const struct kpi_match *match = &engine->matches[i];
         const struct kpi_instance *instance = &engine->program->instances[match->instance];
@@ -319,8 +338,14 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
                                   engine->program->values_max, &applying->campaign);
         applying->other = applying->campaign == KPI_DICTIONARY_OTHER;
     }
-    if (r == 0 && applying->n_matches)
+    if (applying->n_matches || engine->funnels.n_hits) {
+        engine->version++;
+        kpi_tuples_turn(&engine->tuples);
+    }
+    if (r == 0)
         r = feed(engine, applying);
+    if (r == 0 && engine->funnels.n_hits)
+        r = kpi_funnels_feed(engine, event, applying->user, applying->campaign, &applying->other);
     if (r == 0)
         r = update_row(engine, applying);
     engine->n_applied++;
@@ -390,8 +415,14 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         row = users[i] == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, users[i]);
         if (row)
             __builtin_prefetch(row, 1);
+        if (users[i] != KPI_USER_NONE)
+            kpi_funnels_prefetch(&engine->funnels, users[i]);
     }
     for (unsigned i = 0; i < batch->n_events; i++) {
+        unsigned ahead = i + FUNNELS_AHEAD;
+
+        if (ahead < batch->n_events && users[ahead] != KPI_USER_NONE)
+            kpi_funnels_prefetch_blocks(&engine->funnels, users[ahead]);
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;

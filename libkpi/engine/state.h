@@ -17,6 +17,7 @@
 #include "base/latest.h"
 #include "base/set.h"
 #include "base/users.h"
+#include "engine/funnels.h"
 #include "engine/tuples.h"
 #include "spec/program.h"
 
@@ -158,6 +159,7 @@ struct kpi_engine {
 
     struct kpi_users users;
     struct kpi_slots slots;
+    struct kpi_funnels funnels;
     struct kpi_dictionary values;  /* of campaigns: tuples */
     struct kpi_tuples tuples;      /* of broken-down instances */
     struct kpi_dictionary strings; /* of attributes that keep a string */

@@ -365,17 +365,13 @@ int kpi_tuple_get(struct kpi_engine *engine, uint32_t set_index, uint32_t campai
 
 /* --- the digest --- */
 
-uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple)
+uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set_index, uint32_t tuple)
 {
-    uint32_t dimensions = engine->program->instances[instance].dimensions;
-    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {tuple};
-    const struct kpi_dimension_set *set;
+    const struct kpi_dimension_set *set = &engine->program->sets[set_index];
+    uint32_t parts[KPI_TUPLE_PARTS_MAX];
     uint64_t hash;
 
-    if (dimensions < KPI_DIMENSIONS_SETS)
-        return string_hash(kpi_dictionary_string(&engine->values, tuple));
-    set = &engine->program->sets[dimensions - KPI_DIMENSIONS_SETS];
-    kpi_tuple_parts(&engine->tuples.sets[dimensions - KPI_DIMENSIONS_SETS], tuple, parts);
+    kpi_tuple_parts(&engine->tuples.sets[set_index], tuple, parts);
     hash = string_hash(kpi_dictionary_string(&engine->values, parts[0]));
     for (uint32_t i = 0; i < set->n; i++) {
         const struct kpi_dictionary *values = &engine->tuples.dimensions[set->dimensions[i]].values;
@@ -385,4 +381,13 @@ uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint
                                     hash + (parts[1 + i] == KPI_DICTIONARY_NONE));
     }
     return hash;
+}
+
+uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple)
+{
+    uint32_t dimensions = engine->program->instances[instance].dimensions;
+
+    if (dimensions < KPI_DIMENSIONS_SETS)
+        return string_hash(kpi_dictionary_string(&engine->values, tuple));
+    return kpi_tuple_meaning(engine, dimensions - KPI_DIMENSIONS_SETS, tuple);
 }

@@ -22,6 +22,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "base/sort.h"
 #include "engine/state.h"
 
 #include <kpi/object.h>
@@ -171,7 +172,3 @@ int kpi_loading_packs_end(struct kpi_loading *loading);
 int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name,
                         struct kpi_reader *reader);
 int kpi_loading_contents_end(struct kpi_loading *loading);
-
-/* A heap sort: libkpi sorts without asking the C library, whose qsort() may allocate. */
-typedef int (*kpi_compare_fn)(const void *a, const void *b);
-void kpi_sort(void *array, size_t n, size_t size, kpi_compare_fn compare);

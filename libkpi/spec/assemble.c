@@ -20,6 +20,7 @@ static void assembler_init(struct assembler *assembler, struct kpi_compile *comp
     kpi_vector_init(&assembler->sets, compile->mem, sizeof(struct kpi_dimension_set));
     kpi_vector_init(&assembler->types, compile->mem, sizeof(struct kpi_string));
     kpi_intern_init(&assembler->type_index, compile->mem);
+    kpi_vector_init(&assembler->marks, compile->mem, sizeof(struct kpi_funnel_mark));
     kpi_vector_init(&assembler->actions, compile->mem, sizeof(struct kpi_action));
     kpi_pool_init(&assembler->scratch, compile->mem);
 }
@@ -36,6 +37,7 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_vector_deinit(&assembler->sets);
     kpi_vector_deinit(&assembler->types);
     kpi_intern_deinit(&assembler->type_index);
+    kpi_vector_deinit(&assembler->marks);
     kpi_vector_deinit(&assembler->actions);
     kpi_pool_deinit(&assembler->scratch);
 }
@@ -350,6 +352,10 @@ static int types_assemble(struct assembler *assembler)
         if (r == 0)
             r = types_collect(assembler, compile->measures[i].answer);
     }
+    for (uint32_t i = 0; i < compile->n_funnels; ++i) {
+        for (uint32_t k = 0; k < compile->funnels[i].n_conditions && r == 0; ++k)
+            r = types_collect(assembler, compile->funnels[i].conditions[k].where);
+    }
     return r;
 }
 
@@ -387,7 +393,21 @@ static int action_add(struct assembler *assembler, struct kpi_cond *where, uint3
     return 0;
 }
 
-/* The actions and updates of one type; type NULL: of all that are not named. */
+/* One for each condition that can hold; in a strict funnel, one more that always does. */
+static int funnel_actions(struct assembler *assembler, const struct kpi_funnel_work *funnel,
+                          const struct kpi_string *type)
+{
+    uint32_t i;
+    int r = 0;
+
+    for (i = 0; i < funnel->n_conditions && r == 0; ++i)
+        r = action_add(assembler, funnel->conditions[i].where, funnel->mark + i, type);
+    if (r == 0 && funnel->definition->order == KPI_FUNNEL_STRICT)
+        r = action_add(assembler, NULL, funnel->mark + i, type);
+    return r;
+}
+
+/* The actions, updates and marks of one type; type NULL: of all that are not named. */
 static int type_actions(struct assembler *assembler, const struct kpi_string *type,
                         struct kpi_dispatch *ret_dispatch)
 {
@@ -407,6 +427,10 @@ static int type_actions(struct assembler *assembler, const struct kpi_string *ty
     for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
         r = action_add(assembler, compile->attributes[attribute_sources[i]].where, i, type);
     ret_dispatch->n_updates = assembler->actions.n - start;
+    start = assembler->actions.n;
+    for (uint32_t i = 0; i < compile->n_funnels && r == 0; ++i)
+        r = funnel_actions(assembler, &compile->funnels[i], type);
+    ret_dispatch->n_marks = assembler->actions.n - start;
     return r;
 }
 
@@ -441,7 +465,8 @@ static int dispatch_assemble(struct assembler *assembler)
     for (uint32_t i = 0; i <= n; ++i) {
         dispatch[i].actions = actions;
         dispatch[i].updates = actions + dispatch[i].n_actions;
-        actions += dispatch[i].n_actions + dispatch[i].n_updates;
+        dispatch[i].marks = dispatch[i].updates + dispatch[i].n_updates;
+        actions = dispatch[i].marks + dispatch[i].n_marks;
     }
     for (uint32_t i = 0; i < n; ++i) {
         uint32_t at = (uint32_t)dispatch[i].hash & (plan->n_type_slots - 1);
@@ -494,6 +519,8 @@ static int program_keep(struct assembler *assembler)
     program->sets = kpi_pool_copy(&plan->pool, assembler->sets.data,
                                   assembler->sets.n * sizeof(struct kpi_dimension_set));
     program->n_sets = assembler->sets.n;
+    program->marks = kpi_pool_copy(&plan->pool, assembler->marks.data,
+                                   assembler->marks.n * sizeof(struct kpi_funnel_mark));
     state_names_keep(assembler);
     program->week_start = in->week_start;
     program->keep = in->keep;
@@ -508,8 +535,8 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, attribute_conditions, leaves_assemble, kpi_assemble_breakdowns,
-        types_assemble,      dispatch_assemble,    program_keep,
+        attributes_assemble,  attribute_conditions, leaves_assemble,   kpi_assemble_breakdowns,
+        kpi_assemble_funnels, types_assemble,       dispatch_assemble, program_keep,
     };
     struct assembler assembler;
     int r = 0;

@@ -18,6 +18,7 @@ struct assembler {
     struct kpi_vector sets;       /* struct kpi_dimension_set */
     struct kpi_vector types;      /* struct kpi_string, sorted once all are there */
     struct kpi_intern type_index;
+    struct kpi_vector marks;   /* struct kpi_funnel_mark */
     struct kpi_vector actions; /* struct kpi_action, of all types one after the other */
     struct kpi_pool scratch;   /* for residual conditions */
 };
@@ -25,6 +26,16 @@ struct assembler {
 /* The instance of a measure, for users(n) that of level 1 with those above it. 0 or -ENOMEM. */
 int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
                           uint32_t dimensions, uint32_t *ret_index);
+
+/*
+ * breakdowns.c: the set of some dimensions (of the compiler's), and each one's place in it, counted
+ * from 0. 0 or -ENOMEM.
+ */
+int kpi_assemble_set(struct assembler *assembler, const uint32_t *dimensions, uint32_t n,
+                     bool total, uint8_t *ret_places, uint32_t *ret_set);
+
+/* funnels.c: their sets and marks. 0 or -ENOMEM. */
+int kpi_assemble_funnels(struct assembler *assembler);
 
 /* breakdowns.c: dimensions, sets and breakdowns, once the leaves are there. 0 or -ENOMEM. */
 int kpi_assemble_breakdowns(struct assembler *assembler);

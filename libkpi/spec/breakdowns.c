@@ -157,29 +157,38 @@ static bool wants(struct assembler *assembler, const struct kpi_breakdown_work *
     return false;
 }
 
+int kpi_assemble_set(struct assembler *assembler, const uint32_t *dimensions, uint32_t n,
+                     bool total, uint8_t *ret_places, uint32_t *ret_set)
+{
+    uint32_t interned[KPI_BREAKDOWN_DIMENSIONS_MAX];
+    struct kpi_dimension_set set = {.total = total};
+
+    for (uint32_t i = 0; i < n; ++i) {
+        int r = dimension_intern(assembler, dimensions[i], &interned[i]);
+
+        if (r < 0)
+            return r;
+        set_add(assembler->dimensions.data, &set, interned[i]);
+    }
+    for (uint32_t i = 0; i < n; ++i) {
+        ret_places[i] = 0;
+        while (set.dimensions[ret_places[i]] != interned[i])
+            ++ret_places[i];
+    }
+    return set_intern(assembler, &set, ret_set);
+}
+
 static int set_make(struct assembler *assembler, const struct kpi_breakdown_work *work,
                     struct kpi_breakdown *breakdown)
 {
-    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX];
-    struct kpi_dimension_set set = {.n = 0};
-    int r;
+    int r = kpi_assemble_set(assembler, work->dimensions, work->n, false, breakdown->places,
+                             &breakdown->set);
 
-    for (uint32_t i = 0; i < work->n; ++i) {
-        r = dimension_intern(assembler, work->dimensions[i], &dimensions[i]);
-        if (r < 0)
-            return r;
-        set_add(assembler->dimensions.data, &set, dimensions[i]);
-    }
-    for (uint32_t i = 0; i < work->n; ++i) {
-        while (set.dimensions[breakdown->places[i]] != dimensions[i])
-            ++breakdown->places[i];
-    }
-    r = set_intern(assembler, &set, &breakdown->set);
     breakdown->total_set = KPI_NO_INDEX;
     breakdown->spreads = wants(assembler, work, is_foreign);
-    set.total = true;
     if (r == 0 && wants(assembler, work, is_total))
-        r = set_intern(assembler, &set, &breakdown->total_set);
+        r = kpi_assemble_set(assembler, work->dimensions, work->n, true, breakdown->places,
+                             &breakdown->total_set);
     return r;
 }
 

@@ -64,6 +64,8 @@ static bool limits_hold(struct kpi_compile *compile)
                 in->n_segments, KPI_DIMENSIONS_MAX);
     limit_check(compile, &(struct kpi_names_seen){"KPI", in->kpis, sizeof(*in->kpis)}, in->n_kpis,
                 KPI_KPIS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"funnel", in->funnels, sizeof(*in->funnels)},
+                in->n_funnels, KPI_FUNNELS_MAX);
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
@@ -119,6 +121,8 @@ static int prepare(struct kpi_compile *compile)
     compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
     compile->measures =
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
+    compile->n_funnels = in->n_funnels;
+    compile->funnels = kpi_pool_alloc(temp, in->n_funnels * sizeof(*compile->funnels));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;
@@ -264,6 +268,19 @@ static uint64_t grains_hash(const struct kpi_plan *plan, uint64_t *scratch)
     return XXH3_64bits(scratch, program->n_grains * sizeof(*scratch));
 }
 
+/* In whatever order they are; 0 if there is none. */
+static uint64_t funnels_hash(const struct kpi_plan *plan)
+{
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < plan->program.n_funnels; ++i) {
+        const struct kpi_funnel_info *info = &plan->program.funnels[i].info;
+
+        hash += XXH3_64bits_withSeed(info->name.data, info->name.length, info->fingerprint);
+    }
+    return hash;
+}
+
 static void plan_fingerprint(struct kpi_compile *compile)
 {
     struct kpi_plan *plan = compile->plan;
@@ -296,8 +313,9 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns */
-    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash);
+    /* 0, as without a seed, for a plan without breakdowns and funnels */
+    plan->fingerprint =
+        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + funnels_hash(plan));
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */

@@ -5,6 +5,7 @@
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
  *   dimensions.c                             dimensions, segments, breakdowns
+ *   funnels.c                                funnels, and their part of the program
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
@@ -82,6 +83,23 @@ struct kpi_breakdown_work {
     bool *kpis; /* by KPI, in the plan's pool */
 };
 
+/* A condition of a funnel: of a step, or of an exclusion. */
+struct kpi_funnel_condition {
+    const struct kpi_text *text;
+    struct kpi_node *tree;
+    struct kpi_cond *where;
+};
+
+struct kpi_funnel_work {
+    const struct kpi_funnel_definition *definition;
+    struct kpi_funnel_condition *conditions; /* of steps, then of exclusions */
+    uint32_t n_conditions;
+    struct kpi_string step_names[KPI_FUNNEL_STEPS_MAX];
+    struct kpi_funnel_exclusion exclusions[KPI_FUNNEL_EXCLUSIONS_MAX];
+    uint32_t by[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* KPI_NO_INDEX: the campaign */
+    uint32_t mark;                             /* the first of its marks, once there are such */
+};
+
 /* A leaf before the program exists. */
 struct kpi_leaf_work {
     uint64_t fingerprint;
@@ -114,6 +132,8 @@ struct kpi_compile {
     uint32_t n_measures, n_gauges;
     struct kpi_dimension_work *dimensions;
     uint32_t n_dimensions;
+    struct kpi_funnel_work *funnels;
+    uint32_t n_funnels;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_vector leaves;     /* struct kpi_leaf_work */
     struct kpi_vector grains;     /* struct kpi_grain */
@@ -173,8 +193,19 @@ void kpi_dimensions_check(struct kpi_compile *compile);
 void kpi_dimensions_fingerprint(struct kpi_compile *compile);
 /* The segment of this name among compile->dimensions, or KPI_NO_INDEX. */
 uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string name);
+/* The dimension or segment of this name, or KPI_NO_INDEX with an error reported. */
+uint32_t kpi_dimension_find(struct kpi_compile *compile, const struct kpi_text *text);
 /* What KPIs are broken down by, in compile->breakdowns, sorted. */
 void kpi_breakdowns_compile(struct kpi_compile *compile);
+
+/* funnels.c */
+
+/* In this order, with the steps of measures between. */
+void kpi_funnels_read(struct kpi_compile *compile);
+bool kpi_funnels_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
+void kpi_funnels_check(struct kpi_compile *compile);
+/* Once conditions are sealed and the plan is right: what the plan tells of them. */
+void kpi_funnels_keep(struct kpi_compile *compile);
 
 /* formula.c */
 

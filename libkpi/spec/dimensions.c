@@ -232,8 +232,7 @@ void kpi_dimensions_fingerprint(struct kpi_compile *compile)
 
 /* --- breakdowns --- */
 
-/* The dimension or segment of this name, or KPI_NO_INDEX with an error reported. */
-static uint32_t dimension_find(struct kpi_compile *compile, const struct kpi_text *text)
+uint32_t kpi_dimension_find(struct kpi_compile *compile, const struct kpi_text *text)
 {
     struct kpi_suggestion suggestion;
 
@@ -273,7 +272,7 @@ static bool breakdown_read(struct kpi_compile *compile,
     }
     for (uint32_t i = 0; i < definition->n_dimensions; ++i) {
         const struct kpi_text *text = &definition->dimensions[i];
-        uint32_t index = dimension_find(compile, text), at = work.n;
+        uint32_t index = kpi_dimension_find(compile, text), at = work.n;
 
         if (index == KPI_NO_INDEX) {
             good = false;

@@ -169,6 +169,17 @@ const struct kpi_scope *kpi_plan_grain(const struct kpi_plan *plan, uint32_t gra
     return &plan->program.grains[grain].pattern;
 }
 
+uint32_t kpi_plan_n_funnels(const struct kpi_plan *plan)
+{
+    return plan->program.n_funnels;
+}
+
+const struct kpi_funnel_info *kpi_plan_funnel(const struct kpi_plan *plan, uint32_t funnel)
+{
+    assert(funnel < plan->program.n_funnels);
+    return &plan->program.funnels[funnel].info;
+}
+
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan)
 {
     return &plan->program;

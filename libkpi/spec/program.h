@@ -12,6 +12,7 @@
 #pragma once
 
 #include <kpi/alert.h>
+#include <kpi/funnel.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
@@ -145,6 +146,23 @@ static inline bool kpi_attribute_live(const struct kpi_attribute *attribute, con
            time - row[kpi_attribute_time_slot(attribute)] <= attribute->within;
 }
 
+/* What the compiler knows of a funnel beside what kpi/funnel.h tells all. */
+struct kpi_funnel {
+    struct kpi_funnel_info info;
+    uint32_t optional; /* bits of steps, the first step's being 1 */
+    struct kpi_funnel_exclusion {
+        uint8_t from, to; /* steps, counted from 0 */
+    } exclusions[KPI_FUNNEL_EXCLUSIONS_MAX];
+    uint32_t set;                                 /* of `by`, or KPI_NO_INDEX: there is none */
+    uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of each of `by`: the part of a tuple */
+};
+
+/* What an event is to a funnel. No bit: it has merely happened, which strict ones ask for. */
+struct kpi_funnel_mark {
+    uint32_t funnel;
+    uint16_t steps, exclusions; /* bits */
+};
+
 /* All actions and attribute updates that an event of one type can cause; [n_types] is any other
  * type. */
 struct kpi_dispatch {
@@ -154,6 +172,8 @@ struct kpi_dispatch {
     uint32_t n_actions;
     const struct kpi_action *updates; /* .instance is an attribute index here */
     uint32_t n_updates;
+    const struct kpi_action *marks; /* .instance is a mark index here; funnel by funnel */
+    uint32_t n_marks;
 };
 
 enum kpi_leaf_kind {
@@ -272,6 +292,9 @@ struct kpi_program {
     uint32_t n_types;
     const struct kpi_leaf *leaves;
     uint32_t n_leaves;
+    const struct kpi_funnel *funnels;
+    uint32_t n_funnels;
+    const struct kpi_funnel_mark *marks;
     const struct kpi_grain
         *grains; /* [0]: campaigns and phases, with all KPIs; then as in layouts */
     uint32_t n_grains;

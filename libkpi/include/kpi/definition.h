@@ -135,6 +135,41 @@ struct kpi_campaign_definition {
     uint32_t n_targets;
 };
 
+/* kpi/funnel.h says what they mean. */
+enum kpi_funnel_order {
+    KPI_FUNNEL_ORDERED,
+    KPI_FUNNEL_STRICT, /* no other event of the user between */
+    KPI_FUNNEL_ANY,
+};
+
+struct kpi_funnel_step_definition {
+    struct kpi_text name; /* may be empty: the type that `where` asks for, or `where` itself */
+    struct kpi_text where;
+    bool optional;
+};
+
+/* Ends chains that have reached the step `from` and not yet the step `to`. */
+struct kpi_funnel_exclusion_definition {
+    struct kpi_text where;
+    struct kpi_text from, to; /* name or number of a step; empty: the first, the last */
+};
+
+/* `pay: {steps: [type == "exposure", type == "purchase"], within: 7d}` */
+struct kpi_funnel_definition {
+    struct kpi_text name;
+    struct kpi_text title_en; /* may be empty: the name is shown */
+    struct kpi_text title_zh;
+    const struct kpi_funnel_step_definition *steps;
+    uint32_t n_steps;
+    const struct kpi_funnel_exclusion_definition *exclusions;
+    uint32_t n_exclusions;
+    enum kpi_funnel_order order;
+    kpi_duration within;       /* above 0 */
+    kpi_duration lateness;     /* how far events may come out of order */
+    const struct kpi_text *by; /* dimensions, segments, or `campaign`: of the first event */
+    uint32_t n_by;
+};
+
 struct kpi_definitions {
     const struct kpi_attribute_definition *attributes;
     uint32_t n_attributes;
@@ -150,6 +185,8 @@ struct kpi_definitions {
     uint32_t n_kpis;
     const struct kpi_campaign_definition *campaigns;
     uint32_t n_campaigns;
+    const struct kpi_funnel_definition *funnels;
+    uint32_t n_funnels;
     const struct kpi_text *active_types; /* the list that `active_types` names in expressions */
     uint32_t n_active_types;
     const struct kpi_zone *zones; /* [0] is the plan's default */

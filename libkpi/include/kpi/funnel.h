@@ -3,16 +3,16 @@
  *
  * A funnel has steps 1 … n, each a condition over events, a duration `within`, an order, and maybe
  * exclusions. Everything below is about the events of one user; events without a user are in no
- * funnel, and are not refused for it. Conditions and the values of `by` see attributes as they stood
- * when the event arrived.
+ * funnel, and are not refused for it. Conditions and the values of `by` see attributes as they
+ * stood when the event arrived.
  *
  * THE SEQUENCE of a funnel is those events of the user that meet a step or an exclusion, or, in a
  * strict funnel, all of them. They stand in the order of their times; at one time first those that
  * meet an exclusion only, then those that meet a step, in the order of the first step that they
  * meet, then those that meet neither. (What is alike even then, by the steps and exclusions that it
- * meets and the values of `by`, cannot be told apart by any result.) So the sequence does not depend
- * on the order of arrival. From the sequence of a strict funnel those events are left out that meet
- * no step and have the very time of one that does: nobody can say that they came between.
+ * meets and the values of `by`, cannot be told apart by any result.) So the sequence does not
+ * depend on the order of arrival. From the sequence of a strict funnel those events are left out
+ * that meet no step and have the very time of one that does: nobody can say that they came between.
  *
  * A CHAIN, of an ordered or strict funnel, is events e1 … em at rising places of the sequence, and
  * as many steps k1 < … < km, with:
@@ -23,8 +23,8 @@
  *   - no event meets an exclusion and stands between ei and ei+1, if the exclusion's steps
  *     from … to have from <= ki < to: it ends the chains that have reached `from` and not yet `to`.
  * A chain's depth is km. Of a funnel of any order a chain is events at rising places of which each
- * can be given a step that it meets, no two the same one, the last not more than `within` later than
- * the first; its depth is how many they are.
+ * can be given a step that it meets, no two the same one, the last not more than `within` later
+ * than the first; its depth is how many they are.
  *
  * THE USER'S CHAIN is the deepest one. Of several, that which was there first: whose last event
  * stands first. Of those, the shortest: whose first event has the latest time. Of those, going back
@@ -54,8 +54,9 @@
 
 #include <kpi/base.h>
 #include <kpi/definition.h>
+#include <kpi/plan.h>
 
-struct kpi_plan;
+struct kpi_answers;
 
 enum {
     KPI_FUNNELS_MAX = 32,
@@ -87,3 +88,46 @@ struct kpi_funnel_info {
 
 uint32_t kpi_plan_n_funnels(const struct kpi_plan *plan);
 const struct kpi_funnel_info *kpi_plan_funnel(const struct kpi_plan *plan, uint32_t funnel);
+
+/* What is asked of a funnel, of all shards' answers together. */
+struct kpi_funnel_question {
+    kpi_day from, to;   /* users who entered on a day of [from, to); INT32_MIN, INT32_MAX: all */
+    const uint32_t *by; /* indexes into info.by: told apart by these */
+    uint32_t n_by;      /* 0: all together */
+    kpi_time as_of;     /* a day is mature once nobody who entered on it can come further */
+};
+
+struct kpi_funnel_times {
+    uint64_t users;      /* 0: the others are NAN */
+    double median, mean; /* seconds */
+};
+
+struct kpi_funnel_day {
+    kpi_day day;
+    bool mature;
+    const uint64_t *users; /* by step */
+};
+
+/* Users who have these values in common. */
+struct kpi_funnel_group {
+    struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of question.by; data NULL: none */
+    const struct kpi_funnel_times *steps; /* by step; of the first one `users` alone */
+    struct kpi_funnel_times whole;        /* of those who came to the last step, from the first */
+    const struct kpi_funnel_day *days;    /* days on which anybody entered, in order */
+    uint32_t n_days;
+};
+
+struct kpi_funnel_result {
+    uint64_t n_late;                       /* events, of all days */
+    const struct kpi_funnel_group *groups; /* in order of values; without `by` always one */
+    uint32_t n_groups;
+};
+
+/*
+ * Answers a question; *ret_result lives until it is freed, and borrows values from `answers`.
+ * Returns 0 or -ENOMEM.
+ */
+int kpi_funnel_ask(const struct kpi_plan *plan, const struct kpi_answers *answers, uint32_t funnel,
+                   const struct kpi_funnel_question *question, const struct kpi_mem *mem,
+                   struct kpi_funnel_result **ret_result);
+struct kpi_funnel_result *kpi_funnel_result_free(struct kpi_funnel_result *result);
