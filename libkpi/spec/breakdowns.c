@@ -92,8 +92,8 @@ static struct kpi_string title(struct kpi_pool *pool, const struct kpi_text *tex
     return text->length > 0 ? kpi_pool_string(pool, kpi_text_string(text)) : name;
 }
 
-static void info_fill(struct assembler *assembler, const struct kpi_breakdown_work *work,
-                      struct kpi_breakdown_info *info)
+void kpi_assemble_info(struct assembler *assembler, const struct kpi_breakdown_work *work,
+                       struct kpi_breakdown_info *info)
 {
     const struct kpi_definitions *in = assembler->compile->in;
     struct kpi_pool *pool = &assembler->plan->pool;
@@ -157,22 +157,22 @@ static bool wants(struct assembler *assembler, const struct kpi_breakdown_work *
     return false;
 }
 
-int kpi_assemble_set(struct assembler *assembler, const uint32_t *dimensions, uint32_t n,
-                     bool total, uint8_t *ret_places, uint32_t *ret_set)
+int kpi_assemble_set(struct assembler *assembler, const struct kpi_breakdown_work *work, bool total,
+                     uint8_t *ret_places, uint32_t *ret_set)
 {
-    uint32_t interned[KPI_BREAKDOWN_DIMENSIONS_MAX];
+    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX];
     struct kpi_dimension_set set = {.total = total};
+    int r;
 
-    for (uint32_t i = 0; i < n; ++i) {
-        int r = dimension_intern(assembler, dimensions[i], &interned[i]);
-
+    for (uint32_t i = 0; i < work->n; ++i) {
+        r = dimension_intern(assembler, work->dimensions[i], &dimensions[i]);
         if (r < 0)
             return r;
-        set_add(assembler->dimensions.data, &set, interned[i]);
+        set_add(assembler->dimensions.data, &set, dimensions[i]);
     }
-    for (uint32_t i = 0; i < n; ++i) {
+    for (uint32_t i = 0; i < work->n; ++i) {
         ret_places[i] = 0;
-        while (set.dimensions[ret_places[i]] != interned[i])
+        while (set.dimensions[ret_places[i]] != dimensions[i])
             ++ret_places[i];
     }
     return set_intern(assembler, &set, ret_set);
@@ -181,14 +181,12 @@ int kpi_assemble_set(struct assembler *assembler, const uint32_t *dimensions, ui
 static int set_make(struct assembler *assembler, const struct kpi_breakdown_work *work,
                     struct kpi_breakdown *breakdown)
 {
-    int r = kpi_assemble_set(assembler, work->dimensions, work->n, false, breakdown->places,
-                             &breakdown->set);
+    int r = kpi_assemble_set(assembler, work, false, breakdown->places, &breakdown->set);
 
     breakdown->total_set = KPI_NO_INDEX;
     breakdown->spreads = wants(assembler, work, is_foreign);
     if (r == 0 && wants(assembler, work, is_total))
-        r = kpi_assemble_set(assembler, work->dimensions, work->n, true, breakdown->places,
-                             &breakdown->total_set);
+        r = kpi_assemble_set(assembler, work, true, breakdown->places, &breakdown->total_set);
     return r;
 }
 
@@ -277,7 +275,7 @@ int kpi_assemble_breakdowns(struct assembler *assembler)
 
     for (uint32_t i = 0; i < n && r == 0; ++i) {
         breakdowns[i].kpis = works[i].kpis;
-        info_fill(assembler, &works[i], &breakdowns[i].info);
+        kpi_assemble_info(assembler, &works[i], &breakdowns[i].info);
         r = set_make(assembler, &works[i], &breakdowns[i]);
         if (r == 0)
             r = leaves_make(assembler, &works[i], &breakdowns[i]);

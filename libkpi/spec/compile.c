@@ -66,6 +66,8 @@ static bool limits_hold(struct kpi_compile *compile)
                 KPI_KPIS_MAX);
     limit_check(compile, &(struct kpi_names_seen){"funnel", in->funnels, sizeof(*in->funnels)},
                 in->n_funnels, KPI_FUNNELS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"table", in->tables, sizeof(*in->tables)},
+                in->n_tables, KPI_TABLES_MAX);
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
@@ -123,6 +125,7 @@ static int prepare(struct kpi_compile *compile)
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
     compile->n_funnels = in->n_funnels;
     compile->funnels = kpi_pool_alloc(temp, in->n_funnels * sizeof(*compile->funnels));
+    compile->tables = kpi_pool_alloc(temp, in->n_tables * sizeof(*compile->tables));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;
@@ -313,9 +316,9 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns and funnels */
-    plan->fingerprint =
-        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + funnels_hash(plan));
+    /* 0, as without a seed, for a plan without breakdowns, tables and funnels */
+    plan->fingerprint = XXH3_64bits_withSeed(
+        parts, sizeof(parts), plan->breakdowns_hash + plan->tables_hash + funnels_hash(plan));
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -332,6 +335,7 @@ static int compile_all(struct kpi_compile *compile)
     kpi_measures_compile(compile);
     kpi_formulas_compile(compile);
     kpi_breakdowns_compile(compile);
+    kpi_tables_compile(compile);
     kpi_grains_compile(compile);
     kpi_campaigns_compile(compile);
     kpi_measures_unused(compile);

@@ -6,6 +6,7 @@
  *   measures.c                               attributes and measures
  *   dimensions.c                             dimensions, segments, breakdowns
  *   funnels.c                                funnels, and their part of the program
+ *   tables.c                                 tables: retention, active intervals, lifecycle
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
@@ -115,6 +116,13 @@ struct kpi_leaf_work {
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
 
+struct kpi_table_work {
+    const struct kpi_table_definition *definition;
+    uint32_t measure, back;       /* measures; of other kinds than retention both the same */
+    struct kpi_breakdown_work by; /* n 0: not broken down */
+    uint64_t fingerprint;         /* of what it means, and of how much is shown */
+};
+
 struct kpi_compile {
     const struct kpi_definitions *in;
     const struct kpi_mem *mem;
@@ -135,8 +143,10 @@ struct kpi_compile {
     struct kpi_funnel_work *funnels;
     uint32_t n_funnels;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
-    struct kpi_vector leaves;     /* struct kpi_leaf_work */
-    struct kpi_vector grains;     /* struct kpi_grain */
+    struct kpi_table_work *tables;
+    uint32_t n_tables;
+    struct kpi_vector leaves; /* struct kpi_leaf_work */
+    struct kpi_vector grains; /* struct kpi_grain */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
@@ -197,6 +207,22 @@ uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string n
 uint32_t kpi_dimension_find(struct kpi_compile *compile, const struct kpi_text *text);
 /* What KPIs are broken down by, in compile->breakdowns, sorted. */
 void kpi_breakdowns_compile(struct kpi_compile *compile);
+/*
+ * The dimensions of a breakdown, or of none, in the order of their names. False: reported, here or
+ * before.
+ */
+bool kpi_breakdown_read(struct kpi_compile *compile,
+                        const struct kpi_breakdown_definition *definition,
+                        struct kpi_breakdown_work *ret_work);
+
+/* tables.c */
+
+void kpi_tables_compile(struct kpi_compile *compile);
+/* The windows of minutes that tables want of a measure; 0: days will do. */
+uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
+                            bool (*share)(const struct kpi_measure_work *a,
+                                          const struct kpi_measure_work *b),
+                            const struct kpi_measure_work *measure);
 
 /* funnels.c */
 

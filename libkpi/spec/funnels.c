@@ -407,18 +407,18 @@ void kpi_funnels_keep(struct kpi_compile *compile)
 static int set_assemble(struct assembler *assembler, const struct kpi_funnel_work *funnel,
                         struct kpi_funnel *kept)
 {
-    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n = 0;
+    struct kpi_breakdown_work work = {.n = 0};
     uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX];
+    uint32_t n = 0;
     bool by_campaign = false;
     int r;
 
     for (uint32_t i = 0; i < kept->info.n_by; ++i) {
         by_campaign |= funnel->by[i] == KPI_NO_INDEX;
         if (funnel->by[i] != KPI_NO_INDEX)
-            dimensions[n++] = funnel->by[i];
+            work.dimensions[work.n++] = funnel->by[i];
     }
-    r = kpi_assemble_set(assembler, dimensions, n, !by_campaign, places, &kept->set);
-    n = 0;
+    r = kpi_assemble_set(assembler, &work, !by_campaign, places, &kept->set);
     for (uint32_t i = 0; i < kept->info.n_by; ++i)
         kept->places[i] = funnel->by[i] == KPI_NO_INDEX ? 0 : 1 + places[n++];
     return r;
