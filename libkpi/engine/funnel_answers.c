@@ -148,12 +148,12 @@ static void answer_values(const struct tally *tally, uint32_t tuple, struct kpi_
     const struct kpi_funnel *funnel = tally->funnel;
     uint32_t parts[KPI_TUPLE_PARTS_MAX] = {KPI_DICTIONARY_NONE};
 
-    answer->n_values = funnel->info.n_by;
-    if (funnel->set == KPI_NO_INDEX)
+    if (!funnel->info.by)
         return;
+    answer->n_values = funnel->info.by->n_dimensions;
     if (tuple >= KPI_DICTIONARY_FIRST)
         kpi_tuple_parts(&engine->tuples.sets[funnel->set], tuple, parts);
-    for (uint32_t i = 0; i < funnel->info.n_by; i++)
+    for (uint32_t i = 0; i < answer->n_values; i++)
         answer->values[i] = value_of(engine, &engine->program->sets[funnel->set], funnel->places[i],
                                      parts[funnel->places[i]]);
 }

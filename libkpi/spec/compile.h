@@ -97,8 +97,9 @@ struct kpi_funnel_work {
     uint32_t n_conditions;
     struct kpi_string step_names[KPI_FUNNEL_STEPS_MAX];
     struct kpi_funnel_exclusion exclusions[KPI_FUNNEL_EXCLUSIONS_MAX];
-    uint32_t by[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* KPI_NO_INDEX: the campaign */
-    uint32_t mark;                             /* the first of its marks, once there are such */
+    const struct kpi_text *by_names[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* in order */
+    uint32_t by[KPI_BREAKDOWN_DIMENSIONS_MAX];                     /* KPI_NO_INDEX: the campaign */
+    uint32_t mark; /* the first of its marks, once there are such */
 };
 
 /* A leaf before the program exists. */

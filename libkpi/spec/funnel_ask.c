@@ -59,17 +59,19 @@ static void collect(struct asking *asking, const struct kpi_answer *answer)
         .sum = answer->n_cells > 1 ? (double)answer->cells[1] : 0,
     };
 
+    kpi_time start;
+
     if (answer->part == KPI_FUNNEL_PART_LATE) {
         asking->result->result.n_late += record.users;
         return;
     }
-    if (step_of(&record) > asking->info->n_steps || answer->start < question->from ||
-        answer->start >= question->to)
+    start = kpi_zone_day_start(kpi_plan_zone(asking->plan, 0), record.day);
+    if (step_of(&record) > asking->info->n_steps || start < question->from || start >= question->to)
         return;
-    record.key.n_values = question->n_by;
-    for (uint32_t i = 0; i < question->n_by; i++)
-        if (question->by[i] < answer->n_values)
-            record.key.values[i] = answer->values[question->by[i]];
+    if (question->by) {
+        record.key.n_values = answer->n_values;
+        memcpy(record.key.values, answer->values, sizeof(answer->values));
+    }
     asking->records[asking->n_records++] = record;
 }
 
@@ -189,11 +191,11 @@ static int groups_fill(struct asking *asking)
     struct record *records = asking->records;
     size_t n = asking->n_records, to;
     struct kpi_funnel_group *groups;
-    uint32_t n_groups = asking->question->n_by == 0; /* without `by` there is one in any case */
+    uint32_t n_groups = !asking->question->by; /* without `by` there is one in any case */
     int r = 0;
 
     kpi_sort(records, n, sizeof(*records), compare_parts);
-    for (size_t i = 0; i < n && asking->question->n_by; i++)
+    for (size_t i = 0; i < n && asking->question->by; i++)
         n_groups += i == 0 || kpi_answer_compare(&records[i - 1].key, &records[i].key) != 0;
     groups = kpi_pool_alloc(&asking->result->pool, n_groups * sizeof(*groups));
     if (!groups)

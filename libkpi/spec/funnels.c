@@ -67,6 +67,22 @@ static void durations_check(struct kpi_compile *compile,
         fail(compile, &definition->name, "\"lateness\" is longer than what is kept");
 }
 
+/* In the order of their names, as those of KPIs. */
+static void by_put(struct kpi_funnel_work *funnel, uint32_t n, const struct kpi_text *name,
+                   uint32_t dimension)
+{
+    uint32_t at = n;
+
+    for (; at > 0 &&
+           kpi_string_compare(kpi_text_string(funnel->by_names[at - 1]), kpi_text_string(name)) > 0;
+         --at) {
+        funnel->by_names[at] = funnel->by_names[at - 1];
+        funnel->by[at] = funnel->by[at - 1];
+    }
+    funnel->by_names[at] = name;
+    funnel->by[at] = dimension;
+}
+
 static void by_read(struct kpi_compile *compile, struct kpi_funnel_work *funnel)
 {
     const struct kpi_funnel_definition *definition = funnel->definition;
@@ -79,10 +95,11 @@ static void by_read(struct kpi_compile *compile, struct kpi_funnel_work *funnel)
     }
     for (uint32_t i = 0; i < definition->n_by; ++i) {
         struct kpi_string name = kpi_text_string(&definition->by[i]);
+        uint32_t dimension = KPI_NO_INDEX;
 
-        funnel->by[i] = KPI_NO_INDEX;
         if (!kpi_string_equal(name, KPI_STRING("campaign")))
-            funnel->by[i] = kpi_dimension_find(compile, &definition->by[i]);
+            dimension = kpi_dimension_find(compile, &definition->by[i]);
+        by_put(funnel, i, &definition->by[i], dimension);
         for (uint32_t k = 0; k < i; ++k) {
             if (kpi_string_equal(name, kpi_text_string(&definition->by[k])))
                 kpi_error(compile->diag, kpi_place_text(&definition->by[i]), KPI_NO_SUGGESTION,
@@ -354,12 +371,15 @@ static void by_keep(struct kpi_compile *compile, const struct kpi_funnel_work *f
 {
     struct kpi_pool *pool = &compile->plan->pool;
     uint32_t n = funnel->definition->n_by;
-    struct kpi_string *by = kpi_pool_alloc(pool, n * sizeof(*by));
+    struct kpi_breakdown_info *by = n ? kpi_pool_alloc(pool, sizeof(*by)) : NULL;
 
-    for (uint32_t i = 0; by && i < n; ++i)
-        by[i] = kpi_pool_string(pool, kpi_text_string(&funnel->definition->by[i]));
+    for (uint32_t i = 0; by && i < n; ++i) {
+        struct kpi_dimension_info *dimension = &by->dimensions[by->n_dimensions++];
+
+        dimension->name = kpi_pool_string(pool, kpi_text_string(funnel->by_names[i]));
+        dimension->title_en = dimension->title_zh = dimension->name;
+    }
     kept->info.by = by;
-    kept->info.n_by = n;
 }
 
 static void funnel_keep(struct kpi_compile *compile, struct kpi_funnel_work *funnel,
@@ -409,17 +429,15 @@ static int set_assemble(struct assembler *assembler, const struct kpi_funnel_wor
 {
     struct kpi_breakdown_work work = {.n = 0};
     uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX];
-    uint32_t n = 0;
-    bool by_campaign = false;
+    uint32_t n_by = kept->info.by->n_dimensions, n = 0;
     int r;
 
-    for (uint32_t i = 0; i < kept->info.n_by; ++i) {
-        by_campaign |= funnel->by[i] == KPI_NO_INDEX;
+    for (uint32_t i = 0; i < n_by; ++i) {
         if (funnel->by[i] != KPI_NO_INDEX)
             work.dimensions[work.n++] = funnel->by[i];
     }
-    r = kpi_assemble_set(assembler, &work, !by_campaign, places, &kept->set);
-    for (uint32_t i = 0; i < kept->info.n_by; ++i)
+    r = kpi_assemble_set(assembler, &work, work.n == n_by, places, &kept->set);
+    for (uint32_t i = 0; i < n_by; ++i)
         kept->places[i] = funnel->by[i] == KPI_NO_INDEX ? 0 : 1 + places[n++];
     return r;
 }
@@ -452,7 +470,7 @@ int kpi_assemble_funnels(struct assembler *assembler)
 
     for (uint32_t i = 0; i < assembler->compile->n_funnels && r == 0; ++i) {
         r = marks_assemble(assembler, i);
-        if (r == 0 && funnels[i].info.n_by > 0)
+        if (r == 0 && funnels[i].info.by)
             r = set_assemble(assembler, &assembler->compile->funnels[i], &funnels[i]);
     }
     return r;

@@ -81,8 +81,7 @@ struct kpi_funnel_info {
     kpi_duration within, lateness;
     const struct kpi_funnel_step_info *steps;
     uint32_t n_steps;
-    const struct kpi_string *by; /* names of dimensions, in the order given */
-    uint32_t n_by;
+    const struct kpi_breakdown_info *by; /* NULL: nothing; `campaign` may be among them */
     uint64_t fingerprint; /* of what it means: steps, order, window, lateness, exclusions, by */
 };
 
@@ -91,10 +90,9 @@ const struct kpi_funnel_info *kpi_plan_funnel(const struct kpi_plan *plan, uint3
 
 /* What is asked of a funnel, of all shards' answers together. */
 struct kpi_funnel_question {
-    kpi_day from, to;   /* users who entered on a day of [from, to); INT32_MIN, INT32_MAX: all */
-    const uint32_t *by; /* indexes into info.by: told apart by these */
-    uint32_t n_by;      /* 0: all together */
-    kpi_time as_of;     /* a day is mature once nobody who entered on it can come further */
+    kpi_time from, to; /* users who entered on a day that begins in [from, to) */
+    bool by;           /* told apart by info.by, which is not NULL; else all together */
+    kpi_time as_of;    /* a day is mature once nobody who entered on it can come further */
 };
 
 struct kpi_funnel_times {
@@ -110,7 +108,7 @@ struct kpi_funnel_day {
 
 /* Users who have these values in common. */
 struct kpi_funnel_group {
-    struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of question.by; data NULL: none */
+    struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by; data NULL: none */
     const struct kpi_funnel_times *steps; /* by step; of the first one `users` alone */
     struct kpi_funnel_times whole;        /* of those who came to the last step, from the first */
     const struct kpi_funnel_day *days;    /* days on which anybody entered, in order */
