@@ -11,6 +11,7 @@
 /* By enum kpi_answer_kind. */
 static const struct answers_station *const stations[] = {
     [KPI_ANSWER_TABLE] = &tables_station,
+    [KPI_ANSWER_FUNNEL] = &funnels_station,
 };
 
 enum {

@@ -59,8 +59,9 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 /* An included file holds definitions alone. */
 static void check_included(struct load *load, const struct doc_node *root)
 {
-    static const char *const sections[] = {"attributes", "measures", "dimensions", "segments",
-                                           "breakdowns", "kpis",     "tables",     "campaigns"};
+    static const char *const sections[] = {"attributes", "measures",   "dimensions",
+                                           "segments",   "breakdowns", "kpis",
+                                           "tables",     "funnels",    "campaigns"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -73,7 +74,7 @@ static void check_included(struct load *load, const struct doc_node *root)
             continue;
         report_error(&load->report, doc_node_place(child->key),
                      "%s: an included file holds attributes, measures, dimensions, segments, "
-                     "breakdowns, kpis, tables and campaigns only",
+                     "breakdowns, kpis, tables, funnels and campaigns only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -139,13 +140,10 @@ static int read_definitions(struct load *load, const struct source *sources, uin
         const char *name;
         section_fn read;
     } sections[] = {
-        {"attributes", load_attributes},
-        {"measures", load_measures},
-        {"dimensions", load_dimensions},
-        {"segments", load_segments},
-        {"breakdowns", load_breakdowns},
-        {"kpis", load_kpis},
-        {"tables", load_tables},
+        {"attributes", load_attributes}, {"measures", load_measures},
+        {"dimensions", load_dimensions}, {"segments", load_segments},
+        {"breakdowns", load_breakdowns}, {"kpis", load_kpis},
+        {"tables", load_tables},         {"funnels", load_funnels},
         {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
     };
     size_t i;
@@ -234,6 +232,8 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .n_kpis = load->kpis.n,
         .tables = load->tables.items,
         .n_tables = load->tables.n,
+        .funnels = load->funnels.items,
+        .n_funnels = load->funnels.n,
         .campaigns = load->campaigns.items,
         .n_campaigns = load->campaigns.n,
         .active_types = settings->active_types.names,

@@ -218,11 +218,12 @@ static int groups_fill(struct asking *asking)
 static int ask(struct asking *asking, const struct kpi_answers *answers, uint32_t funnel,
                const struct kpi_mem *mem)
 {
-    uint32_t begin, end;
+    uint32_t begin = 0, end = 0;
     size_t bytes;
     int r;
 
-    kpi_answers_find(answers, KPI_ANSWER_FUNNEL, funnel, &begin, &end);
+    if (answers)
+        kpi_answers_find(answers, KPI_ANSWER_FUNNEL, funnel, &begin, &end);
     bytes = ((size_t)(end - begin) + 1) * sizeof(*asking->records);
     asking->records = kpi_mem_alloc(mem, bytes);
     if (!asking->records)

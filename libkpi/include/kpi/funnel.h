@@ -122,8 +122,8 @@ struct kpi_funnel_result {
 };
 
 /*
- * Answers a question; *ret_result lives until it is freed, and borrows values from `answers`.
- * Returns 0 or -ENOMEM.
+ * Answers a question, of all shards' answers (NULL: there are none); *ret_result lives until it is
+ * freed, and borrows values from `answers`. Returns 0 or -ENOMEM.
  */
 int kpi_funnel_ask(const struct kpi_plan *plan, const struct kpi_answers *answers, uint32_t funnel,
                    const struct kpi_funnel_question *question, const struct kpi_mem *mem,
