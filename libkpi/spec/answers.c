@@ -309,6 +309,17 @@ static bool fits_table(const struct kpi_program *program, const struct stored *s
     return stored->n_values == 0 || (by && stored->n_values == by->n_dimensions);
 }
 
+/* Always by what the funnel tells users apart by. */
+static bool fits_funnel(const struct kpi_program *program, const struct stored *stored)
+{
+    const struct kpi_breakdown_info *by;
+
+    if (stored->index >= program->n_funnels)
+        return false;
+    by = program->funnels[stored->index].info.by;
+    return stored->n_values == (by ? by->n_dimensions : 0);
+}
+
 bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *plan)
 {
     const struct kpi_program *program = kpi_plan_program(plan);
@@ -319,6 +330,10 @@ bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *
         switch (stored->kind) {
         case KPI_ANSWER_TABLE:
             if (!fits_table(program, stored))
+                return false;
+            break;
+        case KPI_ANSWER_FUNNEL:
+            if (!fits_funnel(program, stored))
                 return false;
             break;
         default:

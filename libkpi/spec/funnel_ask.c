@@ -61,10 +61,10 @@ static void collect(struct asking *asking, const struct kpi_answer *answer)
 
     kpi_time start;
 
-    if (answer->part == KPI_FUNNEL_PART_LATE) {
+    if (answer->part == KPI_FUNNEL_PART_LATE)
         asking->result->result.n_late += record.users;
+    if (answer->part == KPI_FUNNEL_PART_LATE || answer->start != record.day)
         return;
-    }
     start = kpi_zone_day_start(kpi_plan_zone(asking->plan, 0), record.day);
     if (step_of(&record) > asking->info->n_steps || start < question->from || start >= question->to)
         return;
