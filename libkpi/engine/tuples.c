@@ -368,7 +368,7 @@ int kpi_tuple_get(struct kpi_engine *engine, uint32_t set_index, uint32_t campai
 uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set_index, uint32_t tuple)
 {
     const struct kpi_dimension_set *set = &engine->program->sets[set_index];
-    uint32_t parts[KPI_TUPLE_PARTS_MAX];
+    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {KPI_DICTIONARY_NONE};
     uint64_t hash;
 
     kpi_tuple_parts(&engine->tuples.sets[set_index], tuple, parts);

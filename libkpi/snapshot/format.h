@@ -15,6 +15,9 @@
  * stamp r    r.chunk       ROWS     u64 stamp, attribute rows of KPI_SLOTS_CHUNK ids (fewer in the
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
+ * w    w             META     what funnels: u64 fingerprint, u64 late events of each; counts
+ * f    f.chunk       ROWS     of KPI_FUNNELS_CHUNK users for each funnel u16 n and n words
+ * g    g.save.part   ROWS     users changed before that save: u32 id, the same
  *
  * A cell's key is u64 fingerprint, u32 tuple, u8 form (and u16 window, see KPI_SAVE_WINDOW), u64
  * serial. A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
@@ -62,6 +65,16 @@ struct kpi_ids_object {
     uint32_t index;
 };
 
+/* Objects of funnels that exist: a base of chunks, rewritten in turn, and what changed since. */
+struct kpi_save_funnels {
+    bool saved;      /* `w` exists */
+    uint64_t layout; /* of what funnels: by kpi_save_funnels_layout() */
+    struct kpi_name *deltas;
+    size_t n_deltas, n_deltas_max;
+    uint32_t n_bases, cursor;
+    uint64_t cycle, credit; /* as those of rows */
+};
+
 /* What the store holds, as far as the state itself does not tell. */
 struct kpi_save {
     const struct kpi_mem *mem;
@@ -81,6 +94,8 @@ struct kpi_save {
     uint64_t cycle;   /* save in which the cursor was at 0 */
     uint64_t credit;  /* bytes that may be rewritten */
 
+    struct kpi_save_funnels funnels;
+
     /* Ids: the objects there are, by hour and index; and the last one, if it is not full. */
     struct kpi_ids_object *ids;
     size_t n_ids, n_ids_max;
@@ -92,6 +107,9 @@ struct kpi_save {
 /* The engine's, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save);
 int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name);
+int kpi_save_add_funnel_delta(struct kpi_save *save, const struct kpi_name *name);
+/* The layout of these funnels and one more, by their fingerprints. */
+uint64_t kpi_save_funnels_layout(uint64_t layout, uint64_t fingerprint);
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index);
 int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name);
 
@@ -112,9 +130,10 @@ void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t 
 int kpi_saving_end(struct kpi_saving *saving);
 int kpi_saving_remove(struct kpi_saving *saving, const struct kpi_name *name);
 
-int kpi_saving_rows(struct kpi_saving *saving);  /* save_rows.c */
-int kpi_saving_cells(struct kpi_saving *saving); /* save_cells.c */
-int kpi_saving_ids(struct kpi_saving *saving);   /* save_ids.c */
+int kpi_saving_rows(struct kpi_saving *saving);    /* save_rows.c */
+int kpi_saving_cells(struct kpi_saving *saving);   /* save_cells.c */
+int kpi_saving_ids(struct kpi_saving *saving);     /* save_ids.c */
+int kpi_saving_funnels(struct kpi_saving *saving); /* save_funnels.c */
 
 /* --- loading --- */
 
@@ -154,6 +173,8 @@ struct kpi_loading {
     int64_t ids_floor; /* hour before which none is */
     uint32_t n_packs_seen, n_bases_seen;
     uint64_t n_cells_seen, n_ids_seen;
+    uint32_t funnels[KPI_FUNNELS_MAX]; /* as saved: the plan's, or KPI_NO_INDEX */
+    uint32_t n_funnels, n_funnel_bases, n_funnel_deltas, n_funnel_bases_seen;
     struct kpi_loading_cell *cells; /* sorted by serial once all packs are in */
     size_t n_sets, n_sets_max;
 };
@@ -161,6 +182,13 @@ struct kpi_loading {
 /* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
 int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
                         struct kpi_reader *reader);
+/* load_funnels.c: `w`, then the base and its deltas, then that they are all there. */
+int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader);
+int kpi_loading_funnel_base(struct kpi_loading *loading, const struct kpi_name *name,
+                            struct kpi_reader *reader);
+int kpi_loading_funnel_delta(struct kpi_loading *loading, const struct kpi_name *name,
+                             struct kpi_reader *reader);
+int kpi_loading_funnels_end(struct kpi_loading *loading);
 /* Values and tuples of dimensions: what follows in `v`, if anything does. */
 int kpi_loading_tuples(struct kpi_loading *loading, struct kpi_reader *reader);
 int kpi_loading_pack(struct kpi_loading *loading, const struct kpi_name *name,

@@ -412,6 +412,15 @@ static int load_object(struct kpi_loading *loading, const struct kpi_stash_objec
     case 'd':
         r = load_ids(loading, name, &reader);
         break;
+    case 'w':
+        r = kpi_loading_funnels(loading, &reader);
+        break;
+    case 'f':
+        r = kpi_loading_funnel_base(loading, name, &reader);
+        break;
+    case 'g':
+        r = kpi_loading_funnel_delta(loading, name, &reader);
+        break;
     default:
         r = kpi_loading_content(loading, name, &reader);
         break;
@@ -461,7 +470,7 @@ static int compare_objects(const void *a, const void *b)
 
 static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
 {
-    static const char tags[] = "mvushpclrxd";
+    static const char tags[] = "mvushpclrxdwfg";
     size_t i = 0;
     int r;
 
@@ -483,7 +492,9 @@ static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
             object->bytes = NULL;
         }
     }
-    return loading->n_ids_seen == loading->n_ids ? 0 : KPI_ENGINE_E_CORRUPT;
+    if (loading->n_ids_seen != loading->n_ids)
+        return KPI_ENGINE_E_CORRUPT;
+    return kpi_loading_funnels_end(loading);
 }
 
 int kpi_engine_load_end(struct kpi_engine *engine)
