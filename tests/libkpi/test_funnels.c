@@ -708,7 +708,7 @@ static void wrong_definitions_are_told(void **state)
         {unknown_dimension, "there is no dimension or segment \"chanel\"", "channel"},
         {twice_the_dimension, "\"channel\" is there twice", ""},
         {too_many_dimensions, "this is one dimension too many; a funnel has up to 4", ""},
-        {broken_condition, "an operator, or the end, is expected here", ""},
+        {broken_condition, "an operator, or the end, is expected here", "=="},
         {condition_of_no_kind, NULL, ""},
         {too_long, "\"within\" is longer than what is kept", ""},
         {too_late, "\"lateness\" is longer than what is kept", ""},
