@@ -268,6 +268,8 @@ struct kpi_table {
     uint32_t set;               /* KPI_NO_INDEX: not broken down */
     uint8_t
         places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
+    /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */
+    uint32_t first_start, first_type;
 };
 
 struct kpi_program {
