@@ -9,9 +9,17 @@
  * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
  * are counts or real, decimal strings if they are money, null if there is none.
  *
+ * Where a value is made of quantiles of more than 1,000 values there is "error":0.01, the relative
+ * error that each of these may have; all else is exact.
+ *
  * A scope's kind is campaign, phase, day, week, month, quarter, year, hour, minutes or rolling. Of
  * minutes there is "minutes":5. A rolling one of days has "days":7, any other "count":4 and
  * "unit":"week" ("minutes" beside it if the unit is minutes).
+ *
+ * complete is the share of the scope that has passed, or of cohort users that are mature. A value
+ * of measures that are newer than what it is about has "counts_from" behind it, the time from which
+ * all of them count ("2026-11-11T08:00:00Z"): what happened before is missing. Its complete is at
+ * most the share that has passed and was counted, and no target is judged by it.
  *
  * Behind all of them stand, if asked for, the same KPIs broken down; each has "by" behind "scope":
  * {"channel":"wechat","city":null}, null for events without the value, "__other__" for values

@@ -18,6 +18,7 @@
 #include "base/set.h"
 #include "base/users.h"
 #include "engine/tuples.h"
+#include "sketch/quantiles.h"
 #include "spec/program.h"
 
 #include <kpi/engine.h>
@@ -37,6 +38,7 @@ enum kpi_cell_form {
     KPI_CELL_FROZEN, /* LEVEL of a finished window */
     KPI_CELL_LATEST,
     KPI_CELL_SCORES,
+    KPI_CELL_QUANTILES,
 };
 
 struct kpi_cell {
@@ -50,7 +52,7 @@ struct kpi_cell {
     struct kpi_cell *pack_next, *pack_previous;
     roaring_bitmap_t *view; /* of a hot set, while a report is made; owned by the report */
     struct kpi_cell *view_next;
-    bool dirty; /* form FROZEN, LATEST or SCORES: the content is not saved */
+    bool dirty; /* form FROZEN, LATEST, SCORES or QUANTILES: the content is not saved */
     bool paged; /* form HOT: saved in groups of pages, not whole */
     bool saved; /* an object named by the serial exists (not the pages) */
     union {
@@ -62,6 +64,10 @@ struct kpi_cell {
             size_t bytes;
         } frozen;
         struct kpi_latest latest; /* LATEST, SCORES */
+        struct {
+            __int128 sum;
+            struct kpi_quantiles sketch;
+        } quantiles;
     };
 };
 
@@ -104,6 +110,7 @@ struct kpi_series {
 struct kpi_instance_state {
     struct kpi_series **series; /* by tuple */
     uint32_t n_series;
+    kpi_time counts_from; /* events before are missing; KPI_TIME_NONE: none is */
 };
 
 struct kpi_zone_state {
@@ -156,6 +163,7 @@ struct kpi_engine {
     struct kpi_instance_state *instances;
     struct kpi_match *matches; /* room for n_instances */
     uint32_t *updates;         /* room for n_attributes */
+    kpi_time *attributes_from; /* by attribute: as kpi_instance_state.counts_from */
 
     struct kpi_users users;
     struct kpi_slots slots;
@@ -189,6 +197,7 @@ struct kpi_derived {
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
     uint32_t *updates;
+    kpi_time *attributes_from;
     struct kpi_tuples tuples;
 };
 
@@ -291,6 +300,16 @@ bool kpi_attributes_same(const struct kpi_attributes *a, const struct kpi_attrib
 int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attributes *from,
                       struct kpi_slots *to_slots, const struct kpi_attributes *to,
                       uint32_t n_users);
+
+/* --- starts.c: from when instances and attributes count --- */
+
+/* From when something counts that begins now: behind every event that was applied without it. */
+kpi_time kpi_engine_begins(const struct kpi_engine *engine);
+/* What another plan's instances and attributes have of those of the engine; others begin now. */
+void kpi_starts_move(const struct kpi_engine *engine, const struct kpi_program *to,
+                     struct kpi_derived *derived);
+/* The rows of a report that tell them, one of each instance. */
+void kpi_starts_report(const struct kpi_engine *engine, struct kpi_row *rows);
 
 /* --- objects that ceased to exist, in ../snapshot/save.c --- */
 

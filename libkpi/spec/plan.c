@@ -32,6 +32,11 @@ uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan)
     return plan->fingerprint;
 }
 
+kpi_duration kpi_plan_keep(const struct kpi_plan *plan)
+{
+    return plan->program.keep;
+}
+
 uint32_t kpi_plan_n_fields(const struct kpi_plan *plan)
 {
     return plan->n_fields;
@@ -89,6 +94,11 @@ const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t t
 {
     assert(target < plan->n_targets);
     return &plan->targets[target];
+}
+
+bool kpi_plan_has_quantiles(const struct kpi_plan *plan)
+{
+    return plan->program.has_sketches;
 }
 
 uint32_t kpi_plan_n_breakdowns(const struct kpi_plan *plan)

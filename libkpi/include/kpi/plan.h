@@ -49,6 +49,8 @@ void kpi_plan_unrefp(struct kpi_plan **plan);
 
 /* Hash of all that decides results; independent of order and of names of unused things. */
 uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan);
+/* How long cells are kept. */
+kpi_duration kpi_plan_keep(const struct kpi_plan *plan);
 
 /* What a field is used as. A decoder refuses another kind (KPI_REFUSAL_FIELD). */
 enum kpi_field_use {
@@ -98,6 +100,18 @@ const struct kpi_breakdown_info *kpi_plan_breakdown(const struct kpi_plan *plan,
                                                     uint32_t breakdown);
 /* Is this KPI broken down so? */
 bool kpi_plan_breaks_down(const struct kpi_plan *plan, uint32_t breakdown, uint32_t kpi);
+
+/*
+ * Does a formula name quantiles? Their rows are not done before kpi_rows_fill_quantiles()
+ * (kpi/supplement.h).
+ */
+bool kpi_plan_has_quantiles(const struct kpi_plan *plan);
+
+/* Has kpi_engine_supplement() anything to say: breakdowns or quantiles? */
+static inline bool kpi_plan_has_supplement(const struct kpi_plan *plan)
+{
+    return kpi_plan_n_breakdowns(plan) > 0 || kpi_plan_has_quantiles(plan);
+}
 
 struct kpi_phase_info {
     struct kpi_string name;

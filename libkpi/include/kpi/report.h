@@ -40,8 +40,9 @@ const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32
 bool kpi_layout_reports(const struct kpi_layout *layout, uint32_t scope, uint32_t kpi);
 
 /*
- * Rows: each scope has a block of those that its KPIs need, blocks stand in the order of scopes,
- * n_rows is all of them together.
+ * Rows: each scope has a block of those that its KPIs need, blocks stand in the order of scopes.
+ * Behind those of all scopes stand rows that say from when measures count; they are merged like the
+ * others. n_rows is all of them together.
  */
 uint32_t kpi_layout_first_row(const struct kpi_layout *layout, uint32_t scope);
 uint32_t kpi_layout_scope_rows(const struct kpi_layout *layout, uint32_t scope);
@@ -63,6 +64,10 @@ struct kpi_row {
 int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
                  const struct kpi_row *other);
 
+/* Quantiles of more values than these are off by this relative error at most. */
+#define KPI_QUANTILES_EXACT 1000
+#define KPI_ERROR_QUANTILES 0.01
+
 enum kpi_value_state {
     KPI_VALUE_OK,
     KPI_VALUE_UNDEFINED, /* see enum kpi_reason */
@@ -75,6 +80,7 @@ enum kpi_reason {
     KPI_REASON_DIVISION_BY_ZERO,
     KPI_REASON_NO_BASE,      /* what it is compared with has no event */
     KPI_REASON_NO_GAUGE,     /* nobody has set a gauge yet */
+    KPI_REASON_NO_VALUES,    /* a quantile of nothing, or of what not all shards have told */
     KPI_REASON_NO_PARAMETER, /* the campaign gives no audience or budget */
     KPI_REASON_OVERFLOW,     /* a sum or what is made of it left its range */
 };
@@ -100,8 +106,18 @@ struct kpi_value {
     double value;                /* if OK: numerator.real / denominator.real */
     struct kpi_number numerator; /* the formula's upper side, or all of it if it does not divide */
     struct kpi_number denominator;
-    double
-        complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    /*
+     * 0..1: the share of the scope that has passed at as_of, or of cohort users that are mature;
+     * with counts_from at most the share of what the value is made of that has passed and was
+     * counted.
+     */
+    double complete;
+    /*
+     * The value lacks what happened before: a measure of it is newer than the time that it is
+     * about. KPI_TIME_NONE: it lacks nothing. Never a reason to conclude anything.
+     */
+    kpi_time counts_from;
+    double error; /* relative, at most, of each quantile that it is made of; 0: all is exact */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 
