@@ -112,7 +112,7 @@ static void add_cohort(const struct writing *writing, cJSON *cohorts,
     json_add_integer(writing->json, item, "size", count_of(answer, KPI_TABLE_CELL_SIZE));
     n = kpi_table_cells(page->plan, answer, page->as_of, writing->cells);
     add_cells(writing->json, item, writing->info, writing->cells, n);
-    kpi_table_means_add(writing->info, writing->means, writing->cells, n);
+    kpi_table_means_add(writing->means, writing->cells, n);
 }
 
 static void add_means(const struct writing *writing, cJSON *entry)

@@ -79,10 +79,17 @@ static void mark_dirty(struct kpi_funnels *funnels, uint32_t user)
     funnels->n_dirty++;
 }
 
+/* Nothing is left of what was in it. */
+static void block_free(struct kpi_funnels *funnels, uint32_t block, uint32_t n_words)
+{
+    memset(kpi_slab_words(&funnels->slab, block), 0, n_words * sizeof(int64_t));
+    kpi_slab_free(&funnels->slab, block, n_words);
+}
+
 int kpi_funnels_put(struct kpi_funnels *funnels, const struct kpi_program *program, uint32_t user,
                     uint32_t funnel, const int64_t *words, uint32_t n_words)
 {
-    uint32_t *block, n_before = 0, fresh;
+    uint32_t *block, n_before = 0, n_gone, fresh;
     int r;
 
     while (user / KPI_FUNNELS_CHUNK >= funnels->n_chunks) {
@@ -95,17 +102,24 @@ int kpi_funnels_put(struct kpi_funnels *funnels, const struct kpi_program *progr
         n_before =
             kpi_funnel_words(&program->funnels[funnel], *kpi_slab_words(&funnels->slab, *block));
     fresh = *block;
+    n_gone = n_before;
     if (kpi_slab_units(n_words) != kpi_slab_units(n_before)) {
         fresh = 0;
         r = n_words ? kpi_slab_alloc(&funnels->slab, n_words, &fresh) : 0;
         if (r < 0)
             return r;
         if (*block)
-            kpi_slab_free(&funnels->slab, *block, n_before);
+            block_free(funnels, *block, n_before);
         *block = fresh;
+        n_gone = 0;
     }
-    if (n_words)
-        memcpy(kpi_slab_words(&funnels->slab, fresh), words, n_words * sizeof(*words));
+    if (fresh) {
+        int64_t *to = kpi_slab_words(&funnels->slab, fresh);
+
+        memcpy(to, words, n_words * sizeof(*words));
+        if (n_gone > n_words)
+            memset(to + n_words, 0, (n_gone - n_words) * sizeof(*to));
+    }
     funnels->n_words += n_words;
     funnels->n_words -= n_before;
     mark_dirty(funnels, user);
@@ -118,15 +132,14 @@ void kpi_funnels_forget(struct kpi_engine *engine, uint32_t user)
 
     for (uint32_t i = 0; i < funnels->n_funnels; i++) {
         uint32_t block = kpi_funnels_block(funnels, user, i), n_words;
-        int64_t *words;
 
         if (!block)
             continue;
-        words = kpi_slab_words(&funnels->slab, block);
-        n_words = kpi_funnel_words(&engine->program->funnels[i], *words);
-        memset(words, 0, n_words * sizeof(*words));
-        kpi_slab_free(&funnels->slab, block, n_words);
+        n_words =
+            kpi_funnel_words(&engine->program->funnels[i], *kpi_slab_words(&funnels->slab, block));
+        block_free(funnels, block, n_words);
         *block_of(funnels, user, i) = 0;
+        funnels->has_forgotten = true;
         funnels->n_words -= n_words;
         mark_dirty(funnels, user);
         engine->version++;

@@ -30,6 +30,7 @@ struct kpi_funnels {
     struct kpi_funnels_chunk **chunks;
     uint32_t n_chunks, n_chunks_max;
     uint64_t n_dirty;
+    bool has_forgotten;                           /* somebody since the last save */
     uint64_t n_words;                             /* of all blocks */
     uint64_t n_late[KPI_FUNNELS_MAX];             /* by funnel */
     struct kpi_funnel_mark hits[KPI_FUNNELS_MAX]; /* of the event at hand, by funnel */
@@ -73,7 +74,10 @@ static inline void kpi_funnels_prefetch(const struct kpi_funnels *funnels, uint3
 }
 void kpi_funnels_prefetch_blocks(const struct kpi_funnels *funnels, uint32_t user);
 
-/* Removes all that is known of a user. Cannot fail. */
+/*
+ * Removes all that is known of a user, from memory at once, and from the store with the next save,
+ * which is of all users. Cannot fail.
+ */
 void kpi_funnels_forget(struct kpi_engine *engine, uint32_t user);
 
 /* The order of tuples of a funnel, for kpi_funnel_take(). */

@@ -17,7 +17,7 @@
  * stamp r    r.chunk       ROWS     u64 stamp, attribute rows of KPI_SLOTS_CHUNK ids (fewer in the
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
- * w    w             META     what funnels: u64 fingerprint, u64 late events of each; counts
+ * y    y             META     what funnels: u64 fingerprint, u64 late events of each; counts
  * f    f.chunk       ROWS     of KPI_FUNNELS_CHUNK users for each funnel u16 n and n words
  * g    g.save.part   ROWS     users changed before that save: u32 id, the same
  *
@@ -72,7 +72,7 @@ struct kpi_ids_object {
 
 /* Objects of funnels that exist: a base of chunks, rewritten in turn, and what changed since. */
 struct kpi_save_funnels {
-    bool saved;      /* `w` exists */
+    bool saved;      /* `y` exists */
     uint64_t layout; /* of what funnels: by kpi_save_funnels_layout() */
     struct kpi_name *deltas;
     size_t n_deltas, n_deltas_max;
@@ -194,7 +194,7 @@ static inline bool kpi_time_fits(kpi_time time)
 /* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
 int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
                         struct kpi_reader *reader);
-/* load_funnels.c: `w`, then the base and its deltas, then that they are all there. */
+/* load_funnels.c: `y`, then the base and its deltas, then that they are all there. */
 int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader);
 int kpi_loading_funnel_base(struct kpi_loading *loading, const struct kpi_name *name,
                             struct kpi_reader *reader);

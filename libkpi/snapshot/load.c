@@ -80,7 +80,8 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
 
     layout->n_slots = kpi_reader_u32(reader);
     layout->n_attributes = kpi_reader_u32(reader);
-    if (layout->n_slots > 2 * KPI_ATTRIBUTES_MAX || layout->n_attributes > KPI_ATTRIBUTES_MAX) {
+    if (layout->n_slots > KPI_ATTRIBUTE_SLOTS_MAX * KPI_ATTRIBUTES_ALL_MAX ||
+        layout->n_attributes > KPI_ATTRIBUTES_ALL_MAX) {
         layout->n_attributes = 0;
         return KPI_ENGINE_E_CORRUPT;
     }
@@ -408,7 +409,7 @@ static int load_object(struct kpi_loading *loading, const struct kpi_stash_objec
     case 'd':
         r = load_ids(loading, name, &reader);
         break;
-    case 'w':
+    case 'y':
         r = kpi_loading_funnels(loading, &reader);
         break;
     case 'f':
@@ -466,7 +467,7 @@ static int compare_objects(const void *a, const void *b)
 
 static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
 {
-    static const char tags[] = "mvushpclqrxdwfg";
+    static const char tags[] = "mvushpclqrxdyfg";
     size_t i = 0;
     int r;
 

@@ -2,7 +2,7 @@
 #include "snapshot/format.h"
 
 /* In the order in which they are loaded. */
-static const char TAGS[] = "mvushpclqrxdwfg";
+static const char TAGS[] = "mvushpclqrxdyfg";
 
 static size_t hex(uint64_t value, char *text)
 {
@@ -18,7 +18,7 @@ static size_t hex(uint64_t value, char *text)
 /* How many numbers a name has behind its tag. */
 static unsigned n_numbers(char tag)
 {
-    if (tag == 'm' || tag == 'v' || tag == 'w')
+    if (tag == 'm' || tag == 'v' || tag == 'y')
         return 0;
     return tag == 'p' || tag == 'x' || tag == 'd' || tag == 'g' ? 2 : 1;
 }
@@ -96,7 +96,7 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
         return KPI_OBJECT_DEDUPE;
     case 'm':
     case 'v':
-    case 'w':
+    case 'y':
         return KPI_OBJECT_META;
     default:
         return KPI_OBJECT_CELL;

@@ -1,6 +1,6 @@
 /*
  * Funnels, as attribute rows are saved (save_rows.c): dirty users go into a delta, and the chunks
- * of the base are rewritten in turn, four bytes for each byte of deltas. `w` says what funnels
+ * of the base are rewritten in turn, four bytes for each byte of deltas. `y` says what funnels
  * these are of; when they are others than those saved, everything is written anew.
  */
 #include "snapshot/format.h"
@@ -100,6 +100,7 @@ static int save_all(struct kpi_saving *saving)
     saving->save->funnels.cursor = 0;
     saving->save->funnels.cycle = saving->save->n;
     saving->save->funnels.credit = 0;
+    saving->engine->funnels.has_forgotten = false;
     return drop_deltas(saving, UINT64_MAX);
 }
 
@@ -182,7 +183,8 @@ static int save_users(struct kpi_saving *saving, bool all)
     int r;
 
     delta = engine->users.n ? funnels->n_dirty * (total / engine->users.n + 4) : 0;
-    if (all || delta * 4 > total)
+    /* What is forgotten is in old objects, too. */
+    if (all || engine->funnels.has_forgotten || delta * 4 > total)
         return save_all(saving);
     if (!delta)
         return 0;
@@ -195,7 +197,7 @@ static int save_head(struct kpi_saving *saving)
     const struct kpi_program *program = saving->engine->program;
     const struct kpi_save_funnels *save = &saving->save->funnels;
 
-    kpi_saving_begin(saving, 'w', 0, 0);
+    kpi_saving_begin(saving, 'y', 0, 0);
     kpi_buffer_u32(&saving->buffer, program->n_funnels);
     for (uint32_t i = 0; i < program->n_funnels; i++) {
         kpi_buffer_u64(&saving->buffer, program->funnels[i].info.fingerprint);
@@ -212,7 +214,7 @@ static int save_head(struct kpi_saving *saving)
 static int remove_all(struct kpi_saving *saving)
 {
     struct kpi_save_funnels *save = &saving->save->funnels;
-    const struct kpi_name head = {'w', 0, 0};
+    const struct kpi_name head = {'y', 0, 0};
     int r = save->saved ? kpi_saving_remove(saving, &head) : 0;
 
     for (uint32_t i = 0; i < save->n_bases && r == 0; i++) {

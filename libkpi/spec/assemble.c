@@ -58,7 +58,7 @@ static int attributes_assemble(struct assembler *assembler)
     struct kpi_compile *compile = assembler->compile;
     uint32_t n_slots = 0;
 
-    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden; ++i) {
         struct kpi_attribute_work *work = &compile->attributes[i];
         struct kpi_attribute *attribute = assembler->attributes.data;
         uint32_t *source, j;
@@ -386,7 +386,7 @@ static int types_assemble(struct assembler *assembler)
     struct kpi_compile *compile = assembler->compile;
     int r = 0;
 
-    for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
     for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
         r = types_collect(assembler, compile->measures[i].where);
@@ -537,8 +537,8 @@ static void state_names_keep(struct assembler *assembler)
                                              ? kpi_text_string(&in->measures[measures[i]].name)
                                              : assembler->compile->measures[measures[i]].gauge);
     for (uint32_t i = 0; i < n_attributes; ++i)
-        names[n_instances + i] =
-            kpi_pool_string(pool, kpi_text_string(&in->attributes[attributes[i]].name));
+        names[n_instances + i] = kpi_pool_string(
+            pool, kpi_text_string(&assembler->compile->attributes[attributes[i]].definition->name));
     assembler->plan->state_names = names;
 }
 

@@ -91,6 +91,8 @@ struct kpi_action {
 
 enum {
     KPI_ATTRIBUTE_SLOTS_MAX = 4, /* of one attribute */
+    /* with the hidden ones: two a table */
+    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX,
 };
 
 struct kpi_attribute {
@@ -294,6 +296,8 @@ struct kpi_table {
     uint32_t set;               /* KPI_NO_INDEX: not broken down */
     uint8_t
         places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
+    /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */
+    uint32_t first_start, first_type;
 };
 
 struct kpi_program {
