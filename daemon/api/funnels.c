@@ -13,7 +13,8 @@
  *
  * What they mean is said in kpi/funnel.h: a step's times are from the step before, those of the
  * whole from the first step to the last. of_previous is of the last step before that is not
- * optional. In any order step k is "k of n". A share of nothing, and the time of nobody, is null.
+ * optional. "counts_from" is there if what was before that time is missing. In any order step k is
+ * "k of n". A share of nothing, and the time of nobody, is null.
  */
 #include "api/answers.h"
 
@@ -135,6 +136,8 @@ static void add_group(const struct writing *writing, cJSON *array,
     json_add_real(json, entry, "within_seconds", (double)info->within / (double)KPI_SECOND);
     json_add_real(json, entry, "lateness_seconds", (double)info->lateness / (double)KPI_SECOND);
     json_add_integer(json, entry, "late_events", (int64_t)result->n_late);
+    if (result->counts_from != KPI_TIME_NONE)
+        json_add_time(json, entry, "counts_from", result->counts_from, 0);
     json_add_hash(json, entry, "definition", info->fingerprint);
     add_steps(writing, entry, group);
     whole = json_object(json, entry, "whole");

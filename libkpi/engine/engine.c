@@ -279,7 +279,8 @@ static int funnels_make(struct kpi_engine *engine, const struct kpi_program *to,
     int r;
 
     kpi_funnels_init(ret_funnels, &engine->mem, to->n_funnels);
-    r = kpi_funnels_convert(&engine->funnels, engine->program, ret_funnels, to, engine->users.n);
+    r = kpi_funnels_convert(&engine->funnels, engine->program, ret_funnels, to, engine->users.n,
+                            kpi_engine_begins(engine));
     if (r < 0)
         kpi_funnels_deinit(ret_funnels);
     return r;

@@ -219,9 +219,9 @@ static int push(struct tally *tally, const struct entry *entry, struct kpi_answe
         .kind = KPI_ANSWER_FUNNEL,
         .index = tally->index,
         .part = entry->part,
-        .start = entry->part == KPI_FUNNEL_PART_LATE ? 0 : entry->day,
+        .start = entry->part == KPI_FUNNEL_PART_FROM ? (kpi_time)entry->sum : entry->day,
         .n_cells =
-            entry->part == KPI_FUNNEL_PART_ENTERED || entry->part == KPI_FUNNEL_PART_LATE ? 1 : 2,
+            entry->part == KPI_FUNNEL_PART_ENTERED || entry->part >= KPI_FUNNEL_PART_FROM ? 1 : 2,
         .cells = cells,
     };
 
@@ -261,10 +261,13 @@ static int push_all(struct tally *tally, struct kpi_answers *answers)
 static int answer_one(struct kpi_engine *engine, uint32_t index, struct kpi_answers *answers)
 {
     uint64_t n_late = engine->funnels.n_late[index];
+    kpi_time from = engine->funnels.counts_from[index];
     struct tally tally = {
         .engine = engine, .index = index, .funnel = &engine->program->funnels[index]};
     int r = n_late ? add(&tally, KPI_DICTIONARY_NONE, KPI_FUNNEL_PART_LATE, 0, n_late, 0) : 0;
 
+    if (r == 0 && from != KPI_TIME_NONE)
+        r = add(&tally, KPI_DICTIONARY_NONE, KPI_FUNNEL_PART_FROM, 0, 1, from);
     if (r == 0)
         r = add_users(&tally);
     if (r == 0)

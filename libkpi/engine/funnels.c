@@ -6,6 +6,8 @@
 void kpi_funnels_init(struct kpi_funnels *funnels, const struct kpi_mem *mem, uint32_t n_funnels)
 {
     *funnels = (struct kpi_funnels){.mem = mem, .n_funnels = n_funnels, .slab.mem = mem};
+    for (uint32_t i = 0; i < KPI_FUNNELS_MAX; i++)
+        funnels->counts_from[i] = KPI_TIME_NONE;
 }
 
 static size_t blocks_bytes(const struct kpi_funnels *funnels)
@@ -297,13 +299,17 @@ static int user_convert(const struct kpi_funnels *from, const struct kpi_program
 
 int kpi_funnels_convert(const struct kpi_funnels *from, const struct kpi_program *from_program,
                         struct kpi_funnels *to, const struct kpi_program *to_program,
-                        uint32_t n_users)
+                        uint32_t n_users, kpi_time begins)
 {
-    for (uint32_t i = 0; i < to_program->n_funnels; i++)
+    for (uint32_t i = 0; i < to_program->n_funnels; i++) {
+        to->counts_from[i] = begins;
         for (uint32_t k = 0; k < from_program->n_funnels; k++)
             if (from_program->funnels[k].info.fingerprint ==
-                to_program->funnels[i].info.fingerprint)
+                to_program->funnels[i].info.fingerprint) {
                 to->n_late[i] = from->n_late[k];
+                to->counts_from[i] = from->counts_from[k];
+            }
+    }
     for (uint32_t user = 0; user < n_users; user++) {
         int r = user_convert(from, from_program, to, to_program, user);
 

@@ -30,9 +30,11 @@ struct kpi_funnels {
     struct kpi_funnels_chunk **chunks;
     uint32_t n_chunks, n_chunks_max;
     uint64_t n_dirty;
-    bool has_forgotten;                           /* somebody since the last save */
-    uint64_t n_words;                             /* of all blocks */
-    uint64_t n_late[KPI_FUNNELS_MAX];             /* by funnel */
+    bool has_forgotten;               /* somebody since the last save */
+    uint64_t n_words;                 /* of all blocks */
+    uint64_t n_late[KPI_FUNNELS_MAX]; /* by funnel */
+    /* by funnel: what was before is missing; KPI_TIME_NONE: nothing is */
+    kpi_time counts_from[KPI_FUNNELS_MAX];
     struct kpi_funnel_mark hits[KPI_FUNNELS_MAX]; /* of the event at hand, by funnel */
     uint32_t n_hits;
 };
@@ -91,12 +93,12 @@ struct kpi_funnel_order_of kpi_funnel_order_make(struct kpi_funnel_tuples *ret_t
 struct kpi_funnel_now kpi_funnels_now(const struct kpi_engine *engine, uint32_t funnel);
 
 /*
- * What the new program knows of another one's, all dirty: `to` was just made for it. Returns 0 or
- * -ENOMEM.
+ * What the new program knows of another one's, all dirty: `to` was just made for it. What it does
+ * not know counts from `begins`. Returns 0 or -ENOMEM.
  */
 int kpi_funnels_convert(const struct kpi_funnels *from, const struct kpi_program *from_program,
                         struct kpi_funnels *to, const struct kpi_program *to_program,
-                        uint32_t n_users);
+                        uint32_t n_users, kpi_time begins);
 /* Do the two have the same funnels in the same order? */
 bool kpi_funnels_same(const struct kpi_program *a, const struct kpi_program *b);
 

@@ -37,6 +37,9 @@ void kpi_engine_set_counts_from(struct kpi_engine *engine, kpi_time time)
     for (uint32_t i = 0; i < engine->program->n_attributes; i++)
         if (engine->attributes_from[i] < time)
             engine->attributes_from[i] = time;
+    for (uint32_t i = 0; i < engine->program->n_funnels; i++)
+        if (engine->funnels.counts_from[i] < time)
+            engine->funnels.counts_from[i] = time;
     kpi_save_forget_dictionaries(engine);
     engine->version++;
 }

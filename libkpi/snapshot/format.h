@@ -17,7 +17,7 @@
  * stamp r    r.chunk       ROWS     u64 stamp, attribute rows of KPI_SLOTS_CHUNK ids (fewer in the
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
- * y    y             META     what funnels: u64 fingerprint, u64 late events of each; counts
+ * y    y             META     what funnels: of each u64 fingerprint, late events, from; counts
  * f    f.chunk       ROWS     of KPI_FUNNELS_CHUNK users for each funnel u16 n and n words
  * g    g.save.part   ROWS     users changed before that save: u32 id, the same
  *

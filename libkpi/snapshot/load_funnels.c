@@ -1,6 +1,13 @@
 /* Funnels, read back and checked. */
 #include "snapshot/format.h"
 
+/* What the checkpoint does not tell of begins now. */
+static void begin_all(struct kpi_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->program->n_funnels; i++)
+        engine->funnels.counts_from[i] = kpi_engine_begins(engine);
+}
+
 int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader)
 {
     struct kpi_engine *engine = loading->engine;
@@ -11,15 +18,21 @@ int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader)
 
     if (n == 0 || n > KPI_FUNNELS_MAX)
         return KPI_ENGINE_E_CORRUPT;
+    begin_all(engine);
     for (uint32_t i = 0; i < n; i++) {
         uint64_t fingerprint = kpi_reader_u64(reader), n_late = kpi_reader_u64(reader);
+        kpi_time from = (kpi_time)kpi_reader_u64(reader);
         uint32_t to = 0;
 
         while (to < program->n_funnels && program->funnels[to].info.fingerprint != fingerprint)
             to++;
         loading->funnels[i] = to < program->n_funnels ? to : KPI_NO_INDEX;
-        if (to < program->n_funnels)
+        if (!kpi_time_fits(from))
+            return KPI_ENGINE_E_CORRUPT;
+        if (to < program->n_funnels) {
             engine->funnels.n_late[to] = n_late;
+            engine->funnels.counts_from[to] = from;
+        }
         layout = kpi_save_funnels_layout(layout, fingerprint);
     }
     loading->n_funnels = n;
@@ -112,6 +125,8 @@ int kpi_loading_funnels_end(struct kpi_loading *loading)
         loading->save->funnels.n_deltas != loading->n_funnel_deltas)
         return KPI_ENGINE_E_CORRUPT;
     loading->save->funnels.n_bases = loading->n_funnel_bases;
+    if (!loading->n_funnels)
+        begin_all(loading->engine);
     /* As it is in the store; if it is of other funnels there, it is saved anew anyway. */
     for (uint32_t i = 0; i < funnels->n_chunks; i++) {
         funnels->chunks[i]->n_dirty = 0;

@@ -202,6 +202,7 @@ static int save_head(struct kpi_saving *saving)
     for (uint32_t i = 0; i < program->n_funnels; i++) {
         kpi_buffer_u64(&saving->buffer, program->funnels[i].info.fingerprint);
         kpi_buffer_u64(&saving->buffer, saving->engine->funnels.n_late[i]);
+        kpi_buffer_u64(&saving->buffer, (uint64_t)saving->engine->funnels.counts_from[i]);
     }
     kpi_buffer_u64(&saving->buffer, save->cycle);
     kpi_buffer_u32(&saving->buffer, save->cursor);

@@ -4,9 +4,10 @@
  *
  *   ENTERED            cells: users
  *   LATE               cells: late events; of no day and no values
- *   of a step, bucket  cells: users whose time to the step (counted from 1; n: from the first event
- *                      to that of step n - 1, the last one) falls into the bucket, and the sum of
- *                      these times in microseconds
+ *   FROM               of no day and no values: `start` is the time from which a shard counts,
+ * because what was before is missing of a step, bucket  cells: users whose time to the step
+ * (counted from 1; n: from the first event to that of step n - 1, the last one) falls into the
+ * bucket, and the sum of these times in microseconds
  *
  * Buckets are logarithmic: below 128 us each time has its own, above 128 of a power of two. With
  * the sums a bucket's mean is known, which is the time itself if all in it are equal.
@@ -21,6 +22,7 @@ enum {
     KPI_FUNNEL_PART_ENTERED = 0,
 };
 
+#define KPI_FUNNEL_PART_FROM (UINT32_MAX - 1)
 #define KPI_FUNNEL_PART_LATE UINT32_MAX
 
 /* time >= 0 */

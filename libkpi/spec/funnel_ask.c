@@ -63,7 +63,9 @@ static void collect(struct asking *asking, const struct kpi_answer *answer)
 
     if (answer->part == KPI_FUNNEL_PART_LATE)
         asking->result->result.n_late += record.users;
-    if (answer->part == KPI_FUNNEL_PART_LATE || answer->start != record.day)
+    if (answer->part == KPI_FUNNEL_PART_FROM && answer->start > asking->result->result.counts_from)
+        asking->result->result.counts_from = answer->start;
+    if (answer->part >= KPI_FUNNEL_PART_FROM || answer->start != record.day)
         return;
     start = kpi_zone_day_start(kpi_plan_zone(asking->plan, 0), record.day);
     if (step_of(&record) > asking->info->n_steps || start < question->from || start >= question->to)
@@ -252,6 +254,7 @@ int kpi_funnel_ask(const struct kpi_plan *plan, const struct kpi_answers *answer
     if (!result)
         return -ENOMEM;
     result->mem = mem;
+    result->result.counts_from = KPI_TIME_NONE;
     kpi_pool_init(&result->pool, mem);
     r = ask(&asking, answers, funnel, mem);
     if (r < 0) {

@@ -173,6 +173,21 @@ static uint64_t asked(const struct world *world, uint32_t funnel, uint32_t step,
     return users;
 }
 
+static kpi_time counts_from(const struct world *world, uint32_t funnel)
+{
+    const struct kpi_funnel_question question = {.from = INT64_MIN, .to = INT64_MAX};
+    struct kpi_answers *answers = answers_of(world);
+    struct kpi_funnel_result *result;
+    kpi_time from;
+
+    assert_int_equal(kpi_funnel_ask(world->plan, answers, funnel, &question, &f.mem.mem, &result),
+                     0);
+    from = result->counts_from;
+    (void)kpi_funnel_result_free(result);
+    (void)kpi_answers_unref(answers);
+    return from;
+}
+
 /* Do the engines of two worlds answer and digest the same? */
 static void assert_same(const struct world *a, const struct world *b)
 {
@@ -328,13 +343,17 @@ static void another_plan_keeps_what_means_the_same(void **state)
     struct world world;
     struct kpi_funnel_definition swap;
     uint64_t before[FUNNELS];
+    kpi_time newest;
 
     definitions_make();
     world_make(&world);
     apply_some(&world, 3000);
     save(&world, false);
-    for (uint32_t i = 0; i < FUNNELS; i++)
+    for (uint32_t i = 0; i < FUNNELS; i++) {
         before[i] = asked(&world, i, 1, NULL);
+        assert_true(counts_from(&world, i) == KPI_TIME_NONE);
+    }
+    newest = world.engine->newest_event;
     swap = funnels[0];
     funnels[0] = funnels[3];
     funnels[3] = swap;
@@ -346,6 +365,8 @@ static void another_plan_keeps_what_means_the_same(void **state)
         assert_int_equal(asked(&world, 1, 1, NULL), 0);
         assert_int_equal(asked(&world, 2, 1, NULL), before[2]);
         assert_int_equal(asked(&world, 3, 1, NULL), before[0]);
+        assert_true(counts_from(&world, 0) == KPI_TIME_NONE);
+        assert_true(counts_from(&world, 1) == newest + 1);
         save(&world, false);
         restart(&world);
     }
@@ -378,7 +399,18 @@ static void funnels_of_the_store_are_of_its_plan(void **state)
     save(&world, false);
     restart(&world);
     assert_int_equal(asked(&world, 0, 1, NULL), before);
+    assert_true(counts_from(&world, 0) == KPI_TIME_NONE);
+    assert_true(counts_from(&world, 1) == world.engine->newest_event + 1);
     world_end(&world);
+}
+
+/* Is this number in any object of the store? */
+static bool is_stored(int64_t number)
+{
+    for (size_t i = 0; i < store.n; i++)
+        if (memmem(store.objects[i].data, store.objects[i].size, &number, sizeof(number)))
+            return true;
+    return false;
 }
 
 static void a_forgotten_user_leaves_nothing(void **state)
@@ -391,10 +423,14 @@ static void a_forgotten_user_leaves_nothing(void **state)
     world_make(&world);
     apply_some(&world, 50);
     before = asked(&world, 0, 0, NULL);
-    apply(&world, "a", 1000, NOON + KPI_HOUR);
-    apply(&world, "b", 1000, NOON + 3 * KPI_HOUR);
+    apply(&world, "a", 1000, NOON + KPI_HOUR + 77);
+    save(&world, false);
+    assert_true(is_stored(NOON + KPI_HOUR + 77));
+    apply(&world, "b", 1000, NOON + 3 * KPI_HOUR + 77);
+    apply(&world, "e", 1, NOON + 4 * KPI_HOUR);
     assert_int_equal(asked(&world, 0, 0, NULL), before + 1);
     save(&world, false);
+    assert_true(is_stored(NOON + 3 * KPI_HOUR + 77));
     user = kpi_users_find(&world.engine->users, 1000 * UINT64_C(0x9e3779b97f4a7c15));
     kpi_funnels_forget(world.engine, user);
     for (unsigned i = 0; i < 2; i++) {
@@ -402,6 +438,7 @@ static void a_forgotten_user_leaves_nothing(void **state)
         for (uint32_t k = 0; k < FUNNELS; k++)
             assert_int_equal(kpi_funnels_block(&world.engine->funnels, user, k), 0);
         save(&world, false);
+        assert_false(is_stored(NOON + KPI_HOUR + 77) || is_stored(NOON + 3 * KPI_HOUR + 77));
         restart(&world);
     }
     world_end(&world);

@@ -116,7 +116,8 @@ struct kpi_funnel_group {
 };
 
 struct kpi_funnel_result {
-    uint64_t n_late;                       /* events, of all days */
+    uint64_t n_late;      /* events, of all days */
+    kpi_time counts_from; /* what was before is missing; KPI_TIME_NONE: nothing is */
     const struct kpi_funnel_group *groups; /* in order of values; without `by` always one */
     uint32_t n_groups;
 };
