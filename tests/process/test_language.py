@@ -72,6 +72,24 @@ class Language(ProcessCase):
                 self.assertEqual(got.get((table, by, start)),
                                  [int(size)] + [int(cell) for cell in cells.split()])
 
+    def test_every_row_of_funnels(self):
+        done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
+        got = {}
+        for entry in json.loads(done.stdout)["funnels"]:
+            by = " ".join(f"{k}={v}" for k, v in entry.get("by", {}).items())
+            got[entry["funnel"], by] = ([step["users"] for step in entry["steps"]],
+                                        entry["whole"]["median_seconds"])
+        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| (\d[\d ]+) \| ([\d:]*) ?\| .* \|$", self.page, re.M)
+        self.assertEqual({row[1] for row in rows}, {name for name, _by in got})
+        for what, funnel, users, median in rows:
+            by = what.removeprefix("by ") if what.startswith("by ") else ""
+            seconds = None
+            if median:
+                hours, minutes, rest = map(int, median.split(":"))
+                seconds = (hours * 60 + minutes) * 60 + rest
+            with self.subTest(funnel=funnel, by=by):
+                self.assertEqual(got.get((funnel, by)), ([int(n) for n in users.split()], seconds))
+
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)
         write(at, "share.yaml", "".join(blocks(self.page, "yaml share.yaml")))
