@@ -8,9 +8,9 @@ import random
 import unittest
 import zoneinfo
 
-from support import daemon, funnels
+from support import daemon, funnels, stream
 from support.case import ProcessCase, digests, write
-from support.funnels import ANY, ORDERED, STRICT, Condition, Funnel, of_type
+from support.funnels import ANY, STRICT, Condition, Funnel, of_type
 
 SECOND = 1_000_000
 ZONE = "America/New_York"  # whose clocks change within the streams
@@ -173,6 +173,116 @@ class Funnels(ProcessCase):
         events = [e for e in events if e["at"] < BEGIN + 20 * 3600 * SECOND]
         copies = [dict(e, copy=True) for e in events]
         self.assertEqual(self.entries(events), self.entries(events + copies))
+
+    def test_the_trend_adds_up(self):
+        """Each user is on one day of the trend, the local one of the first event."""
+        events = generate(33, n_users=40)
+        plain = FUNNELS[0]
+        entry = self.entries(events)[0]
+        days = sorted(t["start"] for t in entry["trend"])
+        self.assertGreater(len(days), 3)
+        result = funnels.Result(plain, [e for e in events if "copy" not in e], day_of)
+        self.assertEqual([d[:10] for d in days], sorted({day for _, day, _ in result.chains}))
+        for step in range(3):
+            self.assertEqual(sum(t["users"][step] for t in entry["trend"]),
+                             entry["steps"][step]["users"])
+
+
+class FunnelsOfADaemon(ProcessCase):
+    """The same over Kafka, Redis and HTTP."""
+
+    def begin(self, seed, **more):
+        self.events = generate(seed, n_users=40)
+        past = (stream.now_us() - max(e["at"] for e in self.events)) // stream.DAY
+        for event in self.events:
+            event["at"] += (past - 1) * stream.DAY
+        self.topic = self.cluster().create_topic(partitions=4)
+        self.app = self.kpid(self.settings(
+            self.cluster(), self.topic, self.redis(), [], timezone=ZONE,
+            dimensions={"channel": {}}, dedupe={"window": "20d"},
+            funnels={f.name: f.definition() for f in FUNNELS}, **more))
+        self.app.wait_ready()
+
+    def produce(self, events):
+        self.cluster().produce(self.topic, [
+            (event.get("user", event["id"]).encode(), line.encode(), event["at"] // 1000)
+            for event, line in zip(events, ndjson(events).splitlines())])
+
+    def funnel(self, name, query="?by=*"):
+        answer = self.app.get(f"/api/v1/funnels/{name}{query}")
+        return answer.json()["funnels"] if answer.status == 200 else []
+
+    def differences(self):
+        """Of all funnels from those of the oracle; late events are those of shards."""
+        wrong = []
+        for funnel in FUNNELS:
+            result = funnels.Result(funnel, [e for e in self.events if "copy" not in e], day_of)
+            entries = self.funnel(funnel.name)
+            if len(entries) != 1 + len(result.groups() if funnel.by else []):
+                return [f"{funnel.name}: {len(entries)} entries"]
+            wrong += funnels.differences(entries[0], result.numbers())
+            for entry in entries[1:]:
+                values = tuple(entry["by"][name] for name in funnel.by)
+                wrong += funnels.differences(entry, result.numbers(values))
+            self.assertNotIn("counts_from", entries[0])
+        return wrong
+
+    def wait_right(self):
+        last = []
+
+        def right():
+            last[:] = self.differences()
+            return not last
+
+        try:
+            self.app.wait(right, 60, "funnels are right")
+        finally:
+            self.assertEqual(last, [])
+
+    def test_killed_and_started(self):
+        """A kill in the middle changes no number."""
+        self.begin(40)
+        half = len(self.events) // 2
+        self.produce(self.events[:half])
+        self.app.wait_caught_up(half)
+        self.app.wait(lambda: self.funnel("plain")[0]["steps"][0]["users"] > 3, 20, "some are there")
+        self.app.restart(kill=True)
+        self.produce(self.events[half:])
+        self.wait_right()
+        self.app.restart()
+        self.wait_right()
+
+    def test_questions(self):
+        self.begin(41)
+        self.produce(self.events)
+        self.wait_right()
+        whole = self.funnel("plain", "")
+        self.assertEqual(len(whole), 1)
+        trend = whole[0]["trend"]
+        day, end = trend[1]["start"][:10], trend[2]["start"][:10]
+        of_day = self.funnel("plain", f"?from={day}&to={end}")[0]
+        self.assertEqual(of_day["trend"], trend[1:2])
+        self.assertEqual([s["users"] for s in of_day["steps"]], trend[1]["users"])
+        groups = self.funnel("long", "?by=channel,campaign")
+        self.assertEqual(groups, self.funnel("long", "?by=campaign,channel"))
+        self.assertTrue(all(set(g["by"]) == {"campaign", "channel"} for g in groups))
+        for path, status in (("nosuch", 404), ("plain?by=campaign", 404), ("plain?from=soon", 400),
+                             ("edge?by=channel", 404), ("plain?step=1", 400)):
+            self.assertEqual(self.app.get(f"/api/v1/funnels/{path}").status, status, path)
+
+    def test_reload(self):
+        """What means the same keeps its users, whatever its name; what is new says from when it counts."""
+        self.begin(42)
+        self.produce(self.events)
+        self.wait_right()
+        before = self.funnel("plain")
+        fresh = Funnel("fresh", [of_type("a"), of_type("b")], within=7 * STEP)
+        self.app.reload(funnels={"renamed": FUNNELS[0].definition(), "fresh": fresh.definition()})
+        self.app.wait(lambda: [e["trend"] for e in self.funnel("renamed")] ==
+                      [e["trend"] for e in before], 20, "the renamed one has its users")
+        self.assertNotIn("counts_from", self.funnel("renamed")[0])
+        self.assertEqual(self.funnel("fresh")[0]["steps"][0]["users"], 0)
+        self.assertIn("counts_from", self.funnel("fresh")[0])
 
 
 if __name__ == "__main__":
