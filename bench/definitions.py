@@ -86,7 +86,7 @@ CASES = (
     ("+ by channel, of the first event", funnel("ordered", "channel")),
     ("+ strict", funnel("strict")),
     ("+ in any order", funnel("any")),
-    ("+ the funnel aida of the catalogue", {"funnels": {"aida": None}}),
+    ("+ the funnel aida of the catalogue", {"funnels": {"aida": {}}}),
     ("+ a count by a nested field", counts(1, lambda i: 'props.city == "Hangzhou"')),
 )
 

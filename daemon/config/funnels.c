@@ -198,7 +198,7 @@ static void read_funnel(struct load *load, const struct doc_node *node, void *it
     funnel->title_en = funnel->title_zh = load_kpi_text(NULL);
     funnel->within = WITHIN_DEFAULT;
     funnel->lateness = LATENESS_DEFAULT;
-    if (doc_is_empty(node))
+    if (doc_is_empty(node) || (node->kind == DOC_MAPPING && !node->first))
         node = find_template(load, node);
     if (!node || !load_fields(load, node, "funnel", fields, sizeof(fields) / sizeof(fields[0]))) {
         stand_in(funnel);

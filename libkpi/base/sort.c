@@ -3,11 +3,21 @@
 
 static void swap(uint8_t *a, uint8_t *b, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        uint8_t byte = a[i];
+    for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t)) {
+        uint64_t x, y;
 
-        a[i] = b[i];
-        b[i] = byte;
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        memcpy(a, &y, sizeof(y));
+        memcpy(b, &x, sizeof(x));
+        a += sizeof(x);
+        b += sizeof(x);
+    }
+    for (; size; size--) {
+        uint8_t byte = *a;
+
+        *a++ = *b;
+        *b++ = byte;
     }
 }
 

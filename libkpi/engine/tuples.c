@@ -53,7 +53,8 @@ static int parts_make(struct kpi_tuples *tuples, const struct kpi_program *progr
     tuples->sets = kpi_mem_zalloc(mem, program->n_sets * sizeof(*tuples->sets));
     tuples->n_dimensions = tuples->dimensions ? program->n_dimensions : 0;
     tuples->n_sets = tuples->sets ? program->n_sets : 0;
-    if (!tuples->dimensions || !tuples->sets)
+    /* A set may be of campaigns alone. */
+    if ((program->n_dimensions && !tuples->dimensions) || !tuples->sets)
         return -ENOMEM;
     for (uint32_t i = 0; i < tuples->n_dimensions; i++)
         tuples->dimensions[i].values.mem = mem;

@@ -31,6 +31,7 @@ struct asking {
     const struct kpi_funnel_question *question;
     struct result *result;
     struct record *records;
+    const struct record **order; /* of the records, as it is needed */
     size_t n_records;
 };
 
@@ -79,7 +80,8 @@ static void collect(struct asking *asking, const struct kpi_answer *answer)
 
 static int compare_parts(const void *a, const void *b)
 {
-    const struct record *x = a, *y = b;
+    const struct record *x = *(const struct record *const *)a;
+    const struct record *y = *(const struct record *const *)b;
     int order = kpi_answer_compare(&x->key, &y->key);
 
     return order ? order : (x->part > y->part) - (x->part < y->part);
@@ -87,7 +89,8 @@ static int compare_parts(const void *a, const void *b)
 
 static int compare_days(const void *a, const void *b)
 {
-    const struct record *x = a, *y = b;
+    const struct record *x = *(const struct record *const *)a;
+    const struct record *y = *(const struct record *const *)b;
 
     return (x->day > y->day) - (x->day < y->day);
 }
@@ -95,28 +98,28 @@ static int compare_days(const void *a, const void *b)
 /* --- a group --- */
 
 /* The lower median by nearest rank: the mean of the bucket that holds it. */
-static struct kpi_funnel_times times_of(const struct record *records, size_t n)
+static struct kpi_funnel_times times_of(const struct record *const *records, size_t n)
 {
     struct kpi_funnel_times times = {0, NAN, NAN};
     uint64_t rank, passed = 0;
     double sum = 0;
 
     for (size_t i = 0; i < n; i++) {
-        times.users += records[i].users;
-        sum += records[i].sum;
+        times.users += records[i]->users;
+        sum += records[i]->sum;
     }
     if (times.users == 0)
         return times;
     times.mean = sum / (double)times.users / (double)KPI_SECOND;
     rank = (times.users + 1) / 2;
     for (size_t i = 0; i < n && passed < rank;) {
-        uint32_t part = records[i].part;
+        uint32_t part = records[i]->part;
         uint64_t users = 0;
 
         sum = 0;
-        for (; i < n && records[i].part == part; i++) { /* of other days and values */
-            users += records[i].users;
-            sum += records[i].sum;
+        for (; i < n && records[i]->part == part; i++) { /* of other days and values */
+            users += records[i]->users;
+            sum += records[i]->sum;
         }
         passed += users;
         if (passed >= rank)
@@ -126,7 +129,7 @@ static struct kpi_funnel_times times_of(const struct record *records, size_t n)
 }
 
 /* The steps of a group out of its records, which are in order of parts. */
-static int steps_fill(struct asking *asking, const struct record *records, size_t n,
+static int steps_fill(struct asking *asking, const struct record *const *records, size_t n,
                       struct kpi_funnel_group *group)
 {
     uint32_t n_steps = asking->info->n_steps;
@@ -139,7 +142,7 @@ static int steps_fill(struct asking *asking, const struct record *records, size_
     for (uint32_t step = 0; step <= n_steps; step++, from = to) {
         struct kpi_funnel_times times;
 
-        for (to = from; to < n && step_of(&records[to]) == step; to++)
+        for (to = from; to < n && step_of(records[to]) == step; to++)
             ;
         times = times_of(records + from, to - from);
         if (step == 0)
@@ -158,7 +161,7 @@ static bool is_mature(const struct asking *asking, kpi_day day)
 }
 
 /* The trend of a group; its records are put in order of days. */
-static int days_fill(struct asking *asking, struct record *records, size_t n,
+static int days_fill(struct asking *asking, const struct record **records, size_t n,
                      struct kpi_funnel_group *group)
 {
     struct kpi_pool *pool = &asking->result->pool;
@@ -169,20 +172,20 @@ static int days_fill(struct asking *asking, struct record *records, size_t n,
 
     kpi_sort(records, n, sizeof(*records), compare_days);
     for (size_t i = 0; i < n; i++)
-        n_days += i == 0 || records[i].day != records[i - 1].day;
+        n_days += i == 0 || records[i]->day != records[i - 1]->day;
     days = kpi_pool_alloc(pool, n_days * sizeof(*days));
     users = kpi_pool_alloc(pool, (size_t)n_days * n_steps * sizeof(*users));
     if (!days || !users)
         return -ENOMEM;
     group->days = days;
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 || records[i].day != records[i - 1].day) {
+        if (i == 0 || records[i]->day != records[i - 1]->day) {
             days[group->n_days++] =
-                (struct kpi_funnel_day){records[i].day, is_mature(asking, records[i].day), users};
+                (struct kpi_funnel_day){records[i]->day, is_mature(asking, records[i]->day), users};
             users += n_steps;
         }
-        if (step_of(&records[i]) < n_steps)
-            users[(int64_t)step_of(&records[i]) - n_steps] += records[i].users;
+        if (step_of(records[i]) < n_steps)
+            users[(int64_t)step_of(records[i]) - n_steps] += records[i]->users;
     }
     return 0;
 }
@@ -190,7 +193,7 @@ static int days_fill(struct asking *asking, struct record *records, size_t n,
 static int groups_fill(struct asking *asking)
 {
     struct kpi_funnel_result *result = &asking->result->result;
-    struct record *records = asking->records;
+    const struct record **records = asking->order;
     size_t n = asking->n_records, to;
     struct kpi_funnel_group *groups;
     uint32_t n_groups = !asking->question->by; /* without `by` there is one in any case */
@@ -198,7 +201,7 @@ static int groups_fill(struct asking *asking)
 
     kpi_sort(records, n, sizeof(*records), compare_parts);
     for (size_t i = 0; i < n && asking->question->by; i++)
-        n_groups += i == 0 || kpi_answer_compare(&records[i - 1].key, &records[i].key) != 0;
+        n_groups += i == 0 || kpi_answer_compare(&records[i - 1]->key, &records[i]->key) != 0;
     groups = kpi_pool_alloc(&asking->result->pool, n_groups * sizeof(*groups));
     if (!groups)
         return -ENOMEM;
@@ -206,10 +209,10 @@ static int groups_fill(struct asking *asking)
     for (size_t from = 0; result->n_groups < n_groups && r == 0; from = to) {
         struct kpi_funnel_group *group = &groups[result->n_groups++];
 
-        for (to = from; to < n && kpi_answer_compare(&records[from].key, &records[to].key) == 0;)
+        for (to = from; to < n && kpi_answer_compare(&records[from]->key, &records[to]->key) == 0;)
             to++;
         if (from < n)
-            memcpy(group->values, records[from].key.values, sizeof(group->values));
+            memcpy(group->values, records[from]->key.values, sizeof(group->values));
         r = steps_fill(asking, records + from, to - from, group);
         if (r == 0)
             r = days_fill(asking, records + from, to - from, group);
@@ -221,22 +224,27 @@ static int ask(struct asking *asking, const struct kpi_answers *answers, uint32_
                const struct kpi_mem *mem)
 {
     uint32_t begin = 0, end = 0;
-    size_t bytes;
-    int r;
+    size_t n;
+    int r = 0;
 
     if (answers)
         kpi_answers_find(answers, KPI_ANSWER_FUNNEL, funnel, &begin, &end);
-    bytes = ((size_t)(end - begin) + 1) * sizeof(*asking->records);
-    asking->records = kpi_mem_alloc(mem, bytes);
-    if (!asking->records)
-        return -ENOMEM;
-    for (uint32_t i = begin; i < end; i++) {
+    n = (size_t)(end - begin) + 1;
+    asking->records = kpi_mem_alloc(mem, n * sizeof(*asking->records));
+    asking->order = kpi_mem_alloc(mem, n * sizeof(*asking->order));
+    if (!asking->records || !asking->order)
+        r = -ENOMEM;
+    for (uint32_t i = begin; i < end && r == 0; i++) {
         struct kpi_answer answer = kpi_answers_get(answers, i);
 
         collect(asking, &answer);
     }
-    r = groups_fill(asking);
-    kpi_mem_free(mem, asking->records, bytes);
+    for (size_t i = 0; i < asking->n_records; i++)
+        asking->order[i] = &asking->records[i];
+    if (r == 0)
+        r = groups_fill(asking);
+    kpi_mem_free(mem, asking->order, n * sizeof(*asking->order));
+    kpi_mem_free(mem, asking->records, n * sizeof(*asking->records));
     return r;
 }
 

@@ -531,6 +531,36 @@ static void events_without_user_are_in_no_funnel(void **state)
     world_end(&world);
 }
 
+/* There need be no dimension at all. */
+static void by_campaign_alone(void **state)
+{
+    const struct kpi_funnel_question question = {.from = INT64_MIN, .to = INT64_MAX, .by = true};
+    struct kpi_funnel_result *result;
+    struct kpi_answers *answers;
+    struct world world;
+
+    fixture_init(&f);
+    funnel_add("plain", abc)->n_by = 1;
+    by[0][0] = TEXT("campaign");
+    world_make(&world);
+    for (uint64_t user = 1; user <= 3; user++)
+        apply(&world, "a", user, NOON);
+    apply(&world, "b", 3, NOON + KPI_SECOND);
+    save(&world, true);
+    restart(&world);
+    answers = answers_of(&world);
+    assert_int_equal(kpi_funnel_ask(world.plan, answers, 0, &question, &f.mem.mem, &result), 0);
+    assert_int_equal(result->n_groups, 2);
+    assert_memory_equal(result->groups[0].values[0].data, "one", 3);
+    assert_int_equal(result->groups[0].steps[0].users, 2);
+    assert_int_equal(result->groups[0].steps[1].users, 1);
+    assert_memory_equal(result->groups[1].values[0].data, "two", 3);
+    assert_int_equal(result->groups[1].steps[0].users, 1);
+    (void)kpi_funnel_result_free(result);
+    (void)kpi_answers_unref(answers);
+    world_end(&world);
+}
+
 static void users_beyond_the_limit_are_refused(void **state)
 {
     struct world world;
@@ -875,6 +905,7 @@ int main(void)
         cmocka_unit_test(events_allocate_nothing),
         cmocka_unit_test(memory_may_fail_anywhere),
         cmocka_unit_test(events_without_user_are_in_no_funnel),
+        cmocka_unit_test(by_campaign_alone),
         cmocka_unit_test(users_beyond_the_limit_are_refused),
         cmocka_unit_test(waiting_is_bounded),
         cmocka_unit_test(old_chains_are_forgotten),
