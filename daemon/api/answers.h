@@ -56,8 +56,10 @@ struct answers_station {
     int (*add)(struct json *json, cJSON *array, const struct answers_page *page, uint32_t index);
 };
 
-extern const struct answers_station tables_station;  /* tables.c */
 extern const struct answers_station funnels_station; /* funnels.c */
+/* tables.c */
+extern const struct answers_station tables_station;
+const char *tables_kind_name(enum kpi_table_kind kind);
 
 /* Is an answer wanted, as far as its values go? */
 bool answers_takes(const struct answers_page *page, const struct kpi_answer *answer);

@@ -279,6 +279,8 @@ static void read_table(struct load *load, const struct doc_node *node, void *ite
     if (title)
         definitions_title(load, title, &table->title_en, &table->title_zh);
     n = !!retention + !!intervals + !!days + !!lifecycle;
+    if (n == 0 && node->n_children > !!title)
+        return; /* an unknown kind, which was reported */
     if (n != 1) {
         report_error(&load->report, doc_node_place(node->key),
                      "table %s: it is one of retention, active_intervals, active_days and "

@@ -71,11 +71,11 @@ class Calendar:
         return self.local(time).isoformat()
 
 
-def stream(seed, zone, days, n_users=25, n_events=350, copies=True):
+def stream(seed, zone, days, n_users=25, n_events=350, copies=True, end=None):
     """Events as they arrive: mostly in order, some late by hours or days, some twice."""
     rng = random.Random(seed)
     # over the end of summer time in Berlin and New York
-    end = datetime.datetime(2026, 11, 4, 11, 30, tzinfo=zoneinfo.ZoneInfo(zone)).timestamp()
+    end = end or datetime.datetime(2026, 11, 4, 11, 30, tzinfo=zoneinfo.ZoneInfo(zone)).timestamp()
     events = []
     for i in range(n_events):
         time = end - rng.random() ** rng.choice((1, 1, 3)) * days * 86400
