@@ -255,6 +255,7 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .dedupe_ids_max = settings->config.dedupe_memory / 16 / n_shards,
         .users_max = (settings->users_max + n_shards - 1) / n_shards,
         .values_max = settings->values_max,
+        .min_group = settings->min_group,
     };
 
     return kpi_plan_new(ret_plan, &definitions, &memory_kpi, &diag);

@@ -24,6 +24,7 @@ struct settings {
     kpi_duration keep, future_skew_max, dedupe_window;
     uint64_t users_max; /* of all shards */
     uint32_t values_max;
+    uint32_t min_group;
     struct settings_texts grains, rolling;
     struct {
         struct kpi_text *names;

@@ -1,4 +1,5 @@
 /* Answers of a shard: each kind's maker appends its own, in canonical order. */
+#include "engine/erase.h"
 #include "engine/tables.h"
 
 #include <kpi/answers.h>
@@ -12,7 +13,9 @@ int kpi_engine_answers(struct kpi_engine *engine, const struct kpi_layout *layou
     r = kpi_answers_new(&answers, engine->mem_outer);
     if (r < 0)
         return r;
-    r = kpi_tables_answer(engine, layout, answers);
+    r = kpi_engine_sweep(engine);
+    if (r == 0)
+        r = kpi_tables_answer(engine, layout, answers);
     if (r == 0)
         r = kpi_funnels_answer(engine, answers);
     if (r < 0)

@@ -3,11 +3,13 @@
  * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
  * applied.
  */
+#include "engine/erase.h"
 #include "engine/state.h"
 #include "engine/unions.h"
 
 enum {
-    FUNNELS_AHEAD = 4 /* events between asking for a user's blocks and reading them */
+    APPLY_E_ERASED = 1, /* users are others than before */
+    FUNNELS_AHEAD = 4   /* events between asking for a user's blocks and reading them */
 };
 
 /* An event on its way. */
@@ -17,6 +19,8 @@ struct applying {
     uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    kpi_time dedupe_time;
+    bool untimely;     /* it only erases: its time is none that counts */
     uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
     bool other;        /* a value of a tuple is __other__ */
 };
@@ -53,6 +57,13 @@ static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *in
            field_is_number(&event->fields[instance->field]);
 }
 
+static bool is_of_users(const struct kpi_instance *instance)
+{
+    return instance->aggregate == KPI_AGGREGATE_LEVEL ||
+           instance->aggregate == KPI_AGGREGATE_LATEST ||
+           instance->aggregate == KPI_AGGREGATE_SCORES;
+}
+
 /* The window of a time that lies in the day that the zone is at. */
 static kpi_window window_of(const struct kpi_instance *instance, const struct kpi_zone_state *zone,
                             kpi_time time)
@@ -67,6 +78,7 @@ static kpi_window window_of(const struct kpi_instance *instance, const struct kp
 static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_dispatch *dispatch = applying->dispatch;
+    bool erases = dispatch->erasure;
 
     for (uint32_t i = 0; i < dispatch->n_actions; i++) {
         const struct kpi_action *action = &dispatch->actions[i];
@@ -77,6 +89,9 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         if (!feeds(engine, instance, applying->event) ||
             !holds(engine, action->condition, applying))
             continue;
+        /* Who is to be forgotten is not remembered for that. */
+        if (erases && is_of_users(instance))
+            continue;
         if (!kpi_zone_state_find(zone, applying->event->time))
             return false;
         *match = (struct kpi_match){
@@ -84,9 +99,7 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         if (instance->aggregate == KPI_AGGREGATE_LATEST)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
-        applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                                instance->aggregate == KPI_AGGREGATE_LATEST ||
-                                instance->aggregate == KPI_AGGREGATE_SCORES;
+        applying->needs_user |= is_of_users(instance);
         applying->needs_tuple |= wants_campaign(engine, instance);
         applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
@@ -127,7 +140,6 @@ static void match_funnels(struct kpi_engine *engine, struct applying *applying)
         applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
     bool campaign;
 
-    engine->funnels.n_hits = 0;
     if (!applying->dispatch->n_marks || !(event->flags & KPI_EVENT_HAS_USER))
         return;
     kpi_funnels_match(engine, event, applying->dispatch, row, &campaign);
@@ -135,23 +147,67 @@ static void match_funnels(struct kpi_engine *engine, struct applying *applying)
     applying->needs_tuple |= campaign && event->fields[0].kind == KPI_FIELD_STRING;
 }
 
+/* Ids are never given twice, so they may run out before users are too many. */
+static bool users_full(const struct kpi_engine *engine)
+{
+    return kpi_users_n_known(&engine->users) >= engine->program->users_max ||
+           engine->users.n >= KPI_USER_BARRED;
+}
+
+/*
+ * An erasure is obeyed where it stands in the log, whatever time it names: to refuse one for its
+ * clock would be to keep what is to be forgotten.
+ */
+static enum kpi_refusal judge_erasure(const struct kpi_engine *engine, struct applying *applying)
+{
+    /* Dedupe knows no time as odd as it may name. */
+    applying->dedupe_time = engine->newest_record;
+    if (!(applying->event->flags & KPI_EVENT_HAS_USER))
+        return KPI_REFUSAL_USER_MISSING;
+    if (applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD && applying->user == KPI_USER_NONE &&
+        users_full(engine))
+        return KPI_REFUSAL_USERS_FULL;
+    return KPI_REFUSAL_NONE;
+}
+
+/* Its time is none to count in: it erases, and that is all. */
+static void set_untimely(struct applying *applying)
+{
+    applying->untimely = true;
+    applying->n_matches = 0;
+    applying->needs_tuple = applying->late = false;
+}
+
 static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
+    bool erases = applying->dispatch->erasure;
+    enum kpi_refusal refusal = KPI_REFUSAL_NONE;
 
+    engine->funnels.n_hits = 0;
+    if (erases)
+        refusal = judge_erasure(engine, applying);
+    else if (applying->user == KPI_USER_BARRED)
+        refusal = KPI_REFUSAL_WITHDRAWN;
+    if (refusal)
+        return refusal;
     if (event->time > event->record_time + engine->program->future_skew_max)
-        return KPI_REFUSAL_FUTURE;
-    if (event->time < engine->newest_record - engine->program->keep)
-        return KPI_REFUSAL_EXPIRED;
-    if (!match_actions(engine, applying))
-        return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+        refusal = KPI_REFUSAL_FUTURE;
+    else if (event->time < engine->newest_record - engine->program->keep)
+        refusal = KPI_REFUSAL_EXPIRED;
+    else if (!match_actions(engine, applying))
+        refusal = event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+    if (erases && refusal)
+        set_untimely(applying);
+    if (erases || refusal)
+        return erases ? KPI_REFUSAL_NONE : refusal;
     match_updates(engine, applying);
     match_funnels(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
     if (!(event->flags & KPI_EVENT_HAS_USER))
         return KPI_REFUSAL_USER_MISSING;
-    if (applying->user == KPI_USER_NONE && engine->users.n >= engine->program->users_max)
+    if (applying->user == KPI_USER_NONE && users_full(engine))
         return KPI_REFUSAL_USERS_FULL;
     return KPI_REFUSAL_NONE;
 }
@@ -348,7 +404,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     const struct kpi_event *event = applying->event;
     int r;
 
-    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time, place);
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, applying->dedupe_time, place);
     if (r == 0)
         r = enter_user(engine, applying);
     if (r == 0 && applying->needs_tuple) {
@@ -372,14 +428,24 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     engine->n_other += applying->other;
     engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
     engine->n_late += applying->late;
-    if (event->time > engine->newest_event)
+    if (event->time > engine->newest_event && !applying->untimely)
         engine->newest_event = event->time;
     return r;
 }
 
+/* Returns APPLY_E_ERASED or -ENOMEM. */
+static int erase(struct kpi_engine *engine, const struct applying *applying)
+{
+    int r = kpi_engine_erase(engine, applying->event->user,
+                             applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD);
+
+    return r < 0 ? r : APPLY_E_ERASED;
+}
+
+/* Returns 0, APPLY_E_ERASED or -ENOMEM. */
 static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
 {
-    struct applying applying = {.event = event, .user = user};
+    struct applying applying = {.event = event, .user = user, .dedupe_time = event->time};
     struct kpi_dedupe_place place;
     enum kpi_dedupe_answer answer;
     int r;
@@ -400,7 +466,8 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         engine->n_refused++;
         return 0;
     }
-    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time, &place);
+    answer =
+        kpi_dedupe_find(&engine->dedupe, event->id, event->content, applying.dedupe_time, &place);
     if (answer == KPI_DEDUPE_COPY) {
         event->outcome = KPI_OUTCOME_DUPLICATE;
         engine->n_duplicates++;
@@ -412,20 +479,15 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         return 0;
     }
     event->outcome = KPI_OUTCOME_APPLIED;
-    return commit(engine, &applying, &place);
+    r = commit(engine, &applying, &place);
+    return r == 0 && applying.dispatch->erasure ? erase(engine, &applying) : r;
 }
 
-int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
+/* Looks users up, and asks for their rows. */
+static void find_users(const struct kpi_engine *engine, const struct kpi_batch *batch,
+                       unsigned first, uint32_t *users)
 {
-    uint32_t users[KPI_BATCH_MAX];
-    int r;
-
-    for (unsigned i = 0; i < batch->n_events; i++) {
-        kpi_dedupe_prefetch(&engine->dedupe, batch->events[i].id);
-        if (batch->events[i].flags & KPI_EVENT_HAS_USER)
-            kpi_users_prefetch(&engine->users, batch->events[i].user);
-    }
-    for (unsigned i = 0; i < batch->n_events; i++) {
+    for (unsigned i = first; i < batch->n_events; i++) {
         const int64_t *row;
 
         users[i] = KPI_USER_NONE;
@@ -438,6 +500,19 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         if (users[i] != KPI_USER_NONE)
             kpi_funnels_prefetch(&engine->funnels, users[i]);
     }
+}
+
+int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
+{
+    uint32_t users[KPI_BATCH_MAX];
+    int r;
+
+    for (unsigned i = 0; i < batch->n_events; i++) {
+        kpi_dedupe_prefetch(&engine->dedupe, batch->events[i].id);
+        if (batch->events[i].flags & KPI_EVENT_HAS_USER)
+            kpi_users_prefetch(&engine->users, batch->events[i].user);
+    }
+    find_users(engine, batch, 0, users);
     for (unsigned i = 0; i < batch->n_events; i++) {
         unsigned ahead = i + FUNNELS_AHEAD;
 
@@ -446,6 +521,9 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;
+        /* What was found for the rest of the group may be a user of before. */
+        if (r == APPLY_E_ERASED)
+            find_users(engine, batch, i + 1, users);
     }
     r = kpi_dedupe_work(&engine->dedupe);
     return r < 0 ? r : kpi_engine_turn(engine);

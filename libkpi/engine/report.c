@@ -3,6 +3,7 @@
  * the last report; all others are copied, also into another layout that has the same scope.
  */
 #include "engine/report.h"
+#include "engine/erase.h"
 #include "engine/groups.h"
 #include "engine/retained.h"
 #include "engine/scores.h"
@@ -469,7 +470,9 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
     uint32_t n_rows = kpi_layout_n_rows(layout);
     int r;
 
-    r = kpi_report_make(engine);
+    r = kpi_engine_sweep(engine);
+    if (r == 0)
+        r = kpi_report_make(engine);
     if (r < 0)
         return r;
     making.cache = engine->report;

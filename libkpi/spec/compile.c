@@ -322,9 +322,10 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns, tables and funnels */
-    plan->fingerprint = XXH3_64bits_withSeed(
-        parts, sizeof(parts), plan->breakdowns_hash + plan->tables_hash + funnels_hash(plan));
+    /* 0, as without a seed, for a plan of KPIs alone, of which all groups are shown */
+    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts),
+                                             plan->breakdowns_hash + plan->min_group +
+                                                 plan->tables_hash + funnels_hash(plan));
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */

@@ -169,11 +169,19 @@ struct kpi_funnel_mark {
     uint16_t steps, exclusions; /* bits */
 };
 
+/* What the event does to its user, beside counting. */
+enum kpi_erasure {
+    KPI_ERASURE_NONE,
+    KPI_ERASURE_ONCE,     /* kpid.user_erased */
+    KPI_ERASURE_FOR_GOOD, /* kpid.consent_withdrawn */
+};
+
 /* All actions and attribute updates that an event of one type can cause; [n_types] is any other
  * type. */
 struct kpi_dispatch {
     struct kpi_string type;
     uint64_t hash; /* XXH3_64bits of type */
+    enum kpi_erasure erasure;
     const struct kpi_action *actions;
     uint32_t n_actions;
     const struct kpi_action *updates; /* .instance is an attribute index here */

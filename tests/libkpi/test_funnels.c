@@ -459,7 +459,7 @@ static void events_allocate_nothing(void **state)
         for (unsigned i = 0; i < 20 * USERS; i++) {
             kpi_time time = NOON + (kpi_time)round * 14 * KPI_DAY + i * 6 * KPI_SECOND;
 
-            (void)apply(&world, (const char *[]){"a", "b", "d", "e"}[i / USERS % 4], i % USERS,
+            (void)apply(&world, (const char *[]){"a", "b", "d", "e"}[i / USERS % 4], 1 + i % USERS,
                         time - i % 7 * KPI_MINUTE);
         }
     }

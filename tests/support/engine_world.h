@@ -115,6 +115,7 @@ struct world_stream {
     uint32_t copies; /* one in `copies` is an earlier one again; 0: none */
     bool places;     /* with channel, town and vip, if the plan has these fields */
     uint32_t odd;    /* one in `odd` is without user, or too early, or too old; 0: none */
+    uint32_t erase;  /* one in `erase` erases its user, for good or not; 0: none */
     uint64_t n;
 };
 
@@ -174,6 +175,8 @@ static inline void world_next(struct world_stream *stream, const struct kpi_plan
         }
     }
     w->event.content = (uint32_t)(next_random(seed) % 3);
+    if (stream->erase && next_random(seed) % stream->erase == 0)
+        type = next_random(seed) % 4 ? "kpid.user_erased" : "kpid.consent_withdrawn";
     w->event.type = string_field(type);
     if (next_random(seed) % 8)
         world_set_field(plan, w, "campaign", string_field(campaigns[next_random(seed) % 4]));
@@ -213,7 +216,8 @@ static inline void world_put(struct kpi_batch *batch, const struct kpi_plan *pla
 
 struct naive_event {
     struct world_event w;
-    uint32_t user; /* index in users, or UINT32_MAX */
+    uint32_t user; /* index in users, or UINT32_MAX; also of who was erased since */
+    kpi_time dedupe_time;
     bool holds[WORLD_INSTANCES_MAX], yes[WORLD_INSTANCES_MAX];
     kpi_time newest;                                      /* of the log, at arrival */
     char values[WORLD_DIMENSIONS_MAX][WORLD_VALUE_BYTES]; /* the test's, by note() */
@@ -228,6 +232,9 @@ struct naive {
     struct naive_event *events; /* applied */
     size_t n_events;
     uint64_t users[WORLD_USERS];
+    bool is_here[WORLD_USERS]; /* not erased */
+    uint64_t withdrawn[WORLD_USERS];
+    uint32_t n_withdrawn, n_erased;
     int64_t slots[WORLD_USERS][WORLD_SLOTS_MAX];
     uint32_t n_users;
     const char *strings[64];
@@ -331,13 +338,69 @@ static inline bool naive_wants_campaign(const struct kpi_program *program,
     return !program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total;
 }
 
+static inline bool naive_has_type(const struct world_event *w, const char *type)
+{
+    return w->event.type.length == strlen(type) &&
+           memcmp(w->event.type.string, type, strlen(type)) == 0;
+}
+
+static inline bool naive_is_withdrawn(const struct naive *naive, uint64_t hash)
+{
+    for (uint32_t i = 0; i < naive->n_withdrawn; i++)
+        if (naive->withdrawn[i] == hash)
+            return true;
+    return false;
+}
+
+/* From now on nothing that has happened was theirs. */
+static inline void naive_erase(struct naive *naive, const struct naive_event *e, bool for_good)
+{
+    uint64_t hash = e->w.event.user;
+    uint32_t user = e->user;
+
+    if (user != UINT32_MAX) {
+        for (size_t i = 0; i < naive->n_events; i++)
+            if (naive->events[i].user == user)
+                naive->events[i].user = UINT32_MAX;
+        for (unsigned k = 0; k < WORLD_SLOTS_MAX; k++)
+            naive->slots[user][k] = KPI_TIME_NONE;
+        naive->is_here[user] = false;
+        naive->n_erased++;
+    }
+    if (for_good && !naive_is_withdrawn(naive, hash))
+        naive->withdrawn[naive->n_withdrawn++] = hash;
+}
+
+/* An index for a new user: that of the same one in an earlier life, or another. */
+static inline uint32_t naive_enter(struct naive *naive, uint64_t hash)
+{
+    uint32_t u = 0;
+
+    while (u < naive->n_users && naive->users[u] != hash)
+        u++;
+    if (u == naive->n_users)
+        naive->users[naive->n_users++] = hash;
+    naive->is_here[u] = true;
+    return u;
+}
+
+static inline uint32_t naive_n_here(const struct naive *naive)
+{
+    uint32_t n = 0;
+
+    for (uint32_t u = 0; u < naive->n_users; u++)
+        n += naive->is_here[u];
+    return n;
+}
+
 /* The event, judged as the contract says; returns its outcome. */
 static inline enum kpi_outcome naive_apply(struct naive *naive, const struct world_event *w)
 {
     struct naive_event *e = &naive->events[naive->n_events];
     bool matches_update[KPI_ATTRIBUTES_MAX] = {false}, needs_user = false, copy = false,
          conflict = false;
-    bool late = false;
+    bool late = false, withdraws = naive_has_type(w, "kpid.consent_withdrawn"),
+         erases = withdraws || naive_has_type(w, "kpid.user_erased"), untimely;
     int64_t hour, window = naive->program->dedupe_window / KPI_HOUR;
 
     assert(naive->n_events < WORLD_EVENTS_MAX);
@@ -347,16 +410,25 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         naive->newest = w->event.record_time;
     e->newest = naive->newest;
     hour = naive->newest / KPI_HOUR;
-    if (w->event.time > w->event.record_time + naive->program->future_skew_max ||
-        w->event.time < naive->newest - naive->program->keep)
+    untimely = w->event.time > w->event.record_time + naive->program->future_skew_max ||
+               w->event.time < naive->newest - naive->program->keep;
+    e->dedupe_time = erases ? naive->newest : w->event.time;
+    if (erases ? !(w->event.flags & KPI_EVENT_HAS_USER)
+               : untimely || (w->event.flags & KPI_EVENT_HAS_USER &&
+                              naive_is_withdrawn(naive, w->event.user)))
         goto refuse;
     for (uint32_t u = 0; u < naive->n_users; u++)
-        if (w->event.flags & KPI_EVENT_HAS_USER && naive->users[u] == w->event.user)
+        if (w->event.flags & KPI_EVENT_HAS_USER && naive->users[u] == w->event.user &&
+            naive->is_here[u])
             e->user = u;
     for (uint32_t i = 0; i < naive->program->n_instances; i++) {
         const struct kpi_instance *instance = &naive->program->instances[i];
+        bool of_users = instance->aggregate == KPI_AGGREGATE_LEVEL ||
+                        instance->aggregate == KPI_AGGREGATE_LATEST ||
+                        instance->aggregate == KPI_AGGREGATE_SCORES;
 
         e->holds[i] =
+            !(erases && (untimely || of_users)) &&
             (!naive_wants_campaign(naive->program, instance) || w->fields[0].kind) &&
             (!kpi_aggregate_has_field(instance->aggregate) || w->fields[instance->field].kind) &&
             naive_holds(naive, instance->condition, e);
@@ -365,9 +437,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         if (e->holds[i]) {
             const struct kpi_zone *zone = kpi_plan_zone(naive->plan, instance->zone);
 
-            needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                          instance->aggregate == KPI_AGGREGATE_LATEST ||
-                          instance->aggregate == KPI_AGGREGATE_SCORES;
+            needs_user |= of_users;
             late |=
                 kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
         }
@@ -376,7 +446,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         const struct kpi_attribute *attribute = &naive->program->attributes[i];
 
         matches_update[i] =
-            w->event.flags & KPI_EVENT_HAS_USER && naive_holds(naive, attribute->condition, e) &&
+            !erases && w->event.flags & KPI_EVENT_HAS_USER &&
+            naive_holds(naive, attribute->condition, e) &&
             (!kpi_attribute_has_field(attribute->kind) || w->fields[attribute->field].kind);
         needs_user |= matches_update[i];
     }
@@ -384,7 +455,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         goto refuse;
     for (size_t i = 0; i < naive->n_events && window; i++) {
         const struct naive_event *other = &naive->events[i];
-        int64_t apart = other->w.event.time / KPI_HOUR - w->event.time / KPI_HOUR;
+        int64_t apart = other->dedupe_time / KPI_HOUR - e->dedupe_time / KPI_HOUR;
 
         if (other->w.event.id != w->event.id || hour - other->newest / KPI_HOUR > window ||
             apart > window || -apart > window)
@@ -397,10 +468,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         naive->n_conflicts += !copy;
         return copy ? KPI_OUTCOME_DUPLICATE : KPI_OUTCOME_CONFLICT;
     }
-    if (needs_user && e->user == UINT32_MAX) {
-        e->user = naive->n_users++;
-        naive->users[e->user] = w->event.user;
-    }
+    if (needs_user && e->user == UINT32_MAX)
+        e->user = naive_enter(naive, w->event.user);
     if (naive->note)
         naive->note(naive, e);
     for (uint32_t i = 0; i < naive->program->n_attributes; i++)
@@ -409,6 +478,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
                          naive->slots[e->user] + naive->program->attributes[i].slot);
     naive->n_late += late;
     naive->n_events++;
+    if (erases)
+        naive_erase(naive, e, withdraws);
     return KPI_OUTCOME_APPLIED;
 refuse:
     naive->n_refused++;
@@ -450,7 +521,8 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        if (naive_feeds(naive, e, leaf->instance[zone], id, &day) && day < first[e->user])
+        if (e->user != UINT32_MAX && naive_feeds(naive, e, leaf->instance[zone], id, &day) &&
+            day < first[e->user])
             first[e->user] = day;
     }
     for (uint32_t u = 0; u < WORLD_USERS; u++) {
@@ -468,7 +540,7 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        if (naive_feeds(naive, e, leaf->return_instance[zone], id, &day) &&
+        if (e->user != UINT32_MAX && naive_feeds(naive, e, leaf->return_instance[zone], id, &day) &&
             first[e->user] != INT32_MAX && day >= from[e->user] && day < to[e->user])
             returned[e->user] = true;
     }

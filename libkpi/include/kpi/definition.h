@@ -273,4 +273,5 @@ struct kpi_definitions {
     uint64_t dedupe_ids_max;      /* per shard; the oldest hours go first when it binds */
     uint64_t users_max;           /* per shard */
     uint32_t values_max;          /* values of a dimension per shard; the rest is __other__ */
+    uint32_t min_group;           /* groups of fewer users are not shown; 0: all are */
 };
