@@ -444,6 +444,28 @@ static void a_forgotten_user_leaves_nothing(void **state)
     world_end(&world);
 }
 
+/* The event that erases is itself in no funnel, and what follows is of a new user. */
+static void an_erased_user_is_in_no_funnel(void **state)
+{
+    struct world world;
+
+    definitions_make();
+    world_make(&world);
+    apply(&world, "a", 1, NOON);
+    apply(&world, "a", 2, NOON);
+    apply(&world, "b", 2, NOON + KPI_MINUTE);
+    assert_int_equal(apply(&world, "kpid.user_erased", 1, NOON + KPI_MINUTE), KPI_OUTCOME_APPLIED);
+    assert_int_equal(asked(&world, 2, 0, NULL), 1);
+    assert_int_equal(asked(&world, 2, 1, NULL), 1);
+    apply(&world, "b", 1, NOON + 2 * KPI_MINUTE);
+    assert_int_equal(asked(&world, 0, 1, NULL), 1);
+    assert_int_equal(apply(&world, "kpid.consent_withdrawn", 2, NOON + KPI_HOUR),
+                     KPI_OUTCOME_APPLIED);
+    assert_int_equal(asked(&world, 0, 0, NULL), 0);
+    assert_int_equal(apply(&world, "a", 2, NOON + KPI_HOUR), KPI_OUTCOME_REFUSED);
+    world_end(&world);
+}
+
 /* In each round the same happens to each user, a week later. */
 static void events_allocate_nothing(void **state)
 {
@@ -902,6 +924,7 @@ int main(void)
         cmocka_unit_test(another_plan_keeps_what_means_the_same),
         cmocka_unit_test(funnels_of_the_store_are_of_its_plan),
         cmocka_unit_test(a_forgotten_user_leaves_nothing),
+        cmocka_unit_test(an_erased_user_is_in_no_funnel),
         cmocka_unit_test(events_allocate_nothing),
         cmocka_unit_test(memory_may_fail_anywhere),
         cmocka_unit_test(events_without_user_are_in_no_funnel),
