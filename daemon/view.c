@@ -13,6 +13,8 @@ struct view_groups {
     struct kpi_supplement **parts; /* of shards; gone once they are merged */
     uint32_t n_parts, n_parts_max;
     struct kpi_supplement *merged;
+    struct kpi_suppressed *suppressed;
+    uint32_t n_suppressed;
 };
 
 struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows, kpi_time as_of)
@@ -58,6 +60,8 @@ static void groups_free(struct view_groups *groups)
         return;
     groups_drop_parts(groups);
     (void)kpi_supplement_unref(groups->merged);
+    kpi_mem_free(&memory_kpi, groups->suppressed,
+                 groups->n_suppressed * sizeof(*groups->suppressed));
     free(groups);
 }
 
@@ -84,10 +88,28 @@ int view_add_groups(struct view *view, struct kpi_supplement *supplement)
     return 0;
 }
 
+/* Replaces merged groups by those that may be shown. Returns 0 or -ENOMEM. */
+static int groups_suppress(struct view_groups *groups, const struct kpi_layout *layout,
+                           struct kpi_supplement **merged)
+{
+    struct kpi_supplement *shown;
+    int r;
+
+    if (kpi_plan_min_group(kpi_layout_plan(layout)) == 0)
+        return 0;
+    r = kpi_supplement_suppress(*merged, layout, &memory_kpi, &shown, &groups->suppressed,
+                                &groups->n_suppressed);
+    if (r < 0)
+        return r;
+    (void)kpi_supplement_unref(*merged);
+    *merged = shown;
+    return 0;
+}
+
 int view_groups(const struct view *view, const struct kpi_supplement **ret_groups)
 {
     struct view_groups *groups = view->groups;
-    struct kpi_supplement *merged;
+    struct kpi_supplement *merged = NULL;
     int r;
 
     *ret_groups = groups ? groups->merged : NULL;
@@ -99,14 +121,22 @@ int view_groups(const struct view *view, const struct kpi_supplement **ret_group
             r = kpi_supplement_add(merged, groups->parts[i]);
         if (r > 0)
             r = 0; /* an overflow marks its row; the KPI then reads undefined */
-        if (r < 0)
-            (void)kpi_supplement_unref(merged);
     }
-    if (r < 0)
+    if (r == 0)
+        r = groups_suppress(groups, view->layout, &merged);
+    if (r < 0) {
+        (void)kpi_supplement_unref(merged);
         return error_origin(r);
+    }
     groups_drop_parts(groups);
     *ret_groups = groups->merged = merged;
     return 0;
+}
+
+const struct kpi_suppressed *view_suppressed(const struct view *view, uint32_t *ret_n)
+{
+    *ret_n = view->groups ? view->groups->n_suppressed : 0;
+    return view->groups ? view->groups->suppressed : NULL;
 }
 
 struct view *view_ref(struct view *view)

@@ -78,8 +78,8 @@ struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows,
  */
 int view_add_groups(struct view *view, struct kpi_supplement *supplement);
 /*
- * The groups of all shards, merged when first asked for: most views are never asked. *ret_groups is
- * borrowed from the view; NULL if there are none. Returns 0 or -ENOMEM.
+ * The groups of all shards that may be shown, merged when first asked for: most views are never
+ * asked. *ret_groups is borrowed from the view; NULL if there are none. Returns 0 or -ENOMEM.
  */
 int view_groups(const struct view *view, const struct kpi_supplement **ret_groups);
 /* The same for answers: of what does not fit the plan nothing is taken. */
@@ -100,5 +100,10 @@ void view_set_alerts(struct view *view,
  * the KPI lacks nothing.
  */
 struct kpi_observation view_observation(const struct view_alert *alert);
+/*
+ * What view_groups() leaves out of what it has merged, because it is of fewer users than the plan's
+ * min_group: borrowed from the view, in the order of scopes and breakdowns. NULL and 0: nothing.
+ */
+const struct kpi_suppressed *view_suppressed(const struct view *view, uint32_t *ret_n);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

@@ -219,10 +219,18 @@ static bool takes_group(const struct selection *selection, const struct kpi_grou
            takes_scope(selection->view, &selection->question, group->scope);
 }
 
+static bool takes_suppressed(const struct selection *selection,
+                             const struct kpi_suppressed *suppressed)
+{
+    return takes_group(selection, &(struct kpi_group){.scope = suppressed->scope,
+                                                      .breakdown = suppressed->breakdown});
+}
+
 static uint64_t count_groups(const struct selection *selection)
 {
     const struct kpi_plan *plan = kpi_layout_plan(selection->view->layout);
     uint32_t n = selection->groups ? kpi_supplement_n_groups(selection->groups) : 0;
+    const struct kpi_suppressed *suppressed;
     uint64_t n_values = 0;
 
     for (uint32_t i = 0; i < n; i++) {
@@ -232,6 +240,9 @@ static uint64_t count_groups(const struct selection *selection)
             n_values += kpi_plan_breaks_down(plan, group.breakdown, kpi) &&
                         takes_kpi(selection->view, &selection->question, group.scope, kpi);
     }
+    suppressed = view_suppressed(selection->view, &n);
+    for (uint32_t i = 0; i < n && selection->groups; i++)
+        n_values += takes_suppressed(selection, &suppressed[i]) ? kpi_plan_n_kpis(plan) : 0;
     return n_values;
 }
 
@@ -339,6 +350,51 @@ static void add_group_values(struct json *json, cJSON *array, const struct selec
     }
 }
 
+/* What is not shown of a scope and breakdown: that it is there, and of how many groups. */
+static void add_suppressed(struct json *json, cJSON *array, const struct selection *selection,
+                           const struct kpi_suppressed *suppressed)
+{
+    const struct view *view = selection->view;
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    const struct kpi_breakdown_info *breakdown = kpi_plan_breakdown(plan, suppressed->breakdown);
+    uint32_t n_kpis = kpi_plan_n_kpis(plan);
+
+    for (uint32_t i = 0; i < n_kpis; i++) {
+        const struct kpi_value *whole = &view->values[(size_t)suppressed->scope * n_kpis + i];
+        cJSON *item, *by;
+
+        if (!kpi_plan_breaks_down(plan, suppressed->breakdown, i) ||
+            !takes_kpi(view, &selection->question, suppressed->scope, i))
+            continue;
+        item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, suppressed->scope), i);
+        by = json_object(json, item, "by");
+        for (uint32_t k = 0; k < breakdown->n_dimensions; k++)
+            json_add_text(json, by, breakdown->dimensions[k].name.data, "__suppressed__");
+        json_add_text(json, item, "unit", kpis_unit_name(kpi_plan_kpi(plan, i)->unit));
+        json_add_text(json, item, "state", "suppressed");
+        json_add_integer(json, item, "groups", suppressed->n);
+        json_add_null(json, item, "value");
+        json_add_null(json, item, "numerator");
+        json_add_null(json, item, "denominator");
+        json_add_real(json, item, "complete", whole->complete);
+        json_add_hash(json, item, "definition", whole->definition);
+    }
+}
+
+static void add_all_suppressed(struct json *json, cJSON *array, const struct selection *selection)
+{
+    const struct kpi_suppressed *suppressed;
+    uint32_t n;
+
+    if (!selection->groups)
+        return;
+    suppressed = view_suppressed(selection->view, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (takes_suppressed(selection, &suppressed[i]))
+            add_suppressed(json, array, selection, &suppressed[i]);
+    }
+}
+
 int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
                   uint64_t n_max)
 {
@@ -365,6 +421,7 @@ int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_f
         if (takes_group(&selection, &group))
             add_group_values(&json, array, &selection, &group);
     }
+    add_all_suppressed(&json, array, &selection);
     if (json.failed) {
         cJSON_Delete(root);
         return error_origin(-ENOMEM);

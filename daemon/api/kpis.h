@@ -24,7 +24,9 @@
  * Behind all of them stand, if asked for, the same KPIs broken down; each has "by" behind "scope":
  * {"channel":"wechat","city":null}, null for events without the value, "__other__" for values
  * beyond the dimension's bound. Of a group of which nothing was counted in a scope there is no
- * entry.
+ * entry. Under min_group those that are not shown follow as one entry for each scope, breakdown and
+ * KPI, with "by":{"channel":"__suppressed__"}, "state":"suppressed", "groups" (how many), and no
+ * numbers.
  */
 #pragma once
 

@@ -229,6 +229,8 @@ static bool shard_value(const struct view_shard *shard, unsigned family, double 
         (double)shard->n_unsaved,
         shard->caught_up,
         (double)shard->stats.n_users,
+        (double)shard->stats.n_users_erased,
+        (double)shard->stats.n_users_withdrawn,
         (double)shard->stats.n_cells,
         (double)shard->stats.bytes,
         (double)shard->stats.n_dedupe_ids,
@@ -239,7 +241,7 @@ static bool shard_value(const struct view_shard *shard, unsigned family, double 
 
     *ret_value = values[family];
     return !(family == 0 && shard->saved_at == KPI_TIME_NONE) &&
-           !(family == 9 && shard->stats.newest_record == KPI_TIME_NONE);
+           !(family == 11 && shard->stats.newest_record == KPI_TIME_NONE);
 }
 
 /* Of the shards that this instance owns, so that sums over instances are right. */
@@ -253,6 +255,11 @@ static void write_shards(struct exposition *exposition, const struct view *view)
         {"kpid_shard_caught_up", EXPOSITION_GAUGE, NULL,
          "Whether the shard has been read to its end."},
         {"kpid_users", EXPOSITION_GAUGE, NULL, "Users that the shard knows."},
+        {"kpid_users_erased_total", EXPOSITION_COUNTER, NULL,
+         "Users that the shard has erased, on demand or for withdrawn consent, since its log "
+         "began."},
+        {"kpid_users_withdrawn", EXPOSITION_GAUGE, NULL,
+         "Users whose events are refused, because they have withdrawn consent."},
         {"kpid_cells", EXPOSITION_GAUGE, NULL, "Cells that the shard keeps."},
         {"kpid_state_bytes", EXPOSITION_GAUGE, "bytes", "Memory of the shard's state."},
         {"kpid_dedupe_ids", EXPOSITION_GAUGE, NULL, "Event ids remembered."},

@@ -285,6 +285,25 @@ static bool has_unit(const struct kpi_plan *plan, enum kpi_unit unit)
     return false;
 }
 
+/* Of all scopes and breakdowns, also of those that are not shown here. */
+static void write_suppressed(struct exposition *exposition, const struct view *view)
+{
+    static const struct exposition_family family = {
+        "kpid_groups_suppressed", EXPOSITION_GAUGE, NULL,
+        "Groups of breakdowns that are not shown because they are of fewer users than min_group."};
+    const struct kpi_suppressed *suppressed;
+    uint64_t n_groups = 0;
+    uint32_t n;
+
+    if (kpi_plan_min_group(kpi_layout_plan(view->layout)) == 0)
+        return;
+    suppressed = view_suppressed(view, &n);
+    for (uint32_t i = 0; i < n; i++)
+        n_groups += suppressed[i].n;
+    exposition_family(exposition, &family);
+    exposition_sample_integer(exposition, (int64_t)n_groups);
+}
+
 void metrics_write_kpis(struct exposition *exposition, const struct view *view)
 {
     static const struct exposition_family units[] = {
@@ -320,5 +339,6 @@ void metrics_write_kpis(struct exposition *exposition, const struct view *view)
     }
     for (unsigned part = PART_NUMERATOR; part <= PART_ERROR; part++)
         write_family(exposition, view, &shown, &parts[part], (enum part)part, -1);
+    write_suppressed(exposition, view);
     free(shown.indices);
 }

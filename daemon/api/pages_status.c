@@ -107,6 +107,8 @@ static void add_shard(struct json *json, cJSON *array, const struct view_shard *
     json_add_time(json, item, "newest_record", stats->newest_record, 0);
     json_add_time(json, item, "newest_event", stats->newest_event, 0);
     json_add_integer(json, item, "users", (int64_t)stats->n_users);
+    json_add_integer(json, item, "users_erased", (int64_t)stats->n_users_erased);
+    json_add_integer(json, item, "users_withdrawn", (int64_t)stats->n_users_withdrawn);
     json_add_integer(json, item, "cells", (int64_t)stats->n_cells);
     json_add_integer(json, item, "bytes", (int64_t)stats->bytes);
     json_add_real(json, item, "dedupe_window_seconds", (double)stats->dedupe_window / 1e6);

@@ -91,6 +91,28 @@ static void add_groups(struct table *table, const struct view *view,
     }
 }
 
+/* And of how many groups there nothing is shown, as they are of fewer users than min_group. */
+static void add_suppressed(struct table *table, const struct view *view, uint32_t scope,
+                           uint32_t kpi)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    const struct kpi_suppressed *suppressed;
+    uint32_t n;
+
+    suppressed = view_suppressed(view, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (suppressed[i].scope != scope ||
+            !kpi_plan_breaks_down(plan, suppressed[i].breakdown, kpi))
+            continue;
+        table_add(table, "");
+        table_add_format(table, "  %u groups", suppressed[i].n);
+        table_add(table, "");
+        table_add(table, "suppressed");
+        for (unsigned column = 0; column < 3; column++)
+            table_add(table, "");
+    }
+}
+
 static void add_kpi(struct table *table, const struct view *view, uint32_t scope_index,
                     uint32_t kpi)
 {
@@ -130,6 +152,7 @@ int replay_print_table(const struct view *view, FILE *out)
                 continue;
             add_kpi(table, view, i, kpi);
             add_groups(table, view, groups, first, i, kpi);
+            add_suppressed(table, view, i, kpi);
         }
         /* Groups stand in the order of scopes. */
         while (groups && first < kpi_supplement_n_groups(groups) &&

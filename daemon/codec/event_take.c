@@ -87,6 +87,7 @@ static void user_take(struct event_take *take, struct kpi_string user)
 {
     take->event->flags |= KPI_EVENT_HAS_USER;
     text_hash_keyed(user, take->secret, &take->event->user);
+    take->event->user += take->event->user == 0; /* which means nobody */
 }
 
 static inline void string_field_put(struct kpi_field *field, struct kpi_string string)

@@ -7,6 +7,7 @@
 #include "config/catalogue.h"
 #include "config/kinds.h"
 #include "config/load.h"
+#include "config/select.h"
 #include "util/memory.h"
 
 #define XXH_INLINE_ALL
@@ -14,10 +15,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-struct source {
-    struct doc_node *root; /* a mapping, or NULL: nothing in it */
-};
 
 typedef int (*section_fn)(struct load *load, const struct doc_node *section);
 
@@ -121,13 +118,13 @@ static int read_catalogue(struct load *load, struct doc_node **ret_root)
     return read_tree(load, file, ret_root);
 }
 
-static int read_section(struct load *load, const struct source *sources, uint32_t n_sources,
+static int read_section(struct load *load, struct doc_node *const *sources, uint32_t n_sources,
                         const char *name, section_fn read)
 {
     uint32_t i;
 
     for (i = 0; i < n_sources; i++) {
-        const struct doc_node *section = sources[i].root ? doc_get(sources[i].root, name) : NULL;
+        const struct doc_node *section = sources[i] ? doc_get(sources[i], name) : NULL;
         int r = section ? read(load, section) : 0;
 
         if (r < 0)
@@ -136,8 +133,11 @@ static int read_section(struct load *load, const struct source *sources, uint32_
     return 0;
 }
 
-/* sources[0] is the catalogue, so that the others can replace what is in it. */
-static int read_definitions(struct load *load, const struct source *sources, uint32_t n_sources)
+/*
+ * Sources are mappings, or NULL: nothing in it. sources[0] is the catalogue, so that the others can
+ * replace what is in it.
+ */
+static int read_definitions(struct load *load, struct doc_node *const *sources, uint32_t n_sources)
 {
     static const struct {
         const char *name;
@@ -153,7 +153,7 @@ static int read_definitions(struct load *load, const struct source *sources, uin
         {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
     };
     size_t i;
-    int r = 0;
+    int r = load_select(load, sources, n_sources);
 
     for (i = 0; i < sizeof(sections) / sizeof(sections[0]) && r == 0; i++)
         r = read_section(load, sources, n_sources, sections[i].name, sections[i].read);
@@ -176,7 +176,7 @@ static int read_all_definitions(struct load *load, struct doc_node *root)
 {
     struct doc_node *list = load->settings.include, *item;
     uint32_t n_sources = 2 + (list ? list->n_children + 1 : 0);
-    struct source *sources = arena_alloc(&load->arena, n_sources * sizeof(*sources));
+    struct doc_node **sources = arena_alloc(&load->arena, n_sources * sizeof(*sources));
     int r;
 
     if (!sources)
@@ -184,10 +184,10 @@ static int read_all_definitions(struct load *load, struct doc_node *root)
     n_sources = 0;
     r = read_timezone(load);
     if (r == 0)
-        r = read_catalogue(load, &sources[n_sources++].root);
-    sources[n_sources++].root = root;
+        r = read_catalogue(load, &sources[n_sources++]);
+    sources[n_sources++] = root;
     for (item = list ? load_first(list) : NULL; item && r == 0; item = load_next(list, item))
-        r = read_include(load, item, &sources[n_sources++].root);
+        r = read_include(load, item, &sources[n_sources++]);
     return r ? r : read_definitions(load, sources, n_sources);
 }
 
@@ -255,6 +255,7 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .dedupe_ids_max = settings->config.dedupe_memory / 16 / n_shards,
         .users_max = (settings->users_max + n_shards - 1) / n_shards,
         .values_max = settings->values_max,
+        .min_group = settings->min_group,
     };
 
     return kpi_plan_new(ret_plan, &definitions, &memory_kpi, &diag);

@@ -24,7 +24,8 @@ struct settings {
     kpi_duration keep, future_skew_max, dedupe_window;
     uint64_t users_max; /* of all shards */
     uint32_t values_max;
-    struct settings_texts grains, rolling;
+    uint32_t min_group;
+    struct settings_texts grains, rolling, catalogue;
     struct {
         struct kpi_text *names;
         uint32_t n;

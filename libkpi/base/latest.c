@@ -8,12 +8,19 @@ void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem)
     *latest = (struct kpi_latest){0};
 }
 
-/* The slot that holds the id, or the empty one where it would go. The table is never full. */
-static struct kpi_latest_entry *slot_of(const struct kpi_latest *latest, uint32_t id)
+/* The slot where the search for an id begins. */
+static uint32_t home_of(const struct kpi_latest *latest, uint32_t id)
 {
     /* Ids are consecutive numbers: a multiplication spreads them over the slots. */
     uint32_t mixed = (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-    uint32_t i = (uint32_t)(((uint64_t)mixed * latest->n_entries) >> 32);
+
+    return (uint32_t)(((uint64_t)mixed * latest->n_entries) >> 32);
+}
+
+/* The slot that holds the id, or the empty one where it would go. The table is never full. */
+static struct kpi_latest_entry *slot_of(const struct kpi_latest *latest, uint32_t id)
+{
+    uint32_t i = home_of(latest, id);
 
     while (latest->entries[i].id != id && latest->entries[i].id != KPI_LATEST_EMPTY)
         if (++i == latest->n_entries)
@@ -113,4 +120,32 @@ const struct kpi_latest_entry *kpi_latest_find(const struct kpi_latest *latest, 
         return NULL;
     entry = slot_of(latest, id);
     return entry->id == id ? entry : NULL;
+}
+
+bool kpi_latest_remove(struct kpi_latest *latest, uint32_t id)
+{
+    struct kpi_latest_entry *entries = latest->entries;
+    uint32_t n = latest->n_entries, hole, i;
+
+    if (!kpi_latest_find(latest, id))
+        return false;
+    hole = i = (uint32_t)(slot_of(latest, id) - entries);
+    latest->n--;
+    latest->n_yes -= entries[hole].stamp_low & 1; /* of numbers: 0 */
+    /* What was pushed on by this entry moves up, so that no search ends at the hole. */
+    for (;;) {
+        i = i + 1 == n ? 0 : i + 1;
+        if (entries[i].id == KPI_LATEST_EMPTY)
+            break;
+        if ((i + n - home_of(latest, entries[i].id)) % n < (i + n - hole) % n)
+            continue;
+        entries[hole] = entries[i];
+        if (latest->numbers)
+            latest->numbers[hole] = latest->numbers[i];
+        hole = i;
+    }
+    memset(&entries[hole], 0xff, sizeof(entries[hole]));
+    if (latest->numbers)
+        latest->numbers[hole] = 0;
+    return true;
 }

@@ -40,5 +40,8 @@ int kpi_latest_put(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_
 int kpi_latest_put_number(struct kpi_latest *latest, const struct kpi_mem *mem, uint32_t id,
                           uint64_t stamp, int64_t number, bool *ret_changed);
 
+/* Removes the user's answer; false if there is none. Allocates nothing. */
+bool kpi_latest_remove(struct kpi_latest *latest, uint32_t id);
+
 /* The user's entry, or NULL. */
 const struct kpi_latest_entry *kpi_latest_find(const struct kpi_latest *latest, uint32_t id);

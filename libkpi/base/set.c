@@ -180,18 +180,100 @@ int kpi_set_add(struct kpi_set *set, const struct kpi_mem *mem, uint32_t id)
     return r;
 }
 
-bool kpi_set_contains(const struct kpi_set *set, uint32_t id)
+static bool page_contains(const struct kpi_set_page *page, uint16_t value)
 {
-    const struct kpi_set_page *page = kpi_set_find_page(set, (uint16_t)(id >> 16));
-    uint16_t value = (uint16_t)id;
     uint32_t position;
 
-    if (!page)
-        return false;
     if (page->is_bits)
         return page->words[value / 64] >> (value % 64) & 1;
     position = array_position(page->values, page->count, value);
     return position < page->count && page->values[position] == value;
+}
+
+bool kpi_set_contains(const struct kpi_set *set, uint32_t id)
+{
+    const struct kpi_set_page *page = kpi_set_find_page(set, (uint16_t)(id >> 16));
+
+    return page && page_contains(page, (uint16_t)id);
+}
+
+/* Ids, ascending, that would be in one page. */
+struct ids_of_page {
+    const uint32_t *ids;
+    size_t n;
+};
+
+static struct ids_of_page ids_of(const struct kpi_set_page *page, const uint32_t *ids, size_t n)
+{
+    size_t low = 0, high = n, end;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (ids[middle] >> 16 < page->key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < n && ids[end] >> 16 == page->key; end++)
+        ;
+    return (struct ids_of_page){ids + low, end - low};
+}
+
+bool kpi_set_remove_empties(const struct kpi_set *set, const uint32_t *ids, size_t n)
+{
+    for (uint32_t i = 0; i < set->n_pages; i++) {
+        const struct kpi_set_page *page = &set->pages[i];
+        struct ids_of_page of = ids_of(page, ids, n);
+        uint32_t hits = 0;
+
+        for (size_t k = 0; k < of.n; k++)
+            hits += page_contains(page, (uint16_t)of.ids[k]);
+        if (hits == page->count)
+            return true;
+    }
+    return false;
+}
+
+static void page_remove(struct kpi_set_page *page, uint16_t value)
+{
+    uint32_t position;
+
+    if (page->is_bits) {
+        page->words[value / 64] &= ~(UINT64_C(1) << (value % 64));
+    } else {
+        position = array_position(page->values, page->count, value);
+        memmove(&page->values[position], &page->values[position + 1],
+                (page->count - position - 1) * sizeof(uint16_t));
+        page->values[page->count - 1] = 0; /* nothing of it is left behind the end */
+    }
+    page->count--;
+    page->dirty = 1;
+}
+
+uint64_t kpi_set_remove(struct kpi_set *set, const struct kpi_mem *mem, const uint32_t *ids,
+                        size_t n)
+{
+    uint64_t count = set->count;
+    uint32_t n_left = 0;
+
+    for (uint32_t i = 0; i < set->n_pages; i++) {
+        struct kpi_set_page *page = &set->pages[i];
+        struct ids_of_page of = ids_of(page, ids, n);
+
+        for (size_t k = 0; k < of.n; k++) {
+            if (!page_contains(page, (uint16_t)of.ids[k]))
+                continue;
+            page_remove(page, (uint16_t)of.ids[k]);
+            set->count--;
+        }
+        if (page->count)
+            set->pages[n_left++] = *page;
+        else
+            kpi_mem_free(mem, page->values, page_bytes(page));
+    }
+    set->n_pages = n_left;
+    return count - set->count;
 }
 
 size_t kpi_set_bytes(const struct kpi_set *set)

@@ -48,6 +48,15 @@ void kpi_set_deinit(struct kpi_set *set, const struct kpi_mem *mem);
 int kpi_set_add(struct kpi_set *set, const struct kpi_mem *mem, uint32_t id);
 bool kpi_set_contains(const struct kpi_set *set, uint32_t id);
 
+/*
+ * Removes those of n ids (ascending) that are in the set; returns how many were. A page that has no
+ * id any more goes. Allocates nothing.
+ */
+uint64_t kpi_set_remove(struct kpi_set *set, const struct kpi_mem *mem, const uint32_t *ids,
+                        size_t n);
+/* Would that leave a page without an id? */
+bool kpi_set_remove_empties(const struct kpi_set *set, const uint32_t *ids, size_t n);
+
 /* Bytes allocated. */
 size_t kpi_set_bytes(const struct kpi_set *set);
 

@@ -3,8 +3,16 @@
  * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
  * applied.
  */
+#include "engine/erase.h"
 #include "engine/state.h"
 #include "engine/unions.h"
+
+#include <assert.h>
+#include <xxhash.h>
+
+enum {
+    APPLY_E_ERASED = 1, /* users are others than before */
+};
 
 /* An event on its way. */
 struct applying {
@@ -13,6 +21,8 @@ struct applying {
     uint32_t user; /* KPI_USER_NONE: none, or new */
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    kpi_time dedupe_time;
+    bool untimely;     /* it only erases: its time is none that counts */
     uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
     bool other;        /* a value of a tuple is __other__ */
 };
@@ -22,14 +32,16 @@ static bool field_is_number(const struct kpi_field *field)
     return field->kind == KPI_FIELD_NUMBER || field->kind == KPI_FIELD_BOOL;
 }
 
+static const int64_t *row_of(const struct kpi_engine *engine, const struct applying *applying)
+{
+    return applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+}
+
 static bool holds(struct kpi_engine *engine, uint32_t condition, const struct applying *applying)
 {
-    const int64_t *row =
-        applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
-
     return condition == KPI_NO_INDEX ||
-           kpi_condition_holds(engine->plan, condition, applying->event, row, kpi_engine_string,
-                               engine);
+           kpi_condition_holds(engine->plan, condition, applying->event, row_of(engine, applying),
+                               kpi_engine_string, engine);
 }
 
 static bool wants_campaign(const struct kpi_engine *engine, const struct kpi_instance *instance)
@@ -39,14 +51,41 @@ static bool wants_campaign(const struct kpi_engine *engine, const struct kpi_ins
     return !engine->program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total;
 }
 
+/* The value of an attribute of the event's user. False: absent. */
+static bool attribute_get(const struct kpi_engine *engine, const struct applying *applying,
+                          uint32_t index, int64_t *ret_value)
+{
+    const struct kpi_attribute *attribute = &engine->program->attributes[index];
+    const int64_t *row = row_of(engine, applying);
+
+    if (!row || !kpi_attribute_live(attribute, row, applying->event->time))
+        return false;
+    *ret_value = row[kpi_attribute_value_slot(attribute)];
+    return true;
+}
+
 /* What of the instance's needs an event may lack: then it does not feed it. */
 static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *instance,
-                  const struct kpi_event *event)
+                  const struct applying *applying)
 {
-    if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING)
+    const struct kpi_event *event = applying->event;
+    int64_t campaign;
+
+    if (instance->campaign != KPI_NO_INDEX) {
+        if (!attribute_get(engine, applying, instance->campaign, &campaign))
+            return false;
+    } else if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING) {
         return false;
+    }
     return !kpi_aggregate_has_field(instance->aggregate) ||
            field_is_number(&event->fields[instance->field]);
+}
+
+static bool is_of_users(const struct kpi_instance *instance)
+{
+    return instance->aggregate == KPI_AGGREGATE_LEVEL ||
+           instance->aggregate == KPI_AGGREGATE_LATEST ||
+           instance->aggregate == KPI_AGGREGATE_SCORES;
 }
 
 /* The window of a time that lies in the day that the zone is at. */
@@ -59,32 +98,55 @@ static kpi_window window_of(const struct kpi_instance *instance, const struct kp
            kpi_window_of_day(time - zone->start, instance->minutes);
 }
 
+/*
+ * Turns the instance's zone to the day that the event counts on. False: there is none. One that an
+ * attribute names may have been forgotten already.
+ */
+static bool day_find(struct kpi_engine *engine, const struct kpi_instance *instance,
+                     const struct applying *applying, kpi_time *ret_time)
+{
+    struct kpi_zone_state *zone = &engine->zones[instance->zone];
+
+    *ret_time = applying->event->time;
+    if (instance->at == KPI_NO_INDEX)
+        return kpi_zone_state_find(zone, *ret_time);
+    return attribute_get(engine, applying, instance->at, ret_time) &&
+           kpi_zone_state_find(zone, *ret_time) && zone->day >= zone->kept_from;
+}
+
 /* False if the zone's table does not reach the event's time. */
 static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_dispatch *dispatch = applying->dispatch;
+    bool erases = dispatch->erasure;
 
     for (uint32_t i = 0; i < dispatch->n_actions; i++) {
         const struct kpi_action *action = &dispatch->actions[i];
         const struct kpi_instance *instance = &engine->program->instances[action->instance];
         struct kpi_zone_state *zone = &engine->zones[instance->zone];
         struct kpi_match *match = &engine->matches[applying->n_matches];
+        kpi_time time;
 
-        if (!feeds(engine, instance, applying->event) ||
-            !holds(engine, action->condition, applying))
+        if (!feeds(engine, instance, applying) || !holds(engine, action->condition, applying))
             continue;
-        if (!kpi_zone_state_find(zone, applying->event->time))
-            return false;
-        *match = (struct kpi_match){
-            action->instance, window_of(instance, zone, applying->event->time), zone->start, false};
+        /* Who is to be forgotten is not remembered for that. */
+        if (erases && is_of_users(instance))
+            continue;
+        if (!day_find(engine, instance, applying, &time)) {
+            if (instance->at == KPI_NO_INDEX)
+                return false;
+            continue;
+        }
+        *match = (struct kpi_match){action->instance, window_of(instance, zone, time), zone->start,
+                                    false};
         if (instance->aggregate == KPI_AGGREGATE_LATEST)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
-        applying->needs_user |= instance->aggregate == KPI_AGGREGATE_LEVEL ||
-                                instance->aggregate == KPI_AGGREGATE_LATEST ||
-                                instance->aggregate == KPI_AGGREGATE_SCORES;
-        applying->needs_tuple |= wants_campaign(engine, instance);
-        applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
+        applying->needs_user |= is_of_users(instance);
+        applying->needs_tuple |=
+            instance->campaign == KPI_NO_INDEX && wants_campaign(engine, instance);
+        applying->late |=
+            instance->at == KPI_NO_INDEX && zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
     return true;
 }
@@ -115,22 +177,65 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     applying->needs_user |= applying->n_updates > 0;
 }
 
+/* Ids are never given twice, so they may run out before users are too many. */
+static bool users_full(const struct kpi_engine *engine)
+{
+    return kpi_users_n_known(&engine->users) >= engine->program->users_max ||
+           engine->users.n >= KPI_USER_BARRED;
+}
+
+/*
+ * An erasure is obeyed where it stands in the log, whatever time it names: to refuse one for its
+ * clock would be to keep what is to be forgotten.
+ */
+static enum kpi_refusal judge_erasure(const struct kpi_engine *engine, struct applying *applying)
+{
+    /* Dedupe knows no time as odd as it may name. */
+    applying->dedupe_time = engine->newest_record;
+    if (!(applying->event->flags & KPI_EVENT_HAS_USER))
+        return KPI_REFUSAL_USER_MISSING;
+    if (applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD && applying->user == KPI_USER_NONE &&
+        users_full(engine))
+        return KPI_REFUSAL_USERS_FULL;
+    return KPI_REFUSAL_NONE;
+}
+
+/* Its time is none to count in: it erases, and that is all. */
+static void set_untimely(struct applying *applying)
+{
+    applying->untimely = true;
+    applying->n_matches = 0;
+    applying->needs_tuple = applying->late = false;
+}
+
 static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
+    bool erases = applying->dispatch->erasure;
+    enum kpi_refusal refusal = KPI_REFUSAL_NONE;
 
+    if (erases)
+        refusal = judge_erasure(engine, applying);
+    else if (applying->user == KPI_USER_BARRED)
+        refusal = KPI_REFUSAL_WITHDRAWN;
+    if (refusal)
+        return refusal;
     if (event->time > event->record_time + engine->program->future_skew_max)
-        return KPI_REFUSAL_FUTURE;
-    if (event->time < engine->newest_record - engine->program->keep)
-        return KPI_REFUSAL_EXPIRED;
-    if (!match_actions(engine, applying))
-        return event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+        refusal = KPI_REFUSAL_FUTURE;
+    else if (event->time < engine->newest_record - engine->program->keep)
+        refusal = KPI_REFUSAL_EXPIRED;
+    else if (!match_actions(engine, applying))
+        refusal = event->time > engine->newest_record ? KPI_REFUSAL_FUTURE : KPI_REFUSAL_EXPIRED;
+    if (erases && refusal)
+        set_untimely(applying);
+    if (erases || refusal)
+        return erases ? KPI_REFUSAL_NONE : refusal;
     match_updates(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
     if (!(event->flags & KPI_EVENT_HAS_USER))
         return KPI_REFUSAL_USER_MISSING;
-    if (applying->user == KPI_USER_NONE && engine->users.n >= engine->program->users_max)
+    if (applying->user == KPI_USER_NONE && users_full(engine))
         return KPI_REFUSAL_USERS_FULL;
     return KPI_REFUSAL_NONE;
 }
@@ -252,20 +357,51 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     return 0;
 }
 
+/* The campaign that an attribute names. Returns 0 or -ENOMEM. */
+static int campaign_of(struct kpi_engine *engine, struct applying *applying, uint32_t attribute,
+                       uint32_t *ret_campaign)
+{
+    struct kpi_string name;
+    int64_t id;
+    bool there = attribute_get(engine, applying, attribute, &id);
+    int r;
+
+    assert(there); /* else the event would not feed the instance */
+    name = kpi_engine_string(engine, id);
+    r = kpi_dictionary_intern(&engine->values, name, XXH3_64bits(name.data, name.length),
+                              engine->program->values_max, ret_campaign);
+    applying->other |= *ret_campaign == KPI_DICTIONARY_OTHER;
+    return r;
+}
+
 /* The tuple of the event in the cells of an instance. Returns 0 or -ENOMEM. */
 static int tuple_of(struct kpi_engine *engine, struct applying *applying,
                     const struct kpi_instance *instance, uint32_t *ret_tuple)
 {
-    const int64_t *row;
+    bool redirected = instance->campaign != KPI_NO_INDEX && wants_campaign(engine, instance);
+    uint32_t campaign = applying->campaign, now;
+    struct kpi_tuple_set *set;
+    int r = 0;
 
+    if (redirected)
+        r = campaign_of(engine, applying, instance->campaign, &campaign);
+    if (r < 0)
+        return r;
     if (instance->dimensions < KPI_DIMENSIONS_SETS) {
-        *ret_tuple = instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? applying->campaign
-                                                                     : KPI_DICTIONARY_NONE;
+        *ret_tuple =
+            instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? campaign : KPI_DICTIONARY_NONE;
         return 0;
     }
-    row = applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
-    return kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, applying->campaign,
-                         applying->event, row, &applying->other, ret_tuple);
+    /* The tuple that the set has found for this event is that of the event's own campaign. */
+    set = &engine->tuples.sets[instance->dimensions - KPI_DIMENSIONS_SETS];
+    now = set->now;
+    if (redirected)
+        set->now = KPI_NO_INDEX;
+    r = kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, campaign, applying->event,
+                      row_of(engine, applying), &applying->other, ret_tuple);
+    if (redirected)
+        set->now = now;
+    return r;
 }
 
 static int feed(struct kpi_engine *engine, struct applying *applying)
@@ -329,7 +465,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     const struct kpi_event *event = applying->event;
     int r;
 
-    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, event->time, place);
+    r = kpi_dedupe_add(&engine->dedupe, event->id, event->content, applying->dedupe_time, place);
     if (r == 0)
         r = enter_user(engine, applying);
     if (r == 0 && applying->needs_tuple) {
@@ -347,14 +483,24 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
     engine->n_other += applying->other;
     engine->n_without_id += !(event->flags & KPI_EVENT_HAS_ID);
     engine->n_late += applying->late;
-    if (event->time > engine->newest_event)
+    if (event->time > engine->newest_event && !applying->untimely)
         engine->newest_event = event->time;
     return r;
 }
 
+/* Returns APPLY_E_ERASED or -ENOMEM. */
+static int erase(struct kpi_engine *engine, const struct applying *applying)
+{
+    int r = kpi_engine_erase(engine, applying->event->user,
+                             applying->dispatch->erasure == KPI_ERASURE_FOR_GOOD);
+
+    return r < 0 ? r : APPLY_E_ERASED;
+}
+
+/* Returns 0, APPLY_E_ERASED or -ENOMEM. */
 static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_t user)
 {
-    struct applying applying = {.event = event, .user = user};
+    struct applying applying = {.event = event, .user = user, .dedupe_time = event->time};
     struct kpi_dedupe_place place;
     enum kpi_dedupe_answer answer;
     int r;
@@ -375,7 +521,8 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         engine->n_refused++;
         return 0;
     }
-    answer = kpi_dedupe_find(&engine->dedupe, event->id, event->content, event->time, &place);
+    answer =
+        kpi_dedupe_find(&engine->dedupe, event->id, event->content, applying.dedupe_time, &place);
     if (answer == KPI_DEDUPE_COPY) {
         event->outcome = KPI_OUTCOME_DUPLICATE;
         engine->n_duplicates++;
@@ -387,7 +534,25 @@ static int apply_one(struct kpi_engine *engine, struct kpi_event *event, uint32_
         return 0;
     }
     event->outcome = KPI_OUTCOME_APPLIED;
-    return commit(engine, &applying, &place);
+    r = commit(engine, &applying, &place);
+    return r == 0 && applying.dispatch->erasure ? erase(engine, &applying) : r;
+}
+
+/* Looks users up, and asks for their rows. */
+static void find_users(const struct kpi_engine *engine, const struct kpi_batch *batch,
+                       unsigned first, uint32_t *users)
+{
+    for (unsigned i = first; i < batch->n_events; i++) {
+        const int64_t *row;
+
+        users[i] = KPI_USER_NONE;
+        if (!(batch->events[i].flags & KPI_EVENT_HAS_USER))
+            continue;
+        users[i] = kpi_users_find(&engine->users, batch->events[i].user);
+        row = users[i] == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, users[i]);
+        if (row)
+            __builtin_prefetch(row, 1);
+    }
 }
 
 int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
@@ -400,21 +565,14 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         if (batch->events[i].flags & KPI_EVENT_HAS_USER)
             kpi_users_prefetch(&engine->users, batch->events[i].user);
     }
-    for (unsigned i = 0; i < batch->n_events; i++) {
-        const int64_t *row;
-
-        users[i] = KPI_USER_NONE;
-        if (!(batch->events[i].flags & KPI_EVENT_HAS_USER))
-            continue;
-        users[i] = kpi_users_find(&engine->users, batch->events[i].user);
-        row = users[i] == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, users[i]);
-        if (row)
-            __builtin_prefetch(row, 1);
-    }
+    find_users(engine, batch, 0, users);
     for (unsigned i = 0; i < batch->n_events; i++) {
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;
+        /* What was found for the rest of the group may be a user of before. */
+        if (r == APPLY_E_ERASED)
+            find_users(engine, batch, i + 1, users);
     }
     r = kpi_dedupe_work(&engine->dedupe);
     return r < 0 ? r : kpi_engine_turn(engine);

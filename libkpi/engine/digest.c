@@ -32,6 +32,7 @@ enum {
     SEED_ATTRIBUTE,
     SEED_VALUE,
     SEED_BUCKET,
+    SEED_BARRED,
 };
 
 struct summing {
@@ -44,7 +45,8 @@ static bool add_member(uint32_t user, void *userdata)
     struct summing *summing = userdata;
     uint64_t h = kpi_users_hash(&summing->engine->users, user);
 
-    summing->sum += hash(&h, sizeof(h), SEED_MEMBER);
+    if (h != KPI_USERS_NOBODY) /* else a bit that a sweep is going to clear */
+        summing->sum += hash(&h, sizeof(h), SEED_MEMBER);
     return true;
 }
 
@@ -62,6 +64,8 @@ static void add_answers(struct summing *summing, const struct kpi_latest *latest
         if (entry->id == KPI_LATEST_EMPTY)
             continue;
         answer[0] = kpi_users_hash(&summing->engine->users, entry->id);
+        if (answer[0] == KPI_USERS_NOBODY)
+            continue;
         answer[1] = kpi_latest_stamp(entry);
         if (latest->numbers)
             answer[2] = (uint64_t)latest->numbers[i];
@@ -162,11 +166,18 @@ static sum128 sum_users(const struct kpi_engine *engine)
         uint64_t h = kpi_users_hash(&engine->users, user);
         const int64_t *row = kpi_slots_row(&engine->slots, user);
 
+        if (h == KPI_USERS_NOBODY)
+            continue;
         sum += hash(&h, sizeof(h), SEED_USER);
         for (uint32_t i = 0; row && i < program->n_attributes; i++)
             if (row[program->attributes[i].slot] != KPI_TIME_NONE)
                 sum += attribute_hash(engine, &program->attributes[i], h,
                                       row + program->attributes[i].slot);
+    }
+    for (uint32_t i = 0; i < engine->users.n_barred; i++) {
+        uint64_t h = kpi_users_barred(&engine->users, i);
+
+        sum += hash(&h, sizeof(h), SEED_BARRED);
     }
     return sum;
 }
@@ -186,11 +197,13 @@ int kpi_engine_digest(const struct kpi_engine *engine, uint8_t ret_digest[16])
     XXH128_canonical_t canonical;
     struct {
         sum128 users, cells, ids;
-        uint64_t n_users, n_cells, n_ids;
+        uint64_t n_users, n_removed, n_barred, n_cells, n_ids;
         uint64_t n_applied, n_duplicates, n_conflicts, n_refused, n_without_id, n_other;
         int64_t newest_record, newest_event;
     } __attribute__((packed)) all = {
-        .n_users = engine->users.n,
+        .n_users = engine->users.n - engine->users.n_removed,
+        .n_removed = engine->users.n_removed,
+        .n_barred = engine->users.n_barred,
         .n_cells = engine->n_cells,
         .n_ids = engine->dedupe.n,
         .n_applied = engine->n_applied,

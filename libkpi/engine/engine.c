@@ -1,4 +1,5 @@
 /* An engine made, put under another plan, asked for its figures, and freed. */
+#include "engine/erase.h"
 #include "engine/report.h"
 #include "engine/state.h"
 #include "engine/unions.h"
@@ -192,6 +193,7 @@ struct kpi_engine *kpi_engine_free(struct kpi_engine *engine)
     kpi_dictionary_deinit(&engine->strings);
     kpi_dictionary_deinit(&engine->values);
     kpi_slots_deinit(&engine->slots);
+    kpi_erased_free(&engine->erased);
     kpi_users_deinit(&engine->users);
     derived = derived_of(engine);
     kpi_derived_free(&derived, engine->program, &engine->mem);
@@ -224,7 +226,9 @@ void kpi_engine_stats(const struct kpi_engine *engine, struct kpi_engine_stats *
         .newest_event = engine->newest_event,
         .dedupe_window = kpi_dedupe_window(&engine->dedupe),
         .n_dedupe_ids = engine->dedupe.n,
-        .n_users = engine->users.n,
+        .n_users = engine->users.n - engine->users.n_removed,
+        .n_users_erased = engine->users.n_removed,
+        .n_users_withdrawn = engine->users.n_barred,
         .n_cells = engine->n_cells,
         .bytes = engine->bytes + engine->bytes_roaring,
         .dedupe_bytes = engine->dedupe.bytes,

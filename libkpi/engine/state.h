@@ -142,6 +142,12 @@ struct kpi_slots {
     uint64_t n_dirty;
 };
 
+/* Dense ids of users who were erased: see engine/erase.h. Each NULL if there are none. */
+struct kpi_erased {
+    roaring_bitmap_t *unswept; /* may still have bits in cells */
+    roaring_bitmap_t *unsaved; /* have none, but may be in what the store holds */
+};
+
 /* What an event will do, found out before anything is done. */
 struct kpi_match {
     uint32_t instance;
@@ -166,6 +172,7 @@ struct kpi_engine {
     kpi_time *attributes_from; /* by attribute: as kpi_instance_state.counts_from */
 
     struct kpi_users users;
+    struct kpi_erased erased;
     struct kpi_slots slots;
     struct kpi_dictionary values;  /* of campaigns: tuples */
     struct kpi_tuples tuples;      /* of broken-down instances */

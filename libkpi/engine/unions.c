@@ -761,3 +761,35 @@ int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
         return 0;
     return firsts_late(engine, series->firsts, kpi_window_day(definition, window), user);
 }
+
+/* --- users who are erased --- */
+
+static void firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
+                          const roaring_bitmap_t *users)
+{
+    if (!roaring_bitmap_intersect(firsts->all, users))
+        return;
+    roaring_bitmap_andnot_inplace(firsts->all, users);
+    for (uint32_t i = 0; i < firsts->n_days; i++) {
+        struct kpi_first *first = &firsts->days[i];
+
+        if (!roaring_bitmap_intersect(first->bitmap, users))
+            continue;
+        roaring_bitmap_andnot_inplace(first->bitmap, users);
+        first->count = roaring_bitmap_get_cardinality(first->bitmap);
+        first->version = engine->version;
+    }
+    firsts_recount(engine, firsts);
+}
+
+void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
+                       const roaring_bitmap_t *users)
+{
+    for (struct kpi_union *u = series->unions; u; u = u->next) {
+        for (uint32_t k = 0; k < u->n; k++)
+            roaring_bitmap_andnot_inplace(u->levels[k], users);
+        union_recount(engine, u);
+    }
+    if (series->firsts)
+        firsts_remove(engine, series->firsts, users);
+}

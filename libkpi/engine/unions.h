@@ -68,6 +68,10 @@ void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series);
 int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                     uint32_t user, bool is_new);
 
+/* Removes users from the caches of a series, whose cells they are not in any more. */
+void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
+                       const roaring_bitmap_t *users);
+
 /* Users seen at least `level` times in [start, end); or with latest answer yes. 0 or -ENOMEM. */
 int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
                            uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count);

@@ -20,6 +20,10 @@
  *
  * q.serial, a CELL, is a sketch of quantiles; its cell's counts end with the sum of its values.
  *
+ * w.chunk, of kind USERS, has hashes whose events are refused, KPI_USERS_CHUNK each (fewer in the
+ * last); how many there are ends `m` since version 2. In `u` KPI_USERS_NOBODY stands for a user who
+ * was erased.
+ *
  * A cell's key is u64 fingerprint, u32 tuple, u8 form (and u16 window, see KPI_SAVE_WINDOW), u64
  * serial. A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
  */
@@ -32,6 +36,7 @@
 
 enum {
     KPI_SAVE_VERSION = 1,            /* of all objects, but for */
+    KPI_SAVE_VERSION_ERASED = 2,     /* `m` with barred hashes, `u` with ids of nobody */
     KPI_SAVE_VERSION_STARTS = 3,     /* `v`, with dimensions and starts */
     KPI_SAVE_VERSION_WINDOWS = 2,    /* packs with cells of windows */
     KPI_SAVE_VERSION_QUANTILES = 3,  /* packs with cells of quantiles */
@@ -66,11 +71,18 @@ struct kpi_ids_object {
     uint32_t index;
 };
 
+/* Changed rows as they were saved, and of whom they are: an erasure must find them. */
+struct kpi_save_delta {
+    struct kpi_name name;
+    uint32_t *users; /* ascending */
+    uint32_t n;
+};
+
 /* What the store holds, as far as the state itself does not tell. */
 struct kpi_save {
     const struct kpi_mem *mem;
     uint64_t n; /* saves so far, of all lives of this shard */
-    uint32_t n_users;
+    uint32_t n_users, n_barred;
     uint32_t n_values, n_strings; /* in the dictionaries as saved */
     uint64_t n_tuples;            /* likewise, of kpi_tuples_total() */
 
@@ -78,7 +90,7 @@ struct kpi_save {
     size_t n_removals, n_removals_max;
 
     /* Attribute rows: a base of chunks, rewritten in turn, and what changed since. */
-    struct kpi_name *deltas;
+    struct kpi_save_delta *deltas;
     size_t n_deltas, n_deltas_max;
     uint32_t n_bases; /* chunks of the base that exist: 0 … n_bases - 1 */
     uint32_t cursor;  /* next chunk to rewrite */
@@ -95,7 +107,10 @@ struct kpi_save {
 
 /* The engine's, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save);
-int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name);
+/* `users` are copied. */
+int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const uint32_t *users,
+                       uint32_t n);
+void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta);
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index);
 int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name);
 
@@ -107,8 +122,9 @@ struct kpi_saving {
     kpi_object_fn put;
     void *userdata;
     struct kpi_buffer buffer;
-    struct kpi_name name; /* of the object being written */
-    uint16_t version;     /* likewise */
+    struct kpi_name name;    /* of the object being written */
+    uint16_t version;        /* likewise */
+    struct kpi_buffer users; /* u32 each: of whom the rows being written are */
 };
 
 /* Begins an object; its content goes into saving->buffer; kpi_saving_end() hands it out. */
@@ -153,7 +169,7 @@ struct kpi_loading {
     struct kpi_attribute *attributes; /* as saved; room for layout.n_attributes */
     struct kpi_attributes layout;
     struct kpi_slots slots; /* rows as saved */
-    uint32_t n_users, n_values, n_strings, n_packs, n_bases, n_deltas;
+    uint32_t n_users, n_barred, n_values, n_strings, n_packs, n_bases, n_deltas;
     uint64_t n_cells;
     uint64_t n_ids;    /* remembered, */
     int64_t ids_floor; /* hour before which none is */

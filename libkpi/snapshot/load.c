@@ -145,6 +145,8 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     loading->n_cells = kpi_reader_u64(reader);
     loading->n_ids = kpi_reader_u64(reader);
     loading->ids_floor = (int64_t)kpi_reader_u64(reader);
+    if (kpi_reader_left(reader)) /* since KPI_SAVE_VERSION_ERASED, if there are any */
+        loading->n_barred = kpi_reader_u32(reader);
     if (!kpi_reader_done(reader) || !kpi_time_fits(engine->newest_record) ||
         !kpi_time_fits(engine->newest_event) || !engine->serial_next ||
         (save->cursor &&
@@ -208,6 +210,17 @@ static int load_dictionaries(struct kpi_loading *loading, struct kpi_reader *rea
     return r ? r : kpi_loading_starts(loading, reader);
 }
 
+static int load_user(struct kpi_users *users, uint64_t hash)
+{
+    uint32_t id;
+
+    if (hash == KPI_USERS_NOBODY)
+        return kpi_users_add_nobody(users);
+    if (kpi_users_find(users, hash) != KPI_USER_NONE)
+        return KPI_ENGINE_E_CORRUPT;
+    return kpi_users_add(users, hash, &id);
+}
+
 static int load_users(struct kpi_loading *loading, const struct kpi_name *name,
                       struct kpi_reader *reader)
 {
@@ -221,14 +234,33 @@ static int load_users(struct kpi_loading *loading, const struct kpi_name *name,
         return KPI_ENGINE_E_CORRUPT;
     for (uint32_t i = 0; i < n; i++) {
         uint64_t hash = kpi_reader_u64(reader);
-        uint32_t id;
 
         /* Lines are asked for 16 users ahead. */
         for (; kpi_reader_left(&ahead) && ahead.at <= reader->at + 128;)
             kpi_users_prefetch(users, kpi_reader_u64(&ahead));
-        if (kpi_users_find(users, hash) != KPI_USER_NONE)
+        r = load_user(users, hash);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int load_barred(struct kpi_loading *loading, const struct kpi_name *name,
+                       struct kpi_reader *reader)
+{
+    struct kpi_users *users = &loading->engine->users;
+    uint32_t left = loading->n_barred - users->n_barred,
+             n = left < KPI_USERS_CHUNK ? left : KPI_USERS_CHUNK;
+
+    if (name->a != users->n_barred / KPI_USERS_CHUNK || !n || kpi_reader_left(reader) != n * 8u)
+        return KPI_ENGINE_E_CORRUPT;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t hash = kpi_reader_u64(reader);
+        int r;
+
+        if (hash == KPI_USERS_NOBODY || kpi_users_find(users, hash) != KPI_USER_NONE)
             return KPI_ENGINE_E_CORRUPT;
-        r = kpi_users_add(users, hash, &id);
+        r = kpi_users_bar(users, hash);
         if (r < 0)
             return r;
     }
@@ -282,8 +314,8 @@ static int load_base(struct kpi_loading *loading, const struct kpi_name *name,
  * In the order in which they were written, over the base: the last delta with a row has its present
  * value, and if that has been dropped, so have all before it, and the base is newer.
  */
-static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
-                      struct kpi_reader *reader)
+static int load_delta_rows(struct kpi_loading *loading, const struct kpi_name *name,
+                           struct kpi_reader *reader, uint32_t *users, uint32_t *n)
 {
     if (!loading->layout.n_slots || !kpi_reader_left(reader) || name->a > loading->save->n)
         return KPI_ENGINE_E_CORRUPT;
@@ -297,8 +329,23 @@ static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
         r = load_row(loading, user, &row);
         if (r)
             return r;
+        users[(*n)++] = user;
     }
-    return kpi_save_add_delta(loading->save, name);
+    return 0;
+}
+
+static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
+                      struct kpi_reader *reader)
+{
+    size_t row_bytes = sizeof(uint32_t) + loading->layout.n_slots * sizeof(int64_t);
+    size_t n_max = kpi_reader_left(reader) / row_bytes;
+    uint32_t *users = kpi_mem_alloc(&loading->engine->mem, n_max * sizeof(*users)), n = 0;
+    int r = users || !n_max ? load_delta_rows(loading, name, reader, users, &n) : -ENOMEM;
+
+    if (r == 0)
+        r = kpi_save_add_delta(loading->save, name, users, n);
+    kpi_mem_free(&loading->engine->mem, users, n_max * sizeof(*users));
+    return r;
 }
 
 static int rows_end(struct kpi_loading *loading)
@@ -372,9 +419,11 @@ static int begin_sets(struct kpi_loading *loading)
 {
     uint32_t n_chunks = (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK;
 
-    if (loading->engine->users.n != loading->n_users)
+    if (loading->engine->users.n != loading->n_users ||
+        loading->engine->users.n_barred != loading->n_barred)
         return KPI_ENGINE_E_CORRUPT;
     loading->save->n_users = loading->n_users;
+    loading->save->n_barred = loading->n_barred;
     return n_chunks && loading->layout.n_slots
                ? kpi_slots_reserve(&loading->slots, loading->n_users - 1)
                : 0;
@@ -396,6 +445,9 @@ static int load_object(struct kpi_loading *loading, const struct kpi_stash_objec
         break;
     case 'u':
         r = load_users(loading, name, &reader);
+        break;
+    case 'w':
+        r = load_barred(loading, name, &reader);
         break;
     case 's':
         r = kpi_loading_pack(loading, name, &reader);
@@ -458,7 +510,7 @@ static int compare_objects(const void *a, const void *b)
 
 static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
 {
-    static const char tags[] = "mvushpclqrxd";
+    static const char tags[] = "mvuwshpclqrxd";
     size_t i = 0;
     int r;
 

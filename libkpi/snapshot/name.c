@@ -2,7 +2,7 @@
 #include "snapshot/format.h"
 
 /* In the order in which they are loaded. */
-static const char TAGS[] = "mvushpclqrxd";
+static const char TAGS[] = "mvuwshpclqrxd";
 
 static size_t hex(uint64_t value, char *text)
 {
@@ -84,6 +84,7 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
 {
     switch (name->tag) {
     case 'u':
+    case 'w':
         return KPI_OBJECT_USERS;
     case 'r':
     case 'x':
@@ -104,5 +105,7 @@ uint16_t kpi_name_version_max(const struct kpi_name *name)
 {
     if (name->tag == 's')
         return KPI_SAVE_VERSION_QUANTILES;
+    if (name->tag == 'm' || name->tag == 'u')
+        return KPI_SAVE_VERSION_ERASED;
     return name->tag == 'v' ? KPI_SAVE_VERSION_STARTS : KPI_SAVE_VERSION;
 }

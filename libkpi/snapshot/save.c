@@ -4,6 +4,8 @@
  */
 #include "snapshot/format.h"
 
+#include "engine/erase.h"
+
 int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save)
 {
     if (!engine->save) {
@@ -23,6 +25,8 @@ void kpi_save_free(struct kpi_engine *engine)
     if (!save)
         return;
     kpi_mem_free(save->mem, save->removals, save->n_removals_max * sizeof(*save->removals));
+    for (size_t i = 0; i < save->n_deltas; i++)
+        kpi_save_delta_free(save, &save->deltas[i]);
     kpi_mem_free(save->mem, save->deltas, save->n_deltas_max * sizeof(*save->deltas));
     kpi_mem_free(save->mem, save->ids, save->n_ids_max * sizeof(*save->ids));
     kpi_mem_free(save->mem, save->tail, KPI_SAVE_IDS * KPI_SAVE_ID_BYTES);
@@ -58,15 +62,27 @@ int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name)
     return r;
 }
 
-int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name)
+int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const uint32_t *users,
+                       uint32_t n)
 {
+    struct kpi_save_delta delta = {.name = *name, .n = n};
     void *array = save->deltas;
-    int r = reserve(save->mem, &array, save->n_deltas, &save->n_deltas_max, 1, sizeof(*name));
+    int r = reserve(save->mem, &array, save->n_deltas, &save->n_deltas_max, 1, sizeof(delta));
 
     save->deltas = array;
-    if (r == 0)
-        save->deltas[save->n_deltas++] = *name;
-    return r;
+    if (r < 0)
+        return r;
+    delta.users = kpi_mem_alloc(save->mem, n * sizeof(*users));
+    if (!delta.users)
+        return -ENOMEM;
+    memcpy(delta.users, users, n * sizeof(*users));
+    save->deltas[save->n_deltas++] = delta;
+    return 0;
+}
+
+void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta)
+{
+    kpi_mem_free(save->mem, delta->users, delta->n * sizeof(*delta->users));
 }
 
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index)
@@ -197,26 +213,42 @@ static int save_removals(struct kpi_saving *saving)
     return 0;
 }
 
+/* A chunk of a list of n hashes. */
+static int save_hashes(struct kpi_saving *saving, char tag, uint64_t *const *chunks, uint32_t chunk,
+                       uint32_t n)
+{
+    uint32_t left = n - chunk * KPI_USERS_CHUNK;
+
+    left = left < KPI_USERS_CHUNK ? left : KPI_USERS_CHUNK;
+    kpi_saving_begin(saving, tag, chunk, 0);
+    for (uint32_t i = 0; i < left && tag == 'u'; i++)
+        if (chunks[chunk][i] == KPI_USERS_NOBODY)
+            saving->version = KPI_SAVE_VERSION_ERASED;
+    kpi_buffer_add(&saving->buffer, chunks[chunk], left * sizeof(uint64_t));
+    return kpi_saving_end(saving);
+}
+
 static int save_users(struct kpi_saving *saving)
 {
     const struct kpi_users *users = &saving->engine->users;
-    uint32_t chunk = saving->all ? 0 : saving->save->n_users / KPI_USERS_CHUNK;
+    struct kpi_save *save = saving->save;
+    uint64_t n_saved = saving->all ? 0 : save->n_users, n_barred = saving->all ? 0 : save->n_barred;
+    int r = 0;
 
-    if (!saving->all && saving->save->n_users == users->n)
-        return 0;
-    for (; chunk * KPI_USERS_CHUNK < users->n; chunk++) {
-        uint32_t n = users->n - chunk * KPI_USERS_CHUNK;
-        int r;
+    for (uint32_t i = 0; (uint64_t)i * KPI_USERS_CHUNK < users->n && r == 0; i++) {
+        uint64_t from = (uint64_t)i * KPI_USERS_CHUNK, to = from + KPI_USERS_CHUNK;
 
-        n = n < KPI_USERS_CHUNK ? n : KPI_USERS_CHUNK;
-        kpi_saving_begin(saving, 'u', chunk, 0);
-        kpi_buffer_add(&saving->buffer, users->chunks[chunk], n * sizeof(uint64_t));
-        r = kpi_saving_end(saving);
-        if (r < 0)
-            return r;
+        if ((n_saved < to && n_saved < users->n) ||
+            kpi_erased_among(&saving->engine->erased, from, to))
+            r = save_hashes(saving, 'u', users->chunks, i, users->n);
     }
-    saving->save->n_users = users->n;
-    return 0;
+    for (uint32_t i = (uint32_t)(n_barred / KPI_USERS_CHUNK);
+         n_barred < users->n_barred && i * (uint64_t)KPI_USERS_CHUNK < users->n_barred && r == 0;
+         i++)
+        r = save_hashes(saving, 'w', users->barred, i, users->n_barred);
+    save->n_users = users->n;
+    save->n_barred = users->n_barred;
+    return r;
 }
 
 static void add_strings(struct kpi_buffer *buffer, const struct kpi_dictionary *dictionary)
@@ -319,6 +351,10 @@ static int save_meta(struct kpi_saving *saving)
     kpi_buffer_u64(&saving->buffer, engine->n_cells);
     kpi_buffer_u64(&saving->buffer, dedupe->n);
     kpi_buffer_u64(&saving->buffer, (uint64_t)floor);
+    if (engine->users.n_barred) {
+        saving->version = KPI_SAVE_VERSION_ERASED;
+        kpi_buffer_u32(&saving->buffer, engine->users.n_barred);
+    }
     return kpi_saving_end(saving);
 }
 
@@ -344,11 +380,16 @@ int kpi_engine_save(struct kpi_engine *engine, bool all, kpi_object_fn put, void
     int r;
 
     r = kpi_save_get(engine, &saving.save);
+    if (r == 0)
+        r = kpi_engine_sweep(engine);
     if (r < 0)
         return r;
-    saving.buffer.mem = &engine->mem;
+    saving.buffer.mem = saving.users.mem = &engine->mem;
     saving.save->n++;
     r = save_parts(&saving);
     kpi_buffer_deinit(&saving.buffer);
+    kpi_buffer_deinit(&saving.users);
+    if (r == 0)
+        kpi_erased_saved(&engine->erased);
     return r;
 }

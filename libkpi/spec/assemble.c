@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/assemble.h"
+#include "spec/redirect.h"
 #include "spec/grains.h"
 
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
         kpi_writer_format(&writer, " and %x",
                           sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
     }
+    kpi_redirect_write(compile, measure, &writer);
     kpi_writer_format(&writer, instance->minutes ? " grain %dm" : " grain day",
                       (int64_t)instance->minutes);
     fingerprint = XXH3_64bits(writer.data, writer.length);
@@ -193,6 +195,8 @@ int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uin
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .at = measure->at ? measure->at->program : KPI_NO_INDEX,
+        .campaign = measure->campaign ? measure->campaign->program : KPI_NO_INDEX,
     };
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
@@ -320,6 +324,7 @@ static int leaves_assemble(struct assembler *assembler)
             .share = order[i]->share,
             .shift = order[i]->shift,
             .total = order[i]->total,
+            .mature = order[i]->mature,
             .instance = instances,
             .return_instance = returns,
         };
@@ -349,6 +354,21 @@ static void formulas_renumber(struct assembler *assembler)
     }
 }
 
+static int type_add(struct assembler *assembler, struct kpi_string type)
+{
+    struct kpi_string *added;
+    uint32_t index;
+    int r = kpi_intern_add(&assembler->type_index, XXH3_64bits(type.data, type.length), &index);
+
+    if (r != KPI_INTERN_E_NEW)
+        return r < 0 ? r : 0;
+    added = kpi_vector_push(&assembler->types);
+    if (!added)
+        return -ENOMEM;
+    *added = type;
+    return 0;
+}
+
 /* Notes the types that a condition names. */
 static int types_collect(struct assembler *assembler, const struct kpi_cond *cond)
 {
@@ -358,17 +378,9 @@ static int types_collect(struct assembler *assembler, const struct kpi_cond *con
         return 0;
     if (cond->kind == KPI_COND_STRING && cond->first->kind == KPI_COND_TYPE) {
         for (uint32_t i = 0; i < cond->n_list; ++i) {
-            struct kpi_string type = cond->strings[i], *added;
-            uint32_t index;
-
-            r = kpi_intern_add(&assembler->type_index, XXH3_64bits(type.data, type.length), &index);
+            r = type_add(assembler, cond->strings[i]);
             if (r < 0)
                 return r;
-            added = r == KPI_INTERN_E_NEW ? kpi_vector_push(&assembler->types) : NULL;
-            if (added)
-                *added = type;
-            else if (r == KPI_INTERN_E_NEW)
-                return -ENOMEM;
         }
     }
     for (const struct kpi_cond *child = cond->first; child; child = child->next) {
@@ -379,11 +391,36 @@ static int types_collect(struct assembler *assembler, const struct kpi_cond *con
     return 0;
 }
 
+/* Types that mean something to the engine itself, whatever is defined. */
+static const struct {
+    const char *type;
+    enum kpi_erasure erasure;
+} erasures[] = {
+    {"kpid.user_erased", KPI_ERASURE_ONCE},
+    {"kpid.consent_withdrawn", KPI_ERASURE_FOR_GOOD},
+};
+
+static struct kpi_string erasure_type(size_t i)
+{
+    return (struct kpi_string){erasures[i].type, strlen(erasures[i].type)};
+}
+
+static enum kpi_erasure erasure_of(struct kpi_string type)
+{
+    for (size_t i = 0; i < sizeof(erasures) / sizeof(*erasures); ++i) {
+        if (kpi_string_equal(type, erasure_type(i)))
+            return erasures[i].erasure;
+    }
+    return KPI_ERASURE_NONE;
+}
+
 static int types_assemble(struct assembler *assembler)
 {
     struct kpi_compile *compile = assembler->compile;
     int r = 0;
 
+    for (size_t i = 0; i < sizeof(erasures) / sizeof(*erasures) && r == 0; ++i)
+        r = type_add(assembler, erasure_type(i));
     for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
     for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
@@ -466,6 +503,7 @@ static int dispatch_assemble(struct assembler *assembler)
         if (i < n) {
             dispatch[i].type = kpi_pool_string(&plan->pool, types[i]);
             dispatch[i].hash = XXH3_64bits(types[i].data, types[i].length);
+            dispatch[i].erasure = erasure_of(types[i]);
         }
         r = type_actions(assembler, i < n ? &types[i] : NULL, &dispatch[i]);
     }
@@ -543,6 +581,7 @@ static int program_keep(struct assembler *assembler)
     program->dedupe_ids_max = in->dedupe_ids_max;
     program->users_max = in->users_max;
     program->values_max = in->values_max;
+    plan->min_group = in->min_group;
     return plan->pool.failed ? -ENOMEM : kpi_conditions_keep(&assembler->conditions, plan);
 }
 

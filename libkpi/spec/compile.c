@@ -305,9 +305,9 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns and tables */
-    plan->fingerprint =
-        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + plan->tables_hash);
+    /* 0, as without a seed, for a plan without breakdowns, of which all are shown, and tables */
+    plan->fingerprint = XXH3_64bits_withSeed(
+        parts, sizeof(parts), plan->breakdowns_hash + plan->tables_hash + plan->min_group);
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */

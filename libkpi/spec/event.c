@@ -32,6 +32,7 @@ const char *kpi_refusal_name(enum kpi_refusal refusal)
         [KPI_REFUSAL_EXPIRED] = "expired",
         [KPI_REFUSAL_USER_MISSING] = "user_missing",
         [KPI_REFUSAL_USERS_FULL] = "users_full",
+        [KPI_REFUSAL_WITHDRAWN] = "withdrawn",
     };
 
     static_assert(sizeof(names) / sizeof(*names) == KPI_REFUSAL_COUNT, "every refusal has a name");

@@ -32,6 +32,11 @@ uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan)
     return plan->fingerprint;
 }
 
+uint32_t kpi_plan_min_group(const struct kpi_plan *plan)
+{
+    return plan->min_group;
+}
+
 kpi_duration kpi_plan_keep(const struct kpi_plan *plan)
 {
     return plan->program.keep;

@@ -79,6 +79,7 @@ enum kpi_term_kind {
     KPI_TERM_DIVIDE,
     KPI_TERM_NEGATE,
     KPI_TERM_ABSOLUTE,
+    KPI_TERM_ROOT,
     /* of the upper `value` numbers, without those that are undefined */
     KPI_TERM_MEAN,
     KPI_TERM_MEDIAN,
@@ -126,6 +127,7 @@ struct kpi_plan {
     uint64_t breakdowns_hash;       /* of all breakdowns; 0: there is none */
     uint64_t tables_hash;           /* of all tables; likewise */
     struct kpi_string *state_names; /* of instances, then of attributes: who asked for them */
+    uint32_t min_group;             /* users that a group must be of to be shown; 0: any */
     uint32_t *type_slots;  /* open addressing by hash: index into program.types + 1, 0 is free */
     uint32_t n_type_slots; /* a power of two */
     struct kpi_condition *conditions;

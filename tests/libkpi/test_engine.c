@@ -151,7 +151,9 @@ static void run_against_naive(const struct naive_run *run)
     assert_int_equal(stats.n_duplicates, naive->n_duplicates);
     assert_int_equal(stats.n_conflicts, naive->n_conflicts);
     assert_int_equal(stats.n_late, naive->n_late);
-    assert_int_equal(stats.n_users, naive->n_users);
+    assert_int_equal(stats.n_users, naive_n_here(naive));
+    assert_int_equal(stats.n_users_erased, naive->n_erased);
+    assert_int_equal(stats.n_users_withdrawn, naive->n_withdrawn);
     assert_true(stats.newest_record == naive->newest);
     kpi_engine_free(engine);
     kpi_batch_free(batch);
@@ -165,6 +167,20 @@ static void law_4_rows_are_those_of_the_naive_reference(void **state)
 {
     run_against_naive(
         &(struct naive_run){3600, 450, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(1)});
+}
+
+/* Who is erased, or has withdrawn consent, has never been there; whatever the caches knew. */
+static void erased_users_leave_the_rows(void **state)
+{
+    for (uint64_t seed = 21; seed < 25; seed++) {
+        struct naive_run run = {2000, seed % 2 ? 60 : 700, KPI_BATCH_MAX, 400 * KPI_DAY,
+                                world_stream_make(seed)};
+
+        run.stream.step_s = 800;
+        run.stream.late = 6;
+        run.stream.erase = seed % 2 ? 25 : 60;
+        run_against_naive(&run);
+    }
 }
 
 static void frequent_reports_give_the_same_rows(void **state)
@@ -890,6 +906,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(law_4_rows_are_those_of_the_naive_reference),
+        cmocka_unit_test(erased_users_leave_the_rows),
         cmocka_unit_test(frequent_reports_give_the_same_rows),
         cmocka_unit_test(a_report_after_each_event_gives_the_same_rows),
         cmocka_unit_test(many_late_events_reach_the_caches),

@@ -37,6 +37,7 @@ static_assert((int)N_NAMES <= (int)WORLD_DIMENSIONS_MAX, "room for their values"
 
 static void breakdowns_fixture(struct fixture *f, const char *prefix, bool another)
 {
+    static struct kpi_breakdown_definition by_touch[2];
     static char renamed[2][N_NAMES][32];
     char(*name)[32] = renamed[another];
 
@@ -48,6 +49,12 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
         f->kpis[i].has_by = i != 9; /* k2, k3, k4 and k6: none at all */
     for (unsigned i = 0; i < N_NAMES; i++)
         snprintf(name[i], sizeof(name[i]), "%s%s", prefix, names[i]);
+    by_touch[another] = fixture_by(f, name[TOUCH]);
+    for (unsigned i = f->in.n_kpis - 3; i < f->in.n_kpis - 1; i++) { /* k20 and k21 */
+        f->kpis[i].has_by = true;
+        f->kpis[i].by = &by_touch[another];
+        f->kpis[i].n_by = 1;
+    }
     fixture_dimension(f, name[CHANNEL], "channel", 0);
     fixture_dimension(f, name[CITY], "town", 0);
     fixture_dimension(f, name[SCORE], "score", 0);
@@ -521,7 +528,8 @@ static void compare(kpi_time as_of, uint64_t skip)
     kpi_layout_unref(layout);
 }
 
-static void run(unsigned n_shards, uint64_t seed, uint32_t n_events, uint32_t n_between)
+static void run(unsigned n_shards, uint64_t seed, uint32_t n_events, uint32_t n_between,
+                uint32_t erase)
 {
     struct world_stream stream = world_stream_make(seed);
     uint64_t random = seed + 100;
@@ -529,6 +537,7 @@ static void run(unsigned n_shards, uint64_t seed, uint32_t n_events, uint32_t n_
     shards_open(n_shards);
     stream.places = true;
     stream.step_s = 2400;
+    stream.erase = erase;
     if (n_shards > 1)
         stream.odd = 0; /* a shard does not know what is too old for another one */
     for (uint32_t i = 1; i <= n_events; i++) {
@@ -550,17 +559,22 @@ static void run(unsigned n_shards, uint64_t seed, uint32_t n_events, uint32_t n_
 
 static void groups_of_one_shard(void **state)
 {
-    run(1, 1, 520, 260);
+    run(1, 1, 520, 260, 0);
 }
 
 static void law_6_groups_of_four_shards_add_up(void **state)
 {
-    run(4, 2, 420, 210);
+    run(4, 2, 420, 210, 0);
 }
 
 static void law_6_groups_of_sixteen_shards_add_up(void **state)
 {
-    run(16, 3, 420, 420);
+    run(16, 3, 420, 420, 0);
+}
+
+static void erased_users_leave_the_groups(void **state)
+{
+    run(1, 6, 390, 130, 12);
 }
 
 /* One event changes few groups: all that it does change must be made anew. */
@@ -1168,6 +1182,7 @@ int main(void)
         cmocka_unit_test(groups_of_one_shard),
         cmocka_unit_test(law_6_groups_of_four_shards_add_up),
         cmocka_unit_test(law_6_groups_of_sixteen_shards_add_up),
+        cmocka_unit_test(erased_users_leave_the_groups),
         cmocka_unit_test(a_report_after_each_event_gives_the_same_groups),
         cmocka_unit_test(another_plan_keeps_what_means_the_same),
         cmocka_unit_test(law_3_order_does_not_matter_to_fields),

@@ -1,6 +1,7 @@
 /* Claim: a hot set (base/set.c) holds exactly what a Roaring bitmap of the same ids holds, in at
- * most twice its memory; bytes that are no sound Roaring bitmap are told apart (base/bitmap.c); and
- * the latest answer (base/latest.c) does not depend on the order of arrival. */
+ * most twice its memory; bytes that are no sound Roaring bitmap are told apart (base/bitmap.c);
+ * the latest answer (base/latest.c) does not depend on the order of arrival; and what is removed of
+ * either leaves nothing. */
 #include "base/bitmap.h"
 #include "base/latest.h"
 #include "base/set.h"
@@ -218,6 +219,122 @@ static void the_highest_time_wins_and_at_a_tie_yes(void **state)
     assert_int_equal(counting.bytes, 0);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Adds and removes at random; many ids that are not there, twice, and of pages that are not. */
+static void removes_what_a_bitmap_removes(uint64_t seed, uint32_t range, uint32_t n_add,
+                                          uint32_t n_remove)
+{
+    struct counting_mem counting;
+    struct kpi_set set = {0};
+    roaring_bitmap_t *expected = roaring_bitmap_create();
+    uint32_t *ids = calloc(n_remove, sizeof(*ids));
+
+    counting_mem_init(&counting);
+    for (unsigned round = 0; round < 6; round++) {
+        uint64_t removed = 0;
+
+        for (uint32_t i = 0; i < n_add; i++) {
+            uint32_t id = (uint32_t)(next_random(&seed) % range);
+
+            assert_true(kpi_set_add(&set, &counting.mem, id) >= 0);
+            roaring_bitmap_add(expected, id);
+        }
+        for (uint32_t i = 0; i < n_remove; i++)
+            ids[i] = (uint32_t)(next_random(&seed) % (range + range / 4));
+        qsort(ids, n_remove, sizeof(*ids), compare_ids);
+        for (uint32_t i = 0; i < n_remove; i++)
+            removed += roaring_bitmap_remove_checked(expected, ids[i]);
+        assert_int_equal(kpi_set_remove(&set, &counting.mem, ids, n_remove), removed);
+        check_equal(&set, &counting.mem, expected);
+        assert_int_equal(counting.bytes, kpi_set_bytes(&set));
+    }
+    kpi_set_deinit(&set, &counting.mem);
+    assert_int_equal(counting.bytes, 0);
+    roaring_bitmap_free(expected);
+    free(ids);
+}
+
+static void a_set_forgets_what_is_removed(void **state)
+{
+    removes_what_a_bitmap_removes(1, 300, 200, 150);        /* an array */
+    removes_what_a_bitmap_removes(2, 65536, 40000, 30000);  /* bits */
+    removes_what_a_bitmap_removes(3, 5000000, 2000, 60000); /* pages come and go */
+    removes_what_a_bitmap_removes(4, 400000, 90000, 9);
+}
+
+static void tells_that_a_page_would_be_emptied(void **state)
+{
+    struct counting_mem counting;
+    struct kpi_set set = {0};
+
+    counting_mem_init(&counting);
+    assert_int_equal(kpi_set_add(&set, &counting.mem, 1), 0);
+    assert_int_equal(kpi_set_add(&set, &counting.mem, 2), 0);
+    assert_int_equal(kpi_set_add(&set, &counting.mem, 65536), 0);
+    assert_false(kpi_set_remove_empties(&set, (uint32_t[]){1, 3, 65537}, 3));
+    assert_true(kpi_set_remove_empties(&set, (uint32_t[]){1, 2}, 2));
+    assert_true(kpi_set_remove_empties(&set, (uint32_t[]){65536}, 1));
+    assert_int_equal(kpi_set_remove(&set, &counting.mem, (uint32_t[]){1, 2, 65536}, 3), 3);
+    assert_int_equal(set.n_pages, 0);
+    kpi_set_deinit(&set, &counting.mem);
+    assert_int_equal(counting.bytes, 0);
+}
+
+/* Against a plain array, with and without numbers; the table is as full as it gets. */
+static void an_answer_is_removed(void **state)
+{
+    enum {
+        IDS = 500
+    };
+    for (unsigned with_numbers = 0; with_numbers < 2; with_numbers++) {
+        struct counting_mem counting;
+        struct kpi_latest latest = {0};
+        uint64_t stamps[IDS] = {0}, seed = 9;
+
+        counting_mem_init(&counting);
+        for (unsigned step = 0; step < 30000; step++) {
+            uint32_t id = (uint32_t)(next_random(&seed) % IDS), n = 0, n_yes = 0;
+            bool changed;
+
+            if (next_random(&seed) % 3) {
+                stamps[id] += 2 + (with_numbers ? 0 : next_random(&seed) % 2);
+                assert_int_equal(
+                    with_numbers ? kpi_latest_put_number(&latest, &counting.mem, id, stamps[id],
+                                                         (int64_t)stamps[id] * 3, &changed)
+                                 : kpi_latest_put(&latest, &counting.mem, id, stamps[id], &changed),
+                    0);
+            } else {
+                assert_int_equal(kpi_latest_remove(&latest, id), stamps[id] > 0);
+                stamps[id] = 0;
+            }
+            for (uint32_t i = 0; step % 64 == 0 && i < IDS; i++) {
+                const struct kpi_latest_entry *entry = kpi_latest_find(&latest, i);
+
+                assert_int_equal(entry != NULL, stamps[i] > 0);
+                if (!entry)
+                    continue;
+                assert_true(kpi_latest_stamp(entry) == stamps[i]);
+                if (with_numbers)
+                    assert_true(latest.numbers[entry - latest.entries] == (int64_t)stamps[i] * 3);
+                n++;
+                n_yes += stamps[i] & 1;
+            }
+            if (step % 64 == 0) {
+                assert_int_equal(latest.n, n);
+                assert_int_equal(latest.n_yes, n_yes);
+            }
+        }
+        kpi_latest_deinit(&latest, &counting.mem);
+        assert_int_equal(counting.bytes, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +343,9 @@ int main(void)
         cmocka_unit_test(a_failed_allocation_changes_nothing),
         cmocka_unit_test(bytes_that_are_no_bitmap_are_refused),
         cmocka_unit_test(the_highest_time_wins_and_at_a_tie_yes),
+        cmocka_unit_test(a_set_forgets_what_is_removed),
+        cmocka_unit_test(tells_that_a_page_would_be_emptied),
+        cmocka_unit_test(an_answer_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

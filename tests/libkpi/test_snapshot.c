@@ -491,7 +491,7 @@ static void a_later_version_is_told_apart(void **state)
         uint16_t kind;
 
         memcpy(&kind, (const char *)object.data + 4, 2);
-        kpi_object_seal((void *)object.data, (enum kpi_object_kind)kind, 2,
+        kpi_object_seal((void *)object.data, (enum kpi_object_kind)kind, 99,
                         object.size - KPI_OBJECT_HEADER_BYTES);
     }
     copy = engine_new();

@@ -120,6 +120,17 @@ tests:
                 if target:
                     self.assertEqual(wanted, re.sub(r"^undefined \((\w+)\).*", r"\1", target))
 
+    def test_what_is_shown_of_small_groups(self):
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write("min_group: 2\n")
+        done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "csv", self.events)
+        lines = [line for line in done.stdout.splitlines() if "of_audience,autumn,campaign" in line]
+        said = next(b for b in blocks(self.page, "console") if "grep of_audience" in b)
+        self.assertEqual(len(lines), len(said.splitlines()) - 1)
+        for line, pattern in zip(lines, said.splitlines()[1:]):
+            parts = [part.strip() for part in pattern.split("…")]
+            self.assertRegex(line, ".*".join(map(re.escape, parts)))
+
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)
         write(at, "share.yaml", "".join(blocks(self.page, "yaml share.yaml")))

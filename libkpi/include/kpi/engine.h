@@ -78,8 +78,10 @@ struct kpi_engine_stats {
     kpi_duration dedupe_window; /* in force; smaller than the plan's while memory binds */
     uint64_t n_dedupe_ids;
     uint64_t n_users, n_cells;
-    uint64_t bytes;        /* allocated through mem, and CRoaring's own */
-    uint64_t dedupe_bytes; /* of which the dedupe table */
+    uint64_t n_users_erased;    /* removed by kpid.user_erased or kpid.consent_withdrawn */
+    uint64_t n_users_withdrawn; /* whose events are refused: known by their keyed hash alone */
+    uint64_t bytes;             /* allocated through mem, and CRoaring's own */
+    uint64_t dedupe_bytes;      /* of which the dedupe table */
 };
 
 void kpi_engine_stats(const struct kpi_engine *engine, struct kpi_engine_stats *ret_stats);

@@ -37,6 +37,7 @@ enum kpi_refusal {
     KPI_REFUSAL_EXPIRED,      /* older than what is kept */
     KPI_REFUSAL_USER_MISSING, /* a measure that applies counts users, and there is none */
     KPI_REFUSAL_USERS_FULL,   /* limits.users reached and this one is new */
+    KPI_REFUSAL_WITHDRAWN,    /* of a user who has withdrawn consent */
     KPI_REFUSAL_COUNT,
 };
 
@@ -77,7 +78,7 @@ enum {
 struct kpi_event {
     kpi_time time;            /* when it happened, by its own word */
     kpi_time record_time;     /* the log's timestamp of the record (replay: equals time) */
-    uint64_t user;            /* keyed hash, if KPI_EVENT_HAS_USER */
+    uint64_t user;            /* keyed hash, if KPI_EVENT_HAS_USER: never 0 */
     uint64_t id;              /* keyed hash of source and id, or of the origin */
     uint32_t content;         /* hash of the payload: tells a copy from a conflict */
     uint32_t flags;           /* KPI_EVENT_HAS_… */

@@ -159,6 +159,8 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
 
 /* Is there anything that kpi_engine_answers() answers? */
 bool kpi_plan_has_answers(const struct kpi_plan *plan);
+/* Groups of fewer users are not shown (kpi_supplement_suppress()). 0: all are. */
+uint32_t kpi_plan_min_group(const struct kpi_plan *plan);
 
 /* What limits look-back: days of events that are kept, rounded up. */
 uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);

@@ -69,6 +69,27 @@ int kpi_rows_fill_quantiles(const struct kpi_layout *layout,
                             const struct kpi_supplement *const *parts, uint32_t n_parts,
                             const struct kpi_mem *mem, struct kpi_row *rows);
 
+/* How many groups of a scope and breakdown are not shown. */
+struct kpi_suppressed {
+    uint32_t scope, breakdown, n;
+};
+
+/*
+ * The groups of all shards that may be shown under the plan's min_group, as *ret_shown (one
+ * reference), and how many may not, where there are any (*ret_suppressed, of mem and the caller's;
+ * NULL if there are none).
+ *
+ * A group is shown only if each number in it is of nobody or of at least min_group users; of counts
+ * and sums, whose users nobody knows, of as many events. And as the whole less what is shown tells
+ * what is hidden, the smallest of the others go, too, until at least two are hidden and what is
+ * hidden of each number is of min_group users, or is all there is of it. That holds within a scope
+ * and breakdown: differences between breakdowns, scopes or moments are not looked at. The
+ * supplement must fit the layout. Returns 0 or -ENOMEM.
+ */
+int kpi_supplement_suppress(const struct kpi_supplement *all, const struct kpi_layout *layout,
+                            const struct kpi_mem *mem, struct kpi_supplement **ret_shown,
+                            struct kpi_suppressed **ret_suppressed, uint32_t *ret_n_suppressed);
+
 /* As a KPI_OBJECT_SUPPLEMENT; the bytes are the caller's, of mem. Returns 0 or -ENOMEM. */
 int kpi_supplement_encode(const struct kpi_supplement *supplement, const struct kpi_mem *mem,
                           void **ret_bytes, size_t *ret_size);
