@@ -67,7 +67,8 @@ def funnel(order, *by):
 
 
 CASES = (
-    ("the catalogue alone", {}),
+    ("the five KPIs", {}),
+    ("the whole catalogue", {"catalogue": "all"}),
     ("+ 8 counts, a condition each", counts(8, own_condition)),
     ("+ 32", counts(32, own_condition)),
     ("+ 128", counts(128, own_condition)),

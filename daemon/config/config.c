@@ -7,6 +7,7 @@
 #include "config/catalogue.h"
 #include "config/kinds.h"
 #include "config/load.h"
+#include "config/select.h"
 #include "util/memory.h"
 
 #define XXH_INLINE_ALL
@@ -14,10 +15,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-struct source {
-    struct doc_node *root; /* a mapping, or NULL: nothing in it */
-};
 
 typedef int (*section_fn)(struct load *load, const struct doc_node *section);
 
@@ -122,13 +119,13 @@ static int read_catalogue(struct load *load, struct doc_node **ret_root)
     return read_tree(load, file, ret_root);
 }
 
-static int read_section(struct load *load, const struct source *sources, uint32_t n_sources,
+static int read_section(struct load *load, struct doc_node *const *sources, uint32_t n_sources,
                         const char *name, section_fn read)
 {
     uint32_t i;
 
     for (i = 0; i < n_sources; i++) {
-        const struct doc_node *section = sources[i].root ? doc_get(sources[i].root, name) : NULL;
+        const struct doc_node *section = sources[i] ? doc_get(sources[i], name) : NULL;
         int r = section ? read(load, section) : 0;
 
         if (r < 0)
@@ -137,8 +134,11 @@ static int read_section(struct load *load, const struct source *sources, uint32_
     return 0;
 }
 
-/* sources[0] is the catalogue, so that the others can replace what is in it. */
-static int read_definitions(struct load *load, const struct source *sources, uint32_t n_sources)
+/*
+ * Sources are mappings, or NULL: nothing in it. sources[0] is the catalogue, so that the others can
+ * replace what is in it.
+ */
+static int read_definitions(struct load *load, struct doc_node *const *sources, uint32_t n_sources)
 {
     static const struct {
         const char *name;
@@ -151,7 +151,7 @@ static int read_definitions(struct load *load, const struct source *sources, uin
         {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
     };
     size_t i;
-    int r = 0;
+    int r = load_select(load, sources, n_sources);
 
     for (i = 0; i < sizeof(sections) / sizeof(sections[0]) && r == 0; i++)
         r = read_section(load, sources, n_sources, sections[i].name, sections[i].read);
@@ -174,7 +174,7 @@ static int read_all_definitions(struct load *load, struct doc_node *root)
 {
     struct doc_node *list = load->settings.include, *item;
     uint32_t n_sources = 2 + (list ? list->n_children + 1 : 0);
-    struct source *sources = arena_alloc(&load->arena, n_sources * sizeof(*sources));
+    struct doc_node **sources = arena_alloc(&load->arena, n_sources * sizeof(*sources));
     int r;
 
     if (!sources)
@@ -182,10 +182,10 @@ static int read_all_definitions(struct load *load, struct doc_node *root)
     n_sources = 0;
     r = read_timezone(load);
     if (r == 0)
-        r = read_catalogue(load, &sources[n_sources++].root);
-    sources[n_sources++].root = root;
+        r = read_catalogue(load, &sources[n_sources++]);
+    sources[n_sources++] = root;
     for (item = list ? load_first(list) : NULL; item && r == 0; item = load_next(list, item))
-        r = read_include(load, item, &sources[n_sources++].root);
+        r = read_include(load, item, &sources[n_sources++]);
     return r ? r : read_definitions(load, sources, n_sources);
 }
 

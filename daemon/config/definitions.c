@@ -144,13 +144,17 @@ static void read_attribute(struct load *load, const struct doc_node *node, void 
 static void read_measure(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_measure_definition *measure = item;
-    struct doc_node *agg, *condition;
-    const struct load_field fields[] = {{"agg", &agg}, {"where", &condition}};
+    struct doc_node *agg, *condition, *at, *campaign;
+    const struct load_field fields[] = {
+        {"agg", &agg}, {"where", &condition}, {"at", &at}, {"campaign", &campaign}};
 
     measure->aggregate = (struct kpi_text){"users", 5, 0};
-    measure->where = load_kpi_text(NULL);
-    if (load_fields(load, node, "measure", fields, sizeof(fields) / sizeof(fields[0])))
-        read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
+    measure->where = measure->at = measure->campaign = load_kpi_text(NULL);
+    if (!load_fields(load, node, "measure", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
+    (void)read_expression(load, at, "at", &measure->at); /* reported; the event's own stands in */
+    (void)read_expression(load, campaign, "campaign", &measure->campaign);
 }
 
 void definitions_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,

@@ -25,7 +25,7 @@ struct settings {
     uint64_t users_max; /* of all shards */
     uint32_t values_max;
     uint32_t min_group;
-    struct settings_texts grains, rolling;
+    struct settings_texts grains, rolling, catalogue;
     struct {
         struct kpi_text *names;
         uint32_t n;

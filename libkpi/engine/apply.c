@@ -7,6 +7,9 @@
 #include "engine/state.h"
 #include "engine/unions.h"
 
+#include <assert.h>
+#include <xxhash.h>
+
 enum {
     APPLY_E_ERASED = 1, /* users are others than before */
     FUNNELS_AHEAD = 4   /* events between asking for a user's blocks and reading them */
@@ -30,14 +33,16 @@ static bool field_is_number(const struct kpi_field *field)
     return field->kind == KPI_FIELD_NUMBER || field->kind == KPI_FIELD_BOOL;
 }
 
+static const int64_t *row_of(const struct kpi_engine *engine, const struct applying *applying)
+{
+    return applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+}
+
 static bool holds(struct kpi_engine *engine, uint32_t condition, const struct applying *applying)
 {
-    const int64_t *row =
-        applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
-
     return condition == KPI_NO_INDEX ||
-           kpi_condition_holds(engine->plan, condition, applying->event, row, kpi_engine_string,
-                               engine);
+           kpi_condition_holds(engine->plan, condition, applying->event, row_of(engine, applying),
+                               kpi_engine_string, engine);
 }
 
 static bool wants_campaign(const struct kpi_engine *engine, const struct kpi_instance *instance)
@@ -47,12 +52,32 @@ static bool wants_campaign(const struct kpi_engine *engine, const struct kpi_ins
     return !engine->program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total;
 }
 
+/* The value of an attribute of the event's user. False: absent. */
+static bool attribute_get(const struct kpi_engine *engine, const struct applying *applying,
+                          uint32_t index, int64_t *ret_value)
+{
+    const struct kpi_attribute *attribute = &engine->program->attributes[index];
+    const int64_t *row = row_of(engine, applying);
+
+    if (!row || !kpi_attribute_live(attribute, row, applying->event->time))
+        return false;
+    *ret_value = row[kpi_attribute_value_slot(attribute)];
+    return true;
+}
+
 /* What of the instance's needs an event may lack: then it does not feed it. */
 static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *instance,
-                  const struct kpi_event *event)
+                  const struct applying *applying)
 {
-    if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING)
+    const struct kpi_event *event = applying->event;
+    int64_t campaign;
+
+    if (instance->campaign != KPI_NO_INDEX) {
+        if (!attribute_get(engine, applying, instance->campaign, &campaign))
+            return false;
+    } else if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING) {
         return false;
+    }
     return !kpi_aggregate_has_field(instance->aggregate) ||
            field_is_number(&event->fields[instance->field]);
 }
@@ -74,6 +99,22 @@ static kpi_window window_of(const struct kpi_instance *instance, const struct kp
            kpi_window_of_day(time - zone->start, instance->minutes);
 }
 
+/*
+ * Turns the instance's zone to the day that the event counts on. False: there is none. One that an
+ * attribute names may have been forgotten already.
+ */
+static bool day_find(struct kpi_engine *engine, const struct kpi_instance *instance,
+                     const struct applying *applying, kpi_time *ret_time)
+{
+    struct kpi_zone_state *zone = &engine->zones[instance->zone];
+
+    *ret_time = applying->event->time;
+    if (instance->at == KPI_NO_INDEX)
+        return kpi_zone_state_find(zone, *ret_time);
+    return attribute_get(engine, applying, instance->at, ret_time) &&
+           kpi_zone_state_find(zone, *ret_time) && zone->day >= zone->kept_from;
+}
+
 /* False if the zone's table does not reach the event's time. */
 static bool match_actions(struct kpi_engine *engine, struct applying *applying)
 {
@@ -85,23 +126,28 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
         const struct kpi_instance *instance = &engine->program->instances[action->instance];
         struct kpi_zone_state *zone = &engine->zones[instance->zone];
         struct kpi_match *match = &engine->matches[applying->n_matches];
+        kpi_time time;
 
-        if (!feeds(engine, instance, applying->event) ||
-            !holds(engine, action->condition, applying))
+        if (!feeds(engine, instance, applying) || !holds(engine, action->condition, applying))
             continue;
         /* Who is to be forgotten is not remembered for that. */
         if (erases && is_of_users(instance))
             continue;
-        if (!kpi_zone_state_find(zone, applying->event->time))
-            return false;
-        *match = (struct kpi_match){
-            action->instance, window_of(instance, zone, applying->event->time), zone->start, false};
+        if (!day_find(engine, instance, applying, &time)) {
+            if (instance->at == KPI_NO_INDEX)
+                return false;
+            continue;
+        }
+        *match = (struct kpi_match){action->instance, window_of(instance, zone, time), zone->start,
+                                    false};
         if (instance->aggregate == KPI_AGGREGATE_LATEST)
             match->yes = holds(engine, instance->answer, applying);
         applying->n_matches++;
         applying->needs_user |= is_of_users(instance);
-        applying->needs_tuple |= wants_campaign(engine, instance);
-        applying->late |= zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
+        applying->needs_tuple |=
+            instance->campaign == KPI_NO_INDEX && wants_campaign(engine, instance);
+        applying->late |=
+            instance->at == KPI_NO_INDEX && zone->end <= engine->newest_record - KPI_FREEZE_AFTER;
     }
     return true;
 }
@@ -329,20 +375,51 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     return 0;
 }
 
+/* The campaign that an attribute names. Returns 0 or -ENOMEM. */
+static int campaign_of(struct kpi_engine *engine, struct applying *applying, uint32_t attribute,
+                       uint32_t *ret_campaign)
+{
+    struct kpi_string name;
+    int64_t id;
+    bool there = attribute_get(engine, applying, attribute, &id);
+    int r;
+
+    assert(there); /* else the event would not feed the instance */
+    name = kpi_engine_string(engine, id);
+    r = kpi_dictionary_intern(&engine->values, name, XXH3_64bits(name.data, name.length),
+                              engine->program->values_max, ret_campaign);
+    applying->other |= *ret_campaign == KPI_DICTIONARY_OTHER;
+    return r;
+}
+
 /* The tuple of the event in the cells of an instance. Returns 0 or -ENOMEM. */
 static int tuple_of(struct kpi_engine *engine, struct applying *applying,
                     const struct kpi_instance *instance, uint32_t *ret_tuple)
 {
-    const int64_t *row;
+    bool redirected = instance->campaign != KPI_NO_INDEX && wants_campaign(engine, instance);
+    uint32_t campaign = applying->campaign, now;
+    struct kpi_tuple_set *set;
+    int r = 0;
 
+    if (redirected)
+        r = campaign_of(engine, applying, instance->campaign, &campaign);
+    if (r < 0)
+        return r;
     if (instance->dimensions < KPI_DIMENSIONS_SETS) {
-        *ret_tuple = instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? applying->campaign
-                                                                     : KPI_DICTIONARY_NONE;
+        *ret_tuple =
+            instance->dimensions == KPI_DIMENSIONS_CAMPAIGN ? campaign : KPI_DICTIONARY_NONE;
         return 0;
     }
-    row = applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
-    return kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, applying->campaign,
-                         applying->event, row, &applying->other, ret_tuple);
+    /* The tuple that the set has found for this event is that of the event's own campaign. */
+    set = &engine->tuples.sets[instance->dimensions - KPI_DIMENSIONS_SETS];
+    now = set->now;
+    if (redirected)
+        set->now = KPI_NO_INDEX;
+    r = kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, campaign, applying->event,
+                      row_of(engine, applying), &applying->other, ret_tuple);
+    if (redirected)
+        set->now = now;
+    return r;
 }
 
 static int feed(struct kpi_engine *engine, struct applying *applying)

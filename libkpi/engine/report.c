@@ -261,6 +261,31 @@ static int add_scores(const struct kpi_making *making, const struct kpi_leaf_at 
     return r;
 }
 
+/* Each day has a union of its own only where it is stored in windows. */
+static int add_user_days(const struct kpi_making *making, const struct kpi_leaf_at *at,
+                         uint64_t *ret_count)
+{
+    uint32_t instance = at->leaf->instance[at->zone];
+    const struct kpi_instance *definition = &making->engine->program->instances[instance];
+    const struct kpi_series *series = kpi_series_find(making->engine, instance, at->tuple);
+    uint32_t i = series ? kpi_series_position(series, at->windows.from) : 0;
+
+    *ret_count = 0;
+    while (series && i < series->n_cells && series->cells[i]->window < at->windows.to) {
+        kpi_day day = kpi_window_day(definition, series->cells[i]->window);
+        uint64_t count;
+        int r = kpi_unions_count_users(making->engine, instance, at->tuple, 1,
+                                       kpi_instance_day(definition, day),
+                                       kpi_instance_day(definition, day + 1), &count);
+
+        if (r < 0)
+            return r;
+        *ret_count += count;
+        i = kpi_series_position(series, kpi_instance_day(definition, day + 1));
+    }
+    return 0;
+}
+
 /* A gauge that nobody has moved in the scope still stands where it stood before. */
 static void add_gauge(const struct kpi_making *making, const struct kpi_leaf_at *at,
                       struct kpi_row *row)
@@ -297,6 +322,9 @@ int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, str
         r = kpi_firsts_count(making->engine, instance, at->tuple, making->n_returns,
                              at->range.start_day, at->range.end_day, &count);
         break;
+    case KPI_LEAF_USER_DAYS:
+        r = add_user_days(making, at, &count);
+        break;
     case KPI_LEAF_USERS:
         r = kpi_unions_count_users(making->engine, instance, at->tuple, at->leaf->level, from, to,
                                    &count);
@@ -316,7 +344,8 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
     struct kpi_windows before_today = ever;
     bool by_campaign;
 
-    if (making->all || (making->new_day && at->leaf->kind == KPI_LEAF_RETAINED))
+    if (making->all ||
+        (making->new_day && (at->leaf->kind == KPI_LEAF_RETAINED || at->leaf->mature)))
         return true;
     /* A first day depends on all days before it, as a gauge does. */
     if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
@@ -374,6 +403,8 @@ bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *sc
         return false;
     info = kpi_plan_campaign(making->engine->plan, at->range.campaign);
     at->zone = info->zone;
+    if (!kpi_leaf_range_mature(at->leaf, making->cache->todays[at->zone], &at->range))
+        return false;
     at->campaign_tuple = kpi_engine_find_value(making->engine, info->id);
     if (making->breakdown)
         at->tuple = group_tuple(making, at);

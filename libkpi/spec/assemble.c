@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/assemble.h"
+#include "spec/redirect.h"
 #include "spec/grains.h"
 
 #include <stdlib.h>
@@ -135,6 +136,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
         kpi_writer_format(&writer, " and %x",
                           sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
     }
+    kpi_redirect_write(compile, measure, &writer);
     kpi_writer_format(&writer, instance->minutes ? " grain %dm" : " grain day",
                       (int64_t)instance->minutes);
     fingerprint = XXH3_64bits(writer.data, writer.length);
@@ -195,6 +197,8 @@ int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uin
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .at = measure->at ? measure->at->program : KPI_NO_INDEX,
+        .campaign = measure->campaign ? measure->campaign->program : KPI_NO_INDEX,
     };
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
@@ -322,6 +326,7 @@ static int leaves_assemble(struct assembler *assembler)
             .share = order[i]->share,
             .shift = order[i]->shift,
             .total = order[i]->total,
+            .mature = order[i]->mature,
             .instance = instances,
             .return_instance = returns,
         };

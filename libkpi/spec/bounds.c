@@ -35,6 +35,7 @@ static struct range leaf_range(const struct kpi_plan *plan, uint32_t index)
     case KPI_LEAF_USERS:
     case KPI_LEAF_LATEST:
     case KPI_LEAF_FIRST_TIME:
+    case KPI_LEAF_USER_DAYS:
     case KPI_LEAF_RETAINED:
         return positive;
     default:
@@ -124,6 +125,7 @@ static struct range terms_range(const struct kpi_plan *plan, const struct kpi_te
             stack[top - 1] = (struct range){-stack[top - 1].high, -stack[top - 1].low};
             break;
         case KPI_TERM_ABSOLUTE:
+        case KPI_TERM_ROOT:
             stack[top - 1] = positive;
             break;
         case KPI_TERM_MEAN:
@@ -199,7 +201,7 @@ static uint32_t formula_days(const struct kpi_plan *plan, const struct kpi_formu
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &plan->program.leaves[formula->leaves[i]];
-        uint32_t needed = cohort_days(leaf) + shift_days(&leaf->shift, period);
+        uint32_t needed = cohort_days(leaf) + leaf->mature + shift_days(&leaf->shift, period);
 
         days = needed > days ? needed : days;
     }

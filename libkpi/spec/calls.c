@@ -57,6 +57,8 @@ static void context_add(const struct kpi_builder *builder, struct kpi_writer *wr
     else if (shift->n > 0)
         kpi_writer_format(writer, " %d", (int64_t)shift->n);
     kpi_writer_format(writer, "%s", builder->total ? " total" : "");
+    if (builder->mature)
+        kpi_writer_format(writer, " mature %d", (int64_t)builder->mature);
 }
 
 /* The leaf's own fingerprint is of what it counts; here comes what it is about. */
@@ -68,7 +70,8 @@ static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
 
     leaf.shift = builder->shift;
     leaf.total = builder->total;
-    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total) {
+    leaf.mature = builder->mature;
+    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total || leaf.mature) {
         struct kpi_writer context = {.mem = compile->mem};
 
         context_add(builder, &context);
@@ -212,12 +215,13 @@ static void build_quantile(struct kpi_builder *builder, const struct kpi_functio
     leaf_add(builder, leaf);
 }
 
-/* Gauges know no campaign. */
+/* Gauges know no campaign, and are what they are at the scope's end. */
 static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bound)
 {
     struct kpi_measure_work *gauge =
         kpi_measures_gauge(builder->compile, builder->text, bound[0].node);
     bool total = builder->total;
+    uint32_t mature = builder->mature;
 
     if (!gauge)
         return;
@@ -227,28 +231,31 @@ static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bou
         kpi_writer_format(&builder->shown, ")");
     }
     builder->total = true;
+    builder->mature = 0;
     kpi_build_measure(builder, gauge);
     builder->total = total;
+    builder->mature = mature;
 }
 
-static void build_first_time(struct kpi_builder *builder, const struct kpi_function *function,
-                             const struct kpi_bound *bound)
+/* A function of a measure's users and their days, that is a leaf of its own. */
+static void build_days(struct kpi_builder *builder, const struct kpi_function *function,
+                       const struct kpi_bound *bound, enum kpi_leaf_kind kind)
 {
     struct kpi_measure_work *measure = users_measure(builder, function, bound[0].node);
 
     if (!measure)
         return;
     if (!builder->hidden)
-        kpi_writer_format(&builder->shown, "first_time(%S)",
+        kpi_writer_format(&builder->shown, "%s(%S)", function->name,
                           kpi_text_string(&measure->definition->name));
-    kpi_writer_format(&builder->meant, "first_time ");
+    kpi_writer_format(&builder->meant, "%s ", function->name);
     meant_add(builder, measure->fingerprint);
-    leaf_add(builder,
-             (struct kpi_leaf_work){
-                 .fingerprint = XXH3_64bits_withSeed("first_time", 10, measure->fingerprint),
-                 .kind = KPI_LEAF_FIRST_TIME,
-                 .measure = measure_index(builder->compile, measure),
-             });
+    leaf_add(builder, (struct kpi_leaf_work){
+                          .fingerprint = XXH3_64bits_withSeed(
+                              function->name, strlen(function->name), measure->fingerprint),
+                          .kind = kind,
+                          .measure = measure_index(builder->compile, measure),
+                      });
 }
 
 /* --- when and whose --- */
@@ -388,6 +395,23 @@ static void build_total(struct kpi_builder *builder, const struct kpi_function *
     rest_show(builder, function, bound);
 }
 
+static void build_mature(struct kpi_builder *builder, const struct kpi_node *node,
+                         const struct kpi_function *function, const struct kpi_bound *bound,
+                         bool sides)
+{
+    if (builder->mature) {
+        kpi_build_fail(builder, node, "mature() cannot stand inside another one");
+        return;
+    }
+    name_show(builder, function);
+    builder->mature = (uint32_t)bound[1].integer;
+    kpi_writer_format(&builder->meant, "(");
+    build_inside(builder, bound[0].node, sides);
+    kpi_writer_format(&builder->meant, ")");
+    builder->mature = 0;
+    rest_show(builder, function, bound);
+}
+
 /* x as it was 1, 2 … n periods before, and what is made of these. */
 static void build_trailing(struct kpi_builder *builder, const struct kpi_node *node,
                            const struct kpi_function *function, const struct kpi_bound *bound)
@@ -414,6 +438,17 @@ static void build_trailing(struct kpi_builder *builder, const struct kpi_node *n
     if (term)
         term->value = n;
     builder->depth -= (int)n - 1;
+}
+
+static void build_root(struct kpi_builder *builder, const struct kpi_function *function,
+                       const struct kpi_bound *bound)
+{
+    name_show(builder, function);
+    kpi_writer_format(&builder->meant, "sqrt(");
+    kpi_build(builder, bound[0].node);
+    kpi_writer_format(&builder->meant, ")");
+    rest_show(builder, function, bound);
+    (void)kpi_build_term(builder, KPI_TERM_ROOT); /* a failure is noted in the vector */
 }
 
 /* (x - base) / |base|: as a whole formula with its sides, else divided. */
@@ -455,7 +490,10 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         build_gauge(builder, bound);
         break;
     case KPI_FUNCTION_FIRST_TIME:
-        build_first_time(builder, function, bound);
+        build_days(builder, function, bound, KPI_LEAF_FIRST_TIME);
+        break;
+    case KPI_FUNCTION_USER_DAYS:
+        build_days(builder, function, bound, KPI_LEAF_USER_DAYS);
         break;
     case KPI_FUNCTION_QUANTILE:
     case KPI_FUNCTION_MEDIAN:
@@ -464,6 +502,12 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_TOTAL:
         build_total(builder, function, bound, sides);
+        break;
+    case KPI_FUNCTION_SQRT:
+        build_root(builder, function, bound);
+        break;
+    case KPI_FUNCTION_MATURE:
+        build_mature(builder, node, function, bound, sides);
         break;
     case KPI_FUNCTION_TRAILING_MEAN:
     case KPI_FUNCTION_TRAILING_MEDIAN:

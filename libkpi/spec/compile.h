@@ -62,6 +62,7 @@ struct kpi_measure_work {
     struct kpi_cond *where;
     const struct kpi_node *answer_tree; /* LATEST */
     struct kpi_cond *answer;
+    const struct kpi_attribute_work *at, *campaign; /* where events count; NULL: as they say */
     uint64_t fingerprint; /* of what it means, without zone and dimensions */
 };
 
@@ -114,6 +115,7 @@ struct kpi_leaf_work {
     kpi_decimal share; /* QUANTILE */
     struct kpi_shift shift;
     bool total;
+    uint32_t mature;  /* days */
     uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };

@@ -6,6 +6,11 @@
 #include <assert.h>
 #include <math.h>
 
+struct kpi_terms {
+    const struct kpi_term *terms;
+    uint32_t n;
+};
+
 struct kpi_number kpi_number_count(int64_t value)
 {
     return (struct kpi_number){KPI_NUMBER_COUNT, value, (double)value};
@@ -51,8 +56,30 @@ bool kpi_leaf_no_base(const struct kpi_inputs *inputs, uint32_t leaf)
            kpi_leaf_rows(inputs, leaf)->n_events == 0;
 }
 
-static enum kpi_reason leaf_number(const struct kpi_inputs *inputs, uint32_t index,
-                                   struct kpi_number *ret_number)
+/*
+ * A base is missing where nothing of it has an event: sales less refunds of a time without refunds
+ * are there.
+ */
+static bool base_missing(const struct kpi_terms *terms, const struct kpi_inputs *inputs,
+                         uint32_t index)
+{
+    const struct kpi_shift *shift = &inputs->leaves[index].shift;
+
+    if (!kpi_leaf_no_base(inputs, index))
+        return false;
+    for (uint32_t i = 0; i < terms->n; ++i) {
+        uint32_t other = terms->terms[i].leaf;
+
+        if (terms->terms[i].kind == KPI_TERM_LEAF && inputs->leaves[other].kind != KPI_LEAF_GAUGE &&
+            inputs->leaves[other].shift.kind == shift->kind &&
+            inputs->leaves[other].shift.n == shift->n && !kpi_leaf_no_base(inputs, other))
+            return false;
+    }
+    return true;
+}
+
+static enum kpi_reason leaf_number(const struct kpi_terms *terms, const struct kpi_inputs *inputs,
+                                   uint32_t index, struct kpi_number *ret_number)
 {
     const struct kpi_leaf *leaf = &inputs->leaves[index];
     const struct kpi_row *row = kpi_leaf_rows(inputs, index);
@@ -61,7 +88,7 @@ static enum kpi_reason leaf_number(const struct kpi_inputs *inputs, uint32_t ind
 
     if (leaf->kind == KPI_LEAF_GAUGE && row[0].n_events == 0)
         return KPI_REASON_NO_GAUGE;
-    if (kpi_leaf_no_base(inputs, index))
+    if (base_missing(terms, inputs, index))
         return KPI_REASON_NO_BASE;
     if (kpi_leaf_has_sides(leaf->kind)) {
         reason = kpi_leaf_sides(inputs, index, &numerator, &denominator);
@@ -78,8 +105,8 @@ static enum kpi_reason leaf_number(const struct kpi_inputs *inputs, uint32_t ind
     return KPI_REASON_NONE;
 }
 
-static enum kpi_reason push(const struct kpi_term *term, const struct kpi_inputs *inputs,
-                            struct kpi_number *ret_number)
+static enum kpi_reason push(const struct kpi_terms *terms, const struct kpi_term *term,
+                            const struct kpi_inputs *inputs, struct kpi_number *ret_number)
 {
     switch (term->kind) {
     case KPI_TERM_COUNT:
@@ -102,7 +129,7 @@ static enum kpi_reason push(const struct kpi_term *term, const struct kpi_inputs
         return KPI_REASON_NONE;
     default:
         assert(term->kind == KPI_TERM_LEAF);
-        return leaf_number(inputs, term->leaf, ret_number);
+        return leaf_number(terms, inputs, term->leaf, ret_number);
     }
 }
 
@@ -198,7 +225,14 @@ static enum kpi_reason alone(enum kpi_term_kind kind, const struct kpi_number *a
 
     if (reason != KPI_REASON_NONE)
         return reason;
-    return kind == KPI_TERM_NEGATE ? negate(a, ret_number) : absolute(a, ret_number);
+    switch (kind) {
+    case KPI_TERM_NEGATE:
+        return negate(a, ret_number);
+    case KPI_TERM_ROOT: /* of a negative number it leaves the range of numbers */
+        return real(sqrt(a->real), ret_number);
+    default:
+        return absolute(a, ret_number);
+    }
 }
 
 static enum kpi_reason mean(const struct kpi_number *numbers, unsigned n,
@@ -256,6 +290,7 @@ static enum kpi_reason middle(enum kpi_term_kind kind, struct kpi_number *number
 enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                                    const struct kpi_inputs *inputs, struct kpi_number *ret_number)
 {
+    const struct kpi_terms all = {terms, n_terms};
     struct kpi_number stack[KPI_TERMS_DEPTH_MAX];
     unsigned top = 0; /* numbers on the stack */
 
@@ -273,6 +308,7 @@ enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_term
             break;
         case KPI_TERM_NEGATE:
         case KPI_TERM_ABSOLUTE:
+        case KPI_TERM_ROOT:
             --top;
             reason = alone(terms[i].kind, &stack[top], &number);
             break;
@@ -283,7 +319,7 @@ enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_term
             break;
         default:
             assert(top < KPI_TERMS_DEPTH_MAX);
-            reason = push(&terms[i], inputs, &number);
+            reason = push(&all, &terms[i], inputs, &number);
             break;
         }
         stack[top++] = reason == KPI_REASON_NONE ? number : undefined(reason);

@@ -58,6 +58,7 @@ static int waiting(enum kpi_term_kind kind)
         return -1;
     case KPI_TERM_NEGATE:
     case KPI_TERM_ABSOLUTE:
+    case KPI_TERM_ROOT:
     case KPI_TERM_MEAN:
     case KPI_TERM_MEDIAN:
         return 0;

@@ -146,6 +146,13 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
     },
     {
+        .id = KPI_FUNCTION_USER_DAYS,
+        .name = "user_days",
+        .roles = IN_FORMULA,
+        .usage = "user_days(MEASURE): the users of each day of the scope, added up",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
+    },
+    {
         .id = KPI_FUNCTION_QUANTILE,
         .name = "quantile",
         .roles = IN_FORMULA,
@@ -175,6 +182,13 @@ static const struct kpi_function functions[] = {
         .roles = IN_FORMULA,
         .usage = "total(x): x over all events, not only those of the campaign",
         .arguments = {FORMULA_ARGUMENT},
+    },
+    {
+        .id = KPI_FUNCTION_MATURE,
+        .name = "mature",
+        .roles = IN_FORMULA,
+        .usage = "mature(x, n): x over the days of the scope that are over for n days",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, false)},
     },
     {
         .id = KPI_FUNCTION_CUMULATIVE,
@@ -235,6 +249,13 @@ static const struct kpi_function functions[] = {
         .roles = IN_FORMULA,
         .usage = "growth(x, base): (x - base) / |base|, undefined if the base is zero or missing",
         .arguments = {FORMULA_ARGUMENT, {.name = "base", .kind = KPI_ARGUMENT_FORMULA}},
+    },
+    {
+        .id = KPI_FUNCTION_SQRT,
+        .name = "sqrt",
+        .roles = IN_FORMULA,
+        .usage = "sqrt(x): the square root, undefined of what is negative",
+        .arguments = {FORMULA_ARGUMENT},
     },
 };
 

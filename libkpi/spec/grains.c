@@ -149,7 +149,9 @@ static bool has_cohorts(const struct kpi_compile *compile, const struct kpi_form
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         enum kpi_leaf_kind kind = leaves[formula->leaves[i]].kind;
 
-        if (kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_FIRST_TIME)
+        if (leaves[formula->leaves[i]].mature)
+            return true;
+        if (kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_FIRST_TIME || kind == KPI_LEAF_USER_DAYS)
             return true;
     }
     return false;
@@ -178,10 +180,11 @@ static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct l
 
         if (minutes && cohorts) {
             if (own)
-                kpi_error(compile->diag, kpi_place_text(list->texts[i]), KPI_NO_SUGGESTION,
-                          "retained() and first_time() tell users apart by days; they cannot be "
-                          "reported in \"%S\"",
-                          kpi_text_string(list->texts[i]));
+                kpi_error(
+                    compile->diag, kpi_place_text(list->texts[i]), KPI_NO_SUGGESTION,
+                    "retained(), first_time(), user_days() and mature() are made of days; they "
+                    "cannot be reported in \"%S\"",
+                    kpi_text_string(list->texts[i]));
             continue;
         }
         grain = grain_get(compile, &list->scopes[i]);
@@ -203,8 +206,8 @@ bool kpi_grains_target(struct kpi_compile *compile, const struct kpi_target *tar
         return true;
     if (has_cohorts(compile, formula)) {
         kpi_error(compile->diag, kpi_place_text(value), KPI_NO_SUGGESTION,
-                  "retained() and first_time() tell users apart by days; a target over minutes "
-                  "cannot be made of them");
+                  "retained(), first_time(), user_days() and mature() are made of days; a target "
+                  "over minutes cannot be made of them");
         return false;
     }
     leaves_divide(compile->leaves.data, formula, minutes);

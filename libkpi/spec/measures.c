@@ -4,6 +4,7 @@
 #include "spec/compile.h"
 #include "spec/functions.h"
 #include "spec/names.h"
+#include "spec/redirect.h"
 
 #include <xxhash.h>
 
@@ -221,6 +222,7 @@ static void conditions_check(struct kpi_compile *compile)
         if (measure->answer_tree)
             measure->answer =
                 kpi_check_condition(compile, &measure->definition->aggregate, measure->answer_tree);
+        kpi_redirect_check(compile, measure);
     }
 }
 
@@ -310,6 +312,7 @@ static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_
         kpi_aggregate_has_field(measure->aggregate) ? compile->field_names[measure->field]
                                                     : KPI_STRING(""),
         answer, where);
+    kpi_redirect_write(compile, measure, &writer);
     measure->fingerprint = text_hash(&compile->temp, &writer);
 }
 

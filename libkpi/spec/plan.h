@@ -79,6 +79,7 @@ enum kpi_term_kind {
     KPI_TERM_DIVIDE,
     KPI_TERM_NEGATE,
     KPI_TERM_ABSOLUTE,
+    KPI_TERM_ROOT,
     /* of the upper `value` numbers, without those that are undefined */
     KPI_TERM_MEAN,
     KPI_TERM_MEDIAN,

@@ -78,6 +78,8 @@ struct kpi_instance {
     uint32_t field;     /* SUM, SCORES, GAUGE, QUANTILES */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
+    uint32_t at;        /* attribute by whose time an event counts, or KPI_NO_INDEX: its own */
+    uint32_t campaign;  /* attribute that names whose it is; KPI_NO_INDEX: field 0 does */
     uint64_t reads;     /* attributes that say what feeds it, and those behind them: bit i is the
                            program's attribute i */
 };
@@ -200,6 +202,7 @@ enum kpi_leaf_kind {
     KPI_LEAF_SCORES,   /* 2 rows: the sum of the users' latest values, how many users */
     KPI_LEAF_GAUGE,    /* 1 row: the latest value before the scope's end; n_events is its time */
     KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
+    KPI_LEAF_USER_DAYS,  /* 1 row: users of each day of the scope, added up */
     KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
                        */
 };
@@ -252,7 +255,8 @@ struct kpi_leaf {
     kpi_decimal share;    /* QUANTILE: above 0, below 1 */
     uint32_t sketch;      /* QUANTILE: the first leaf that is about the same values */
     struct kpi_shift shift;
-    bool total; /* of all events, whatever their campaign: `instance` has dimensions NONE */
+    bool total;      /* of all events, whatever their campaign: `instance` has dimensions NONE */
+    uint32_t mature; /* only days that are over for so many days; 0: all */
     /* by zone (n_zones of each): the instance; for USERS that of level 1,
      * from which `above` leads to `level`. KPI_NO_INDEX where no campaign has that zone. */
     const uint32_t *instance;
@@ -386,6 +390,9 @@ struct kpi_range {
  */
 bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
                     const struct kpi_leaf *leaf, struct kpi_range *ret_range);
+
+/* Cuts a leaf's range to its mature days, in the zone of its campaign. False: there is none. */
+bool kpi_leaf_range_mature(const struct kpi_leaf *leaf, kpi_day today, struct kpi_range *range);
 
 /* First day of the period that `day` lies in, and of the one n periods later (n < 0: earlier). */
 kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);

@@ -136,6 +136,17 @@ static void range_of_date(struct kpi_range *range)
                                        : date_year_before(range->end_day - 1) + 1;
 }
 
+bool kpi_leaf_range_mature(const struct kpi_leaf *leaf, kpi_day today, struct kpi_range *range)
+{
+    kpi_day end = today - (kpi_day)leaf->mature;
+
+    if (!leaf->mature || range->end_day < end)
+        return true;
+    range->end_day = end;
+    range->end_minute = 0;
+    return range->start_day < end;
+}
+
 bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
                     const struct kpi_leaf *leaf, struct kpi_range *ret_range)
 {

@@ -1,6 +1,6 @@
 /*
- * Which attributes stand behind what an instance counts: named by its filter, its answer or its
- * dimensions, or by the conditions of such attributes in turn.
+ * Which attributes stand behind what an instance counts: named by its filter, its answer, its
+ * dimensions, or as where its events count, or by the conditions of such attributes in turn.
  */
 #include "spec/assemble.h"
 
@@ -44,6 +44,19 @@ static void attributes_read(struct reads *reads)
     }
 }
 
+/* Where the measure's events count. */
+static uint64_t redirect_reads(const struct reads *reads, const struct kpi_measure_work *measure)
+{
+    const struct kpi_attribute_work *attributes = reads->compile->attributes;
+    uint64_t mask = 0;
+
+    if (measure->at)
+        mask |= reads->attributes[measure->at - attributes];
+    if (measure->campaign)
+        mask |= reads->attributes[measure->campaign - attributes];
+    return mask;
+}
+
 static uint64_t dimension_reads(const struct reads *reads, const struct kpi_dimension *dimension)
 {
     for (uint32_t i = 0; i < reads->compile->n_dimensions; ++i) {
@@ -70,8 +83,8 @@ int kpi_assemble_reads(struct assembler *assembler)
     for (uint32_t i = 0; i < assembler->instances.n; ++i) {
         const struct kpi_measure_work *measure = &assembler->compile->measures[sources[i]];
 
-        instances[i].reads =
-            cond_reads(&reads, measure->where) | cond_reads(&reads, measure->answer);
+        instances[i].reads = cond_reads(&reads, measure->where) |
+                             cond_reads(&reads, measure->answer) | redirect_reads(&reads, measure);
         if (instances[i].dimensions < KPI_DIMENSIONS_SETS)
             continue;
         for (uint32_t k = 0; k < sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].n; ++k)

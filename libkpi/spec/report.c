@@ -112,6 +112,7 @@ struct leaves_state {
     bool immature; /* a retained() has no mature cohort */
     bool cohorts;  /* there is a retained() */
     double mature; /* the least share of mature cohort users */
+    uint32_t days; /* that a day must be over for, by mature() */
 };
 
 static struct leaves_state leaves_look(const struct kpi_formula *formula,
@@ -126,6 +127,8 @@ static struct leaves_state leaves_look(const struct kpi_formula *formula,
         if (kpi_shift_is_base(&leaf->shift))
             continue; /* what is missing there makes a value undefined, and no more */
         state.any = true;
+        if (leaf->mature > state.days)
+            state.days = leaf->mature;
         if (leaf->kind != KPI_LEAF_RETAINED) {
             state.fed |= row[0].n_events > 0;
             continue;
@@ -210,7 +213,7 @@ static enum kpi_reason evaluate(const struct kpi_plan *plan, const struct kpi_fo
     enum kpi_reason reason;
 
     *ret_value = (struct kpi_value){.counts_from = KPI_TIME_NONE};
-    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of - leaves.days * KPI_DAY);
     for (uint32_t i = 0; i < formula->n_leaves; ++i)
         kpi_starts_judge(plan, inputs, &inputs->leaves[formula->leaves[i]], starts, scope, as_of,
                          ret_value);

@@ -37,6 +37,7 @@ static int64_t row_count(enum kpi_leaf_kind kind, uint32_t i, const struct kpi_r
     case KPI_LEAF_USERS:
     case KPI_LEAF_LATEST:
     case KPI_LEAF_FIRST_TIME:
+    case KPI_LEAF_USER_DAYS:
     case KPI_LEAF_RETAINED:
         break;
     }

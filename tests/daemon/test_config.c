@@ -161,7 +161,7 @@ static const struct bad bad_settings[] = {
     {"kpis: {k: {formula: audience, grains: [dya]}}\n", "1:40", "did you mean \"day\"?"},
     {"kpis: {k: {formula: audience, rolling: [7]}}\n", "1:41", "is no rolling scope"},
     {"kpis:\n  k:\n    formula: retained(active, active, day, 1)\n    grains: [day, hour]\n",
-     "4:19", "tell users apart by days"},
+     "4:19", "are made of days"},
     {"active_types: [a, {b: c}]\n", "1:19", "expected a text, found keys and values"},
     {"include: nothing.yaml\n", "1:10", "include: \"nothing.yaml\" cannot be read: No such file"},
     {"receivers: {name: a}\n", "1:1", "a list of at most 100 receivers"},
@@ -490,8 +490,61 @@ static const struct kpi_kpi_info *find_kpi(const struct config *config, const ch
 static void catalogue_and_minimal_give_the_kpis(void **state)
 {
     static const char *const names[] = {
-        "participation_rate",   "retention_d1", "retention_d7", "retention_m3",
-        "repeat_purchase_rate", "roi",          "roi_net",      "nps",
+        "participation_rate",
+        "participation_decay",
+        "interaction_rate",
+        "organic_share_rate",
+        "invites_per_inviter",
+        "invite_conversion",
+        "k_factor",
+        "k_cycle",
+        "reach_rate",
+        "reservations",
+        "reservation_progress",
+        "dwell",
+        "dwell_median",
+        "dwell_p90",
+        "retention_d1",
+        "retention_d7",
+        "retention_m3",
+        "stickiness",
+        "visit_frequency",
+        "signups_growth",
+        "new_customer_conversion",
+        "purchase_frequency",
+        "repeat_purchase_rate",
+        "repeat_purchase_30d",
+        "payment_conversion",
+        "return_rate",
+        "high_value_share",
+        "high_value_share_year",
+        "net_sales",
+        "sales_growth",
+        "campaign_sales_share",
+        "average_order_value",
+        "ltv_90d",
+        "roi",
+        "roi_net",
+        "roi_incremental",
+        "cac_paid",
+        "cac_blended",
+        "cac_loaded",
+        "budget_execution",
+        "budget_execution_base",
+        "budget_execution_float",
+        "nps",
+        "nps_error",
+        "csat",
+        "csat_mean",
+        "csat_half_year",
+        "valid_feedback",
+        "loyalty_index",
+        "complaint_rate",
+        "share_of_voice",
+        "search_growth",
+        "awareness",
+        "awareness_lift",
+        "on_time_rate",
     };
     struct config *config = NULL;
     char summary[256];
@@ -511,8 +564,80 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
     assert_int_equal(find_kpi(config, "roi")->unit, KPI_UNIT_MULTIPLE);
     assert_int_equal(find_kpi(config, "nps")->unit, KPI_UNIT_POINTS);
     config_summary(config, summary, sizeof(summary));
-    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 8 KPIs, 0 receivers)"));
+    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 55 KPIs, 0 receivers)"));
     config_free(config);
+}
+
+/* Loads minimal.yaml with more lines; NULL if it is invalid. */
+static struct config *load_selection(const char *lines)
+{
+    static const char head[] = "campaigns:\n  - {id: c, start: 2026-11-01, end: 2026-11-12,"
+                               " targets: [{kpi: roi, value: 4}]}\n";
+    char path[] = "/tmp/kpid-test-config-XXXXXX";
+    struct config *config = NULL;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "%s%s", head, lines) > 0);
+    assert_int_equal(close(fd), 0);
+    output[0] = 0;
+    (void)config_load(&config, path, 0, &to_output);
+    assert_int_equal(unlink(path), 0);
+    return config;
+}
+
+/*
+ * A KPI of the catalogue is there if it is named: in the list, by a target, in a formula; and so is
+ * what it is made of, and nothing else. What is in quotes, or a title, is no name.
+ */
+static void what_is_named_of_the_catalogue_is_there(void **state)
+{
+    static const struct {
+        const char *lines;
+        const char *kpis[8]; /* beside roi, which a target names */
+        uint32_t n_kpis, n_attributes;
+    } cases[] = {
+        {"catalogue: []\n", {0}, 1, 0},
+        {"catalogue: nps\n", {"nps"}, 2, 0},
+        {"catalogue: [nps, csat]\n", {"nps", "csat"}, 3, 0},
+        {"catalogue: [loyalty_index]\n",
+         {"loyalty_index", "csat", "nps", "repeat_purchase_rate"},
+         5,
+         0},
+        {"catalogue: [high_value_share]\n", {"high_value_share"}, 2, 1},
+        {"catalogue: []\nkpis: {x: {formula: net_sales / 7, unit: ratio,"
+         " title: {en: nps}}}\n",
+         {"x", "net_sales"},
+         3,
+         0},
+        {"catalogue: []\nmeasures: {m: {agg: count, where: type == 'nps' and orders_before > 1}}\n"
+         "kpis: {x: {formula: m, unit: count}}\n",
+         {"x"},
+         2,
+         1},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config *config = load_selection(cases[i].lines);
+        uint32_t n_attributes = 0;
+
+        assert_non_null(config);
+        assert_int_equal(kpi_plan_n_kpis(config->plan), cases[i].n_kpis);
+        assert_non_null(find_kpi(config, "roi"));
+        for (size_t k = 0; cases[i].kpis[k]; k++)
+            assert_non_null(find_kpi(config, cases[i].kpis[k]));
+        for (uint32_t k = 0; k < kpi_plan_n_states(config->plan); k++) {
+            struct kpi_state_info info;
+
+            kpi_plan_state(config->plan, k, &info);
+            n_attributes += info.is_attribute;
+        }
+        assert_int_equal(n_attributes, cases[i].n_attributes);
+        config_free(config);
+    }
+    assert_null(load_selection("catalogue: [roi, nsp]\n"));
+    assert_non_null(
+        strstr(output, "catalogue: there is no KPI \"nsp\" in it; did you mean \"nps\"?"));
 }
 
 static void minimal_is_short(void **state)
@@ -535,7 +660,8 @@ static void whole_example_loads(void **state)
     output[0] = 0;
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 19);
+    /* its own, of which three replace the catalogue's, beside all of the catalogue */
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 55 + 11 - 3);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);
@@ -988,6 +1114,7 @@ int main(void)
         cmocka_unit_test(message_shows_line_and_caret),
         cmocka_unit_test(missing_file_is_told),
         cmocka_unit_test(catalogue_and_minimal_give_the_kpis),
+        cmocka_unit_test(what_is_named_of_the_catalogue_is_there),
         cmocka_unit_test(minimal_is_short),
         cmocka_unit_test(whole_example_loads),
         cmocka_unit_test(whole_example_names_every_setting),

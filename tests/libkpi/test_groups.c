@@ -37,6 +37,7 @@ static_assert((int)N_NAMES <= (int)WORLD_DIMENSIONS_MAX, "room for their values"
 
 static void breakdowns_fixture(struct fixture *f, const char *prefix, bool another)
 {
+    static struct kpi_breakdown_definition by_touch[2];
     static char renamed[2][N_NAMES][32];
     char(*name)[32] = renamed[another];
 
@@ -48,6 +49,12 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
         f->kpis[i].has_by = i != 9; /* k2, k3, k4 and k6: none at all */
     for (unsigned i = 0; i < N_NAMES; i++)
         snprintf(name[i], sizeof(name[i]), "%s%s", prefix, names[i]);
+    by_touch[another] = fixture_by(f, name[TOUCH]);
+    for (unsigned i = f->in.n_kpis - 3; i < f->in.n_kpis - 1; i++) { /* k20 and k21 */
+        f->kpis[i].has_by = true;
+        f->kpis[i].by = &by_touch[another];
+        f->kpis[i].n_by = 1;
+    }
     fixture_dimension(f, name[CHANNEL], "channel", 0);
     fixture_dimension(f, name[CITY], "town", 0);
     fixture_dimension(f, name[SCORE], "score", 0);

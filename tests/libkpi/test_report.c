@@ -201,6 +201,8 @@ static void sides_of_formulas(void **state)
         {"audience / budget", 0.4, KPI_NUMBER_COUNT, KPI_NUMBER_MONEY, 200000, 500000},
         {"2 - 3 - 4", -5, KPI_NUMBER_COUNT, KPI_NUMBER_NONE, -5, 0},
         {"2 - (3 - 4)", 3, KPI_NUMBER_COUNT, KPI_NUMBER_NONE, 3, 0},
+        {"sqrt(buyers * repeat_buyers) + 2", 22, KPI_NUMBER_REAL, KPI_NUMBER_NONE, 22, 0},
+        {"repeat_buyers / sqrt(audience / 500)", 0.5, KPI_NUMBER_COUNT, KPI_NUMBER_REAL, 10, 20},
         {"2 + 3 * 4", 14, KPI_NUMBER_COUNT, KPI_NUMBER_NONE, 14, 0},
     };
 

@@ -17,6 +17,11 @@ CAMPAIGN = """campaigns:
 # A measure whose where begins at 4:12; the KPI that uses it comes behind.
 WHERE = "measures:\n  m:\n    agg: users\n    where: "
 USED = "\nkpis: {k: {formula: m, unit: count}}\n"
+# A measure of which the place where its events count comes behind, at 4:29.
+REDIRECTED = ("attributes: {first_order: {agg: min(time), where: type == 'purchase'}, n: {agg: count},\n"
+              "  last_score: {agg: last(score), where: score > 0}}\n"
+              "measures:\n"
+              "  m: {agg: count, at:       ")
 # A target whose line is 7.
 TARGET = CAMPAIGN + "    targets:\n      - "
 
@@ -70,6 +75,24 @@ TABLE = {
     "a comparison without its left side": (WHERE + "> 3", "4:14", "put all of it in quotes"),
     "an item of a list": (
         "kpis:\n  k:\n    formula: - buyers", "3:14", "or leave the blank out"),
+
+    # Where a measure's events count.
+    "a time of no attribute": (
+        REDIRECTED + "first_ordr}\n" + USED, "4:29", 'no attribute "first_ordr"; did you mean "first_order"'),
+    "a time of a number": (
+        REDIRECTED + "n}\n" + USED, "4:29", "an attribute with the aggregate min(time) or max(time)"),
+    "a time of answers": (
+        REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:47",
+        'only count, sum(), mean() and users have "at"'),
+    "a campaign of a number": (
+        REDIRECTED.replace("at:", "campaign:") + "n}\n" + USED, "4:35",
+        "an attribute with the aggregate first() or last() of a string"),
+    "a campaign of a field of numbers": (
+        REDIRECTED.replace("at:", "campaign:") + "last_score}\n" + USED, "4:35",
+        "an attribute with the aggregate first() or last() of a string"),
+    "a maturity by the hour": (
+        "kpis: {k: {formula: 'mature(buyers, 3)', grains: [hour]}}", "1:51",
+        "mature() are made of days; they cannot be reported in \"hour\""),
 
     # Types.
     "a string for a number": (

@@ -10,6 +10,9 @@ ACTIVE_TYPES = ("signup", "login", "session", "participation", "comment", "like"
                 "checkout", "purchase", "survey")
 ROLLING_DAYS = (7, 30)
 KEEP_DAYS = 400
+# Of the catalogue, the KPIs that the oracle knows: none of them depends on the order of arrival.
+KPIS = ("participation_rate", "retention_d1", "retention_d7", "retention_m3", "repeat_purchase_rate",
+        "roi", "roi_net", "nps")
 WINDOWS = {"hour": ("hour", 60), "5m": ("minutes", 5)}  # kind and minutes
 
 
@@ -126,7 +129,7 @@ def campaigns_before(anchor):
 def configuration(campaigns, **more):
     """What generated streams need of a configuration, without the places to connect to."""
     result = {"timezone": "Asia/Shanghai", "week_start": "monday", "currency": "CNY",
-              "keep": f"{KEEP_DAYS}d",
+              "keep": f"{KEEP_DAYS}d", "catalogue": list(KPIS),
               "campaigns": [c.configuration() for c in campaigns]}
     result.update(more)
     return result

@@ -17,7 +17,7 @@ enum {
     WORLD_USERS = 120,
     WORLD_EVENTS_MAX = 20000,
     WORLD_INSTANCES_MAX = 640,
-    WORLD_SLOTS_MAX = 16,
+    WORLD_SLOTS_MAX = 20,
     WORLD_FIELDS_MAX = 8,
     WORLD_DIMENSIONS_MAX = 10,
     WORLD_VALUE_BYTES = 24,
@@ -59,6 +59,12 @@ static inline void world_fixture(struct fixture *f)
     fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
     fixture_measure(f, "dwell", "mean(amount)", "type == \"exposure\"");
     fixture_measure(f, "content", "latest_mean(score)", "type == \"survey\"");
+    fixture_measure(f, "later", "sum(amount)", "type == \"purchase\" and age(first_seen) <= 5d");
+    fixture_redirect(f, "first_seen", "came_by");
+    fixture_measure(f, "later_users", "users", "type == \"purchase\"");
+    fixture_redirect(f, "first_seen", "");
+    fixture_measure(f, "touched_orders", "count", "type == \"purchase\"");
+    fixture_redirect(f, "", "touch");
     fixture_measure(f, "stay", "quantiles(amount)", "type == \"exposure\"");
     fixture_kpi(f, "k1", "events / fans", KPI_UNIT_RATIO);
     fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
@@ -84,6 +90,12 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k17", "quantile(stay, 0.9) - previous(median(stay))", KPI_UNIT_DURATION);
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k19", "user_days(participants) / buyers + total(user_days(active))",
+                KPI_UNIT_COUNT);
+    fixture_kpi(f, "k20", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
+                KPI_UNIT_MONEY);
+    fixture_kpi(f, "k21", "touched_orders / total(events) + total(later) + previous(later_users)",
+                KPI_UNIT_COUNT);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -219,7 +231,8 @@ struct naive_event {
     uint32_t user; /* index in users, or UINT32_MAX; also of who was erased since */
     kpi_time dedupe_time;
     bool holds[WORLD_INSTANCES_MAX], yes[WORLD_INSTANCES_MAX];
-    kpi_time newest;                                      /* of the log, at arrival */
+    int64_t before[WORLD_SLOTS_MAX]; /* the user's attributes, as they stood before */
+    kpi_time newest;                 /* of the log, at arrival */
     char values[WORLD_DIMENSIONS_MAX][WORLD_VALUE_BYTES]; /* the test's, by note() */
 };
 
@@ -338,6 +351,47 @@ static inline bool naive_wants_campaign(const struct kpi_program *program,
     return !program->sets[instance->dimensions - KPI_DIMENSIONS_SETS].total;
 }
 
+static inline bool naive_has(const struct naive *naive, uint32_t attribute,
+                             const struct naive_event *e)
+{
+    return e->user != UINT32_MAX &&
+           e->before[naive->program->attributes[attribute].slot] != KPI_TIME_NONE;
+}
+
+/* Has the event a campaign and a time for the instance? */
+static inline bool naive_lands(const struct naive *naive, const struct kpi_instance *instance,
+                               const struct naive_event *e)
+{
+    bool has_campaign = !naive_wants_campaign(naive->program, instance) || e->w.fields[0].kind;
+
+    if (instance->campaign != KPI_NO_INDEX)
+        has_campaign = naive_has(naive, instance->campaign, e);
+    return has_campaign && (instance->at == KPI_NO_INDEX || naive_has(naive, instance->at, e));
+}
+
+/* The time and the campaign for which it counts. */
+static inline kpi_time naive_time(const struct naive *naive, const struct naive_event *e,
+                                  uint32_t instance)
+{
+    uint32_t at = naive->program->instances[instance].at;
+
+    return at == KPI_NO_INDEX
+               ? e->w.event.time
+               : e->before[kpi_attribute_value_slot(&naive->program->attributes[at])];
+}
+
+static inline struct kpi_string naive_campaign(const struct naive *naive,
+                                               const struct naive_event *e, uint32_t instance)
+{
+    uint32_t campaign = naive->program->instances[instance].campaign;
+    int64_t id;
+
+    if (campaign == KPI_NO_INDEX)
+        return (struct kpi_string){e->w.fields[0].string, e->w.fields[0].length};
+    id = e->before[kpi_attribute_value_slot(&naive->program->attributes[campaign])];
+    return (struct kpi_string){naive->strings[id], strlen(naive->strings[id])};
+}
+
 static inline bool naive_has_type(const struct world_event *w, const char *type)
 {
     return w->event.type.length == strlen(type) &&
@@ -421,6 +475,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         if (w->event.flags & KPI_EVENT_HAS_USER && naive->users[u] == w->event.user &&
             naive->is_here[u])
             e->user = u;
+    if (e->user != UINT32_MAX)
+        memcpy(e->before, naive->slots[e->user], sizeof(e->before));
     for (uint32_t i = 0; i < naive->program->n_instances; i++) {
         const struct kpi_instance *instance = &naive->program->instances[i];
         bool of_users = instance->aggregate == KPI_AGGREGATE_LEVEL ||
@@ -428,8 +484,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
                         instance->aggregate == KPI_AGGREGATE_SCORES;
 
         e->holds[i] =
-            !(erases && (untimely || of_users)) &&
-            (!naive_wants_campaign(naive->program, instance) || w->fields[0].kind) &&
+            !(erases && (untimely || of_users)) && naive_lands(naive, instance, e) &&
             (!kpi_aggregate_has_field(instance->aggregate) || w->fields[instance->field].kind) &&
             naive_holds(naive, instance->condition, e);
         if (e->holds[i] && instance->aggregate == KPI_AGGREGATE_LATEST)
@@ -439,6 +494,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
 
             needs_user |= of_users;
             late |=
+                instance->at == KPI_NO_INDEX &&
                 kpi_zone_day(zone, w->event.time) < kpi_zone_day(zone, naive->newest - KPI_HOUR);
         }
     }
@@ -492,16 +548,16 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
 {
     const struct kpi_instance *definition = &naive->program->instances[instance];
     const struct kpi_zone *zone = kpi_plan_zone(naive->plan, definition->zone);
-    struct kpi_string is = {e->w.fields[0].string, e->w.fields[0].length};
 
     if (!e->holds[instance])
         return false;
-    *ret_day = kpi_zone_day(zone, e->w.event.time);
+    *ret_day = kpi_zone_day(zone, naive_time(naive, e, instance));
     if (*ret_day < kpi_zone_day(zone, naive->newest - naive->program->keep))
         return false; /* its day has expired */
     if (definition->dimensions >= KPI_DIMENSIONS_SETS && !naive->in_group(naive, e))
         return false;
-    return !naive_wants_campaign(naive->program, definition) || kpi_string_equal(is, campaign);
+    return !naive_wants_campaign(naive->program, definition) ||
+           kpi_string_equal(naive_campaign(naive, e, instance), campaign);
 }
 
 static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
@@ -551,6 +607,30 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
         rows[1].value += to[u] <= today;
         rows[0].value += to[u] <= today && returned[u];
     }
+}
+
+static inline void naive_user_days(const struct naive *naive, const struct kpi_leaf *leaf,
+                                   const struct kpi_range *range, struct kpi_row *row)
+{
+    const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
+    size_t n_days = (size_t)(range->end_day - range->start_day);
+    bool(*seen)[WORLD_USERS] = calloc(n_days, sizeof(*seen));
+    kpi_day day;
+
+    if (!seen)
+        abort();
+    row->value = 0;
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
+
+        if (e->user == UINT32_MAX ||
+            !naive_feeds(naive, e, leaf->instance[info->zone], info->id, &day) ||
+            day < range->start_day || day >= range->end_day)
+            continue;
+        row->value += !seen[day - range->start_day][e->user];
+        seen[day - range->start_day][e->user] = true;
+    }
+    free(seen);
 }
 
 static inline bool naive_lies_in(const struct naive *naive, const struct kpi_scope *scope,
@@ -604,22 +684,32 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     zone = kpi_plan_zone(naive->plan, info->zone);
     from = kpi_zone_day_start(zone, range.start_day) + range.start_minute * KPI_MINUTE;
     to = kpi_zone_day_start(zone, range.end_day) + range.end_minute * KPI_MINUTE;
+    if (leaf->mature) {
+        kpi_day end = kpi_zone_day(zone, as_of) - (kpi_day)leaf->mature;
+
+        range.end_day = range.end_day < end ? range.end_day : end;
+        to = to < kpi_zone_day_start(zone, end) ? to : kpi_zone_day_start(zone, end);
+        if (from >= to)
+            return;
+    }
     instance = leaf->instance[info->zone];
     for (unsigned u = 0; u < WORLD_USERS; u++)
         latest[u] = INT64_MIN;
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
+        kpi_time time = naive_time(naive, e, instance);
         int64_t number;
 
-        if (!naive_feeds(naive, e, instance, info->id, &day) || e->w.event.time >= to)
+        if (!naive_feeds(naive, e, instance, info->id, &day) || time >= to)
             continue;
         number = e->w.fields[naive->program->instances[instance].field].number;
         if (e->w.event.time > gauge_time || (e->w.event.time == gauge_time && number > gauge))
             gauge = number;
         if (e->w.event.time > gauge_time)
             gauge_time = e->w.event.time;
-        if (shifted ? e->w.event.time < from : !naive_lies_in(naive, scope, i, as_of))
+        if (shifted || time != e->w.event.time ? time < from
+                                               : !naive_lies_in(naive, scope, i, as_of))
             continue;
         naive->values[n_events++] = number;
         sum += number;
@@ -652,6 +742,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         }
     } else if (leaf->kind == KPI_LEAF_RETAINED || leaf->kind == KPI_LEAF_FIRST_TIME)
         naive_retained(naive, leaf, &range, as_of, rows);
+    else if (leaf->kind == KPI_LEAF_USER_DAYS)
+        naive_user_days(naive, leaf, &range, &rows[0]);
     else
         rows[0].value = leaf->kind == KPI_LEAF_COUNT                                ? n_events
                         : leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_MEAN ? sum

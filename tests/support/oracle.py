@@ -15,12 +15,11 @@ import math
 import sqlite3
 import zoneinfo
 
-from support.campaigns import ACTIVE_TYPES, day_start, local_day
+from support.campaigns import ACTIVE_TYPES, KPIS, day_start, local_day
 
 OK, UNDEFINED, NO_DATA = "ok", "undefined", "no_data"
 
 RETENTIONS = {"retention_d1": ("day", 1), "retention_d7": ("day", 7), "retention_m3": ("month", 3)}
-KPIS = ("participation_rate", *RETENTIONS, "repeat_purchase_rate", "roi", "roi_net", "nps")
 MONEY = ("roi", "roi_net")
 
 # What breakdowns of tests are by, as SQL over the event. A newcomer has bought nothing before, in the

@@ -148,6 +148,13 @@ static inline void fixture_measure(struct fixture *f, const char *name, const ch
         (struct kpi_measure_definition){TEXT(name), TEXT(aggregate), TEXT(where)};
 }
 
+/* Where the events of the last measure count: names of attributes, or empty. */
+static inline void fixture_redirect(struct fixture *f, const char *at, const char *campaign)
+{
+    f->measures[f->in.n_measures - 1].at = TEXT(at);
+    f->measures[f->in.n_measures - 1].campaign = TEXT(campaign);
+}
+
 static inline void fixture_dimension(struct fixture *f, const char *name, const char *of,
                                      uint32_t values_max)
 {

@@ -59,6 +59,9 @@ struct kpi_measure_definition {
     struct kpi_text name;
     struct kpi_text aggregate; /* count | sum(field) | users | users(n) | latest_users(condition) */
     struct kpi_text where;
+    /* names of attributes, or empty: the event counts at that time, and for that campaign, instead
+     * of its own; not at all where the attribute is absent */
+    struct kpi_text at, campaign;
 };
 
 /* `city: {of: props.city, values: 50}`: what events are told apart by in breakdowns. */

@@ -1,0 +1,101 @@
+"""The shipped catalogue: every KPI of it is what SQL makes of the same events, in zones with summer time, for
+several campaigns; its page shows what kpid says; the plans that are made of it are good."""
+
+import datetime
+import glob
+import json
+import os
+import re
+
+from support import catalogue_oracle, daemon
+from support.campaigns import configuration
+from support.case import ProcessCase, write
+from support.catalogue_stream import END, Stream
+from support.paths import ROOT
+
+DAY = 86_400_000_000
+SEEDS = range(1, 21)
+# Those of cohorts in retained() are the oracle's of test_replay.
+ELSEWHERE = {"retention_d1", "retention_d7", "retention_m3"}
+
+
+class Catalogue(ProcessCase):
+    def replay(self, stream, *arguments, later=0):
+        """later: days after the stream."""
+        at = datetime.datetime.combine(END, datetime.time()) + datetime.timedelta(days=later)
+        directory = self.directory()
+        daemon.directory_for(
+            configuration(stream.campaigns, catalogue="all", grains=["day", "month"]), directory)
+        events = write(directory, "events.ndjson", stream.ndjson())
+        done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "--at", at.isoformat() + "Z",
+                          "-o", "json", *arguments, events)
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        self.assertIn(" 0 conflicts, 0 refused", done.stderr)
+        return json.loads(done.stdout)
+
+    def test_every_kpi_equals_the_oracle(self):
+        states, kpis = set(), set()
+        for seed in SEEDS:
+            with self.subTest(seed=seed):
+                stream = Stream(seed)
+                later = 75 if seed % 4 == 0 else 0  # when all cohorts have had their time
+                document = self.replay(stream, later=later)
+                oracle = catalogue_oracle.Oracle(stream.events, stream.campaigns, stream.end + later * DAY)
+                wrong = catalogue_oracle.differences(
+                    catalogue_oracle.read(document, stream.campaigns), oracle.values())
+                self.assertEqual(wrong, [], "\n".join(wrong[:20]))
+                states |= {(e["kpi"], e["state"]) for e in document["kpis"]}
+                kpis |= {e["kpi"] for e in document["kpis"]}
+        self.assertEqual(kpis, set(catalogue_oracle.KPIS) | ELSEWHERE)
+        for kpi in kpis:
+            self.assertIn((kpi, "ok"), states, "of each there is a value somewhere")
+
+    def test_shards_add_up(self):
+        stream = Stream(100)
+        one, five = (self.replay(stream, "--shards", n)["kpis"] for n in (1, 5))
+        self.assertEqual(one, five)
+
+
+class Page(ProcessCase):
+    """config/kpis.md: what it shows is what kpid says, and all of it is there."""
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(ROOT, "config", "kpis.md"), encoding="utf-8") as file:
+            self.page = file.read()
+
+    def block(self, language):
+        return re.search(rf"^```{language}\n(.*?)^```$", self.page, re.M | re.S)[1]
+
+    def test_every_value_of_the_page(self):
+        at = self.directory()
+        files = {"kpis.yaml": self.block("yaml"), "events.ndjson": self.block("ndjson")}
+        command, said = self.block("console").split("\n", 1)
+        done = daemon.run(*(write(at, word, files[word]) if word in files else word
+                            for word in command.split()[2:]))
+        self.assertIn(" 0 duplicates, 0 conflicts, 0 refused\n", done.stderr)
+        self.assertEqual(done.stdout, said)
+        self.assertNotRegex(said, "no data|undefined", "each has a value")
+
+    def test_every_kpi_is_explained(self):
+        rows = re.findall(r"^\| K(\d+) \| `(\w+)` \| .+ \|$", self.page, re.M)
+        self.assertEqual({int(k) for k, _name in rows}, set(range(1, 35)))
+        self.assertEqual({name for _k, name in rows}, set(catalogue_oracle.KPIS) | ELSEWHERE)
+
+    def test_every_word_of_the_checklist_is_settled(self):
+        words = re.findall(r"^\| (\d+) \| [^|]+ \| [^|]+ \| [^|]* \|$", self.page, re.M)
+        self.assertEqual([int(n) for n in words], list(range(1, 23)))
+
+
+class Plans(ProcessCase):
+    """config/campaigns: whole plans, of which kpid has nothing to say but that they are good."""
+
+    def test_they_are_good(self):
+        plans = glob.glob(os.path.join(ROOT, "config", "campaigns", "*.yaml"))
+        self.assertGreaterEqual(len(plans), 2)
+        for plan in plans:
+            with self.subTest(plan):
+                done = daemon.run("check", "-c", plan)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                warnings = [line for line in done.stderr.splitlines() if ": warning: " in line]
+                self.assertEqual([w for w in warnings if "is over" not in w], [])  # one day they are
