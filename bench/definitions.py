@@ -58,6 +58,14 @@ def breakdowns(*by):
     return {"dimensions": {name: {"of": of} for name, of in names.items()}, "breakdowns": list(by)}
 
 
+def funnel(order, *by):
+    """Three steps that nearly every event is of, or none, but for the order's sake."""
+    steps = ['type == "exposure"', 'type in ["participation", "session"]', 'type == "purchase"']
+    return {"dimensions": {"channel": {}},
+            "funnels": {"f": {"steps": steps, "order": order, "within": "7d",
+                              **({"by": list(by)} if by else {})}}}
+
+
 CASES = (
     ("the five KPIs", {}),
     ("the whole catalogue", {"catalogue": "all"}),
@@ -75,6 +83,11 @@ CASES = (
     ("+ by channel, country, app, page",
      breakdowns("channel", "country", "app", "page")),
     ("+ by the combination of two", breakdowns(["channel", "country"])),
+    ("+ a funnel of three steps", funnel("ordered")),
+    ("+ by channel, of the first event", funnel("ordered", "channel")),
+    ("+ strict", funnel("strict")),
+    ("+ in any order", funnel("any")),
+    ("+ the funnel aida of the catalogue", {"funnels": {"aida": {}}}),
     ("+ a count by a nested field", counts(1, lambda i: 'props.city == "Hangzhou"')),
 )
 

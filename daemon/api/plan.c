@@ -1,8 +1,11 @@
 #include "plan.h"
 
+#include "api/answers.h"
 #include "api/kpis.h"
 
 #include <kpi/alert.h>
+#include <kpi/funnel.h>
+#include <kpi/table.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +18,23 @@ static void add_day(struct json *json, cJSON *object, const char *key, kpi_day d
 
     (void)json_format_time(text, day * KPI_DAY, 0);
     json_add_string(json, object, key, (struct kpi_string){text, 10});
+}
+
+static void add_tables(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "tables");
+
+    for (uint32_t i = 0; i < kpi_plan_n_tables(plan); i++) {
+        const struct kpi_table_info *table = kpi_plan_table(plan, i);
+        cJSON *item = json_object(json, array, NULL), *title;
+
+        json_add_string(json, item, "name", table->name);
+        title = json_object(json, item, "title");
+        json_add_string(json, title, "en", table->title_en);
+        json_add_string(json, title, "zh", table->title_zh);
+        json_add_text(json, item, "kind", tables_kind_name(table->kind));
+        json_add_hash(json, item, "definition", table->fingerprint);
+    }
 }
 
 static void add_kpis(struct json *json, cJSON *root, const struct kpi_plan *plan)
@@ -70,6 +90,51 @@ static void add_state(struct json *json, cJSON *root, const struct kpi_plan *pla
             json_add_integer(json, item, "level", info.level);
         }
         json_add_hash(json, item, "fingerprint", info.fingerprint);
+    }
+    for (uint32_t i = 0; i < kpi_plan_n_funnels(plan); i++) {
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_text(json, item, "kind", "funnel");
+        json_add_string(json, item, "name", kpi_plan_funnel(plan, i)->name);
+        json_add_hash(json, item, "fingerprint", kpi_plan_funnel(plan, i)->fingerprint);
+    }
+}
+
+/* "exposure > checkout > purchase" */
+static void add_path(struct json *json, cJSON *object, const struct kpi_funnel_info *info)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    for (uint32_t i = 0; out && i < info->n_steps; i++)
+        (void)fprintf(out, "%s%.*s", i ? " > " : "", (int)info->steps[i].name.length,
+                      info->steps[i].name.data);
+    if (!out || fclose(out) != 0) {
+        json->failed = true;
+        free(text);
+        return;
+    }
+    json_add_text(json, object, "path", text);
+    free(text);
+}
+
+static void add_funnels(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    static const char *const orders[] = {"ordered", "strict", "any"};
+    cJSON *array = json_array(json, root, "funnels");
+
+    for (uint32_t i = 0; i < kpi_plan_n_funnels(plan); i++) {
+        const struct kpi_funnel_info *info = kpi_plan_funnel(plan, i);
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "name", info->name);
+        add_path(json, item, info);
+        json_add_text(json, item, "order", orders[info->order]);
+        json_add_real(json, item, "within_seconds", (double)info->within / (double)KPI_SECOND);
+        json_add_real(json, item, "lateness_seconds", (double)info->lateness / (double)KPI_SECOND);
+        if (info->by)
+            add_by(json, item, info->by);
     }
 }
 
@@ -174,9 +239,11 @@ int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
         json_add_text(&json, item, NULL, name);
     }
     add_kpis(&json, root, plan);
+    add_tables(&json, root, plan);
     add_state(&json, root, plan);
     add_campaigns(&json, root, plan);
     add_targets(&json, root, plan);
+    add_funnels(&json, root, plan);
     item = json_object(&json, root, "settings");
     for (uint32_t i = 0; i < n_settings; i++)
         json_add_hash(&json, item, settings[i].name, settings[i].hash);

@@ -4,12 +4,15 @@
  *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"scopes":["campaign","rolling:7d","day"],
  *    "kpis":[{"name":"roi","formula":"(sales - refunds) / cost","unit":"multiple","better":"up",
  *      "definition":"…"}],
+ *    "tables":[{"name":"comeback","title":{"en":"…","zh":"…"},"kind":"retention","definition":"…"}],
  *    "state":[{"kind":"measure","name":"sales","zone":"Asia/Shanghai","by_campaign":true,"level":0,
  *      "fingerprint":"…"},{"kind":"attribute","name":"orders","fingerprint":"…"}],
  *    "campaigns":[{"id":"c","timezone":"Asia/Shanghai","start":"2026-11-01","end":"2026-12-01",
  *      "audience":200000,"budget":"500000.00","phases":"burst 2026-11-01 2026-11-06"}],
  *    "targets":[{"campaign":"c","kpi":"roi","scope":"campaign","value":4,"band":0.4,"better":"up",
  *      "from":null,"to":null,"for_seconds":300,"min_sample":100}],
+ *    "funnels":[{"name":"pay","path":"exposure > checkout > purchase","order":"ordered",
+ *      "within_seconds":604800,"lateness_seconds":3600}],
  *    "settings":{"kafka.group":"…"}}
  *
  * State of equal fingerprint is the same. settings: hashes of those that need a restart, without

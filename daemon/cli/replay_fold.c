@@ -302,6 +302,22 @@ static struct view *sum_view(struct sum *sum, kpi_time at)
     return view;
 }
 
+static int add_answers(struct kpi_engine *engine, const struct kpi_layout *layout,
+                       struct view *view)
+{
+    struct kpi_answers *answers;
+    int r;
+
+    if (!kpi_plan_has_answers(kpi_layout_plan(layout)))
+        return 0;
+    r = kpi_engine_answers(engine, layout, &answers);
+    if (r < 0)
+        return error_origin(r);
+    r = view_add_answers(view, answers);
+    (void)kpi_answers_unref(answers);
+    return r < 0 ? error_trace(r) : 0;
+}
+
 struct view *replay_view(const struct replay_fold *fold, kpi_time at)
 {
     struct view *view = NULL;
@@ -317,6 +333,10 @@ struct view *replay_view(const struct replay_fold *fold, kpi_time at)
         r = sum_add(&sum, fold->engines[i]);
     if (r == 0)
         view = sum_view(&sum, at);
+    for (uint32_t i = 0; view && i < fold->n_shards; i++) {
+        if (add_answers(fold->engines[i], sum.layout, view) < 0)
+            view = view_unref(view);
+    }
     sum_deinit(&sum);
     return view;
 }

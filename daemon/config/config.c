@@ -61,7 +61,8 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 static void check_included(struct load *load, const struct doc_node *root)
 {
     static const char *const sections[] = {"attributes", "sessions",   "measures", "dimensions",
-                                           "segments",   "breakdowns", "kpis",     "campaigns"};
+                                           "segments",   "breakdowns", "kpis",     "tables",
+                                           "funnels",    "campaigns"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -74,7 +75,7 @@ static void check_included(struct load *load, const struct doc_node *root)
             continue;
         report_error(&load->report, doc_node_place(child->key),
                      "%s: an included file holds attributes, sessions, measures, dimensions, "
-                     "segments, breakdowns, kpis and campaigns only",
+                     "segments, breakdowns, kpis, tables, funnels and campaigns only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -150,6 +151,8 @@ static int read_definitions(struct load *load, struct doc_node *const *sources, 
         {"segments", load_segments},
         {"breakdowns", load_breakdowns},
         {"kpis", load_kpis},
+        {"tables", load_tables},
+        {"funnels", load_funnels},
         {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
     };
     size_t i;
@@ -236,6 +239,10 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .n_breakdowns = load->breakdowns.n,
         .kpis = load->kpis.items,
         .n_kpis = load->kpis.n,
+        .tables = load->tables.items,
+        .n_tables = load->tables.n,
+        .funnels = load->funnels.items,
+        .n_funnels = load->funnels.n,
         .campaigns = load->campaigns.items,
         .n_campaigns = load->campaigns.n,
         .active_types = settings->active_types.names,

@@ -3,20 +3,11 @@
  * expressions mean is libkpi's business; a definition that is broken here is kept with a harmless
  * stand-in, so that its name is known and one mistake gives one message.
  */
-#include "config/load.h"
+#include "config/definitions.h"
 #include "config/scalar.h"
 
 #include <errno.h>
 #include <kpi/plan.h>
-
-/* The kinds of definition differ in size and begin with the name. */
-struct section {
-    const char *kind; /* for people: "measure" */
-    struct load_list *list;
-    size_t item_size;
-    uint32_t n_max;
-    void (*read)(struct load *load, const struct doc_node *node, void *item);
-};
 
 static const struct doc_node *origin(const struct load *load, const struct kpi_text *text)
 {
@@ -66,8 +57,7 @@ static int place_item(struct load *load, const struct section *section, const st
     return *ret_item ? 0 : -ENOMEM;
 }
 
-static int read_section(struct load *load, const struct doc_node *node,
-                        const struct section *section)
+int definitions_read(struct load *load, const struct doc_node *node, const struct section *section)
 {
     const struct doc_node *child;
 
@@ -225,8 +215,7 @@ static void read_measure(struct load *load, const struct doc_node *node, void *i
     (void)read_expression(load, campaign, "campaign", &measure->campaign);
 }
 
-/* {en: …, zh: …}, or one text for both */
-static void read_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
+void definitions_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
                        struct kpi_text *title_zh)
 {
     struct doc_node *en, *zh;
@@ -243,8 +232,7 @@ static void read_title(struct load *load, const struct doc_node *node, struct kp
     (void)read_expression(load, zh, "title", title_zh);
 }
 
-/* One dimension, or several that are told apart together. False: reported, or no memory. */
-static bool read_breakdown(struct load *load, struct doc_node *node,
+bool definitions_breakdown(struct load *load, struct doc_node *node,
                            struct kpi_breakdown_definition *ret_breakdown)
 {
     struct kpi_breakdown_definition breakdown = {NULL, 0};
@@ -293,7 +281,7 @@ static int read_breakdowns(struct load *load, struct doc_node *node, const char 
                          "%s: expected names of dimensions, found keys and values", what);
             continue;
         }
-        if (!read_breakdown(load, item, &breakdown))
+        if (!definitions_breakdown(load, item, &breakdown))
             continue;
         added = load_push(load, list, sizeof(*added));
         if (!added)
@@ -341,7 +329,7 @@ static void read_segment(struct load *load, const struct doc_node *node, void *i
         load_missing(load, node, "segment", "where");
     (void)read_expression(load, where, "where", &segment->where); /* reported */
     if (title)
-        read_title(load, title, &segment->title_en, &segment->title_zh);
+        definitions_title(load, title, &segment->title_en, &segment->title_zh);
 }
 
 static void read_by(struct load *load, struct doc_node *node, struct kpi_kpi_definition *kpi)
@@ -375,7 +363,7 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
         load_missing(load, node, "kpi", "formula");
     (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
-        read_title(load, title, &kpi->title_en, &kpi->title_zh);
+        definitions_title(load, title, &kpi->title_en, &kpi->title_zh);
     /* in the order of enum kpi_unit and enum kpi_better */
     if (unit &&
         load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
@@ -395,7 +383,7 @@ int load_attributes(struct load *load, const struct doc_node *section)
                                        sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
                                        read_attribute};
 
-    return read_section(load, section, &attributes);
+    return definitions_read(load, section, &attributes);
 }
 
 int load_sessions(struct load *load, const struct doc_node *section)
@@ -404,7 +392,7 @@ int load_sessions(struct load *load, const struct doc_node *section)
                                      sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
                                      read_session};
 
-    return read_section(load, section, &sessions);
+    return definitions_read(load, section, &sessions);
 }
 
 int load_measures(struct load *load, const struct doc_node *section)
@@ -413,7 +401,7 @@ int load_measures(struct load *load, const struct doc_node *section)
                                      sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
                                      read_measure};
 
-    return read_section(load, section, &measures);
+    return definitions_read(load, section, &measures);
 }
 
 int load_kpis(struct load *load, const struct doc_node *section)
@@ -421,7 +409,7 @@ int load_kpis(struct load *load, const struct doc_node *section)
     const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
                                  KPI_KPIS_MAX, read_kpi};
 
-    return read_section(load, section, &kpis);
+    return definitions_read(load, section, &kpis);
 }
 
 int load_dimensions(struct load *load, const struct doc_node *section)
@@ -430,7 +418,7 @@ int load_dimensions(struct load *load, const struct doc_node *section)
                                        sizeof(struct kpi_dimension_definition), KPI_DIMENSIONS_MAX,
                                        read_dimension};
 
-    return read_section(load, section, &dimensions);
+    return definitions_read(load, section, &dimensions);
 }
 
 int load_segments(struct load *load, const struct doc_node *section)
@@ -439,7 +427,7 @@ int load_segments(struct load *load, const struct doc_node *section)
                                      sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
                                      read_segment};
 
-    return read_section(load, section, &segments);
+    return definitions_read(load, section, &segments);
 }
 
 int load_breakdowns(struct load *load, const struct doc_node *section)

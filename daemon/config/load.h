@@ -24,7 +24,9 @@ struct load {
     struct settings settings;
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
-    struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
+    struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, tables, funnels,
+        campaigns, zones;
+    const struct doc_node *funnel_templates; /* the catalogue's section, or NULL */
     /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
     struct load_list campaign_nodes, target_nodes;
     struct load_list mapped_texts;   /* struct mapping_text: checked when there is a plan */
@@ -129,6 +131,8 @@ int load_dimensions(struct load *load, const struct doc_node *section);
 int load_segments(struct load *load, const struct doc_node *section);
 int load_breakdowns(struct load *load, const struct doc_node *section);
 int load_kpis(struct load *load, const struct doc_node *section);
+int load_tables(struct load *load, const struct doc_node *section);  /* tables.c */
+int load_funnels(struct load *load, const struct doc_node *section); /* funnels.c */
 /*
  * warnings.c: what is right and will hardly do what was meant; also what is found only now to be
  * wrong. There may be no plan. root is that of the main file; now 0: no campaign is called over.

@@ -12,6 +12,7 @@
 
 enum {
     APPLY_E_ERASED = 1, /* users are others than before */
+    FUNNELS_AHEAD = 4   /* events between asking for a user's blocks and reading them */
 };
 
 /* An event on its way. */
@@ -178,6 +179,21 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     applying->needs_user |= applying->n_updates > 0;
 }
 
+/* Funnels are of users, too: an event without one is in none. */
+static void match_funnels(struct kpi_engine *engine, struct applying *applying)
+{
+    const struct kpi_event *event = applying->event;
+    const int64_t *row =
+        applying->user == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, applying->user);
+    bool campaign;
+
+    if (!applying->dispatch->n_marks || !(event->flags & KPI_EVENT_HAS_USER))
+        return;
+    kpi_funnels_match(engine, event, applying->dispatch, row, &campaign);
+    applying->needs_user |= engine->funnels.n_hits > 0;
+    applying->needs_tuple |= campaign && event->fields[0].kind == KPI_FIELD_STRING;
+}
+
 /* Ids are never given twice, so they may run out before users are too many. */
 static bool users_full(const struct kpi_engine *engine)
 {
@@ -215,6 +231,7 @@ static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applyi
     bool erases = applying->dispatch->erasure;
     enum kpi_refusal refusal = KPI_REFUSAL_NONE;
 
+    engine->funnels.n_hits = 0;
     if (erases)
         refusal = judge_erasure(engine, applying);
     else if (applying->user == KPI_USER_BARRED)
@@ -232,6 +249,7 @@ static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applyi
     if (erases || refusal)
         return erases ? KPI_REFUSAL_NONE : refusal;
     match_updates(engine, applying);
+    match_funnels(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
     if (!(event->flags & KPI_EVENT_HAS_USER))
@@ -405,10 +423,15 @@ static int tuple_of(struct kpi_engine *engine, struct applying *applying,
     return r;
 }
 
-static int feed(struct kpi_engine *engine, struct applying *applying)
+/* What comes of an event is told from what came of the one before. */
+static void begin_feeding(struct kpi_engine *engine)
 {
     engine->version++;
     kpi_tuples_turn(&engine->tuples);
+}
+
+static int feed(struct kpi_engine *engine, struct applying *applying)
+{
     for (uint32_t i = 0; i < applying->n_matches; i++) {
         const struct kpi_match *match = &engine->matches[i];
         const struct kpi_instance *instance = &engine->program->instances[match->instance];
@@ -479,8 +502,12 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
                                   engine->program->values_max, &applying->campaign);
         applying->other = applying->campaign == KPI_DICTIONARY_OTHER;
     }
-    if (r == 0 && applying->n_matches)
+    if (applying->n_matches || engine->funnels.n_hits)
+        begin_feeding(engine);
+    if (r == 0)
         r = feed(engine, applying);
+    if (r == 0 && engine->funnels.n_hits)
+        r = kpi_funnels_feed(engine, event, applying->user, applying->campaign, &applying->other);
     if (r == 0)
         r = update_row(engine, applying);
     engine->n_applied++;
@@ -508,8 +535,10 @@ int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *e
     if (!match_actions(engine, &applying))
         return 0;
     match_updates(engine, &applying);
-    if (applying.n_matches)
+    if (applying.n_matches) {
+        begin_feeding(engine);
         r = feed(engine, &applying);
+    }
     return r < 0 ? r : update_row(engine, &applying);
 }
 
@@ -582,6 +611,8 @@ static void find_users(const struct kpi_engine *engine, const struct kpi_batch *
         row = users[i] == KPI_USER_NONE ? NULL : kpi_slots_row(&engine->slots, users[i]);
         if (row)
             __builtin_prefetch(row, 1);
+        if (users[i] != KPI_USER_NONE)
+            kpi_funnels_prefetch(&engine->funnels, users[i]);
     }
 }
 
@@ -597,6 +628,10 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
     }
     find_users(engine, batch, 0, users);
     for (unsigned i = 0; i < batch->n_events; i++) {
+        unsigned ahead = i + FUNNELS_AHEAD;
+
+        if (ahead < batch->n_events && users[ahead] != KPI_USER_NONE)
+            kpi_funnels_prefetch_blocks(&engine->funnels, users[ahead]);
         r = apply_one(engine, &batch->events[i], users[i]);
         if (r < 0)
             return r;

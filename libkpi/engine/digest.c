@@ -218,7 +218,7 @@ int kpi_engine_digest(const struct kpi_engine *engine, uint8_t ret_digest[16])
     struct summing ids = {engine, 0};
     XXH128_canonical_t canonical;
     struct {
-        sum128 users, cells, ids;
+        sum128 users, cells, ids, funnels;
         uint64_t n_users, n_removed, n_barred, n_cells, n_ids;
         uint64_t n_applied, n_duplicates, n_conflicts, n_refused, n_without_id, n_other;
         int64_t newest_record, newest_event;
@@ -240,6 +240,7 @@ int kpi_engine_digest(const struct kpi_engine *engine, uint8_t ret_digest[16])
 
     all.users = sum_users(engine);
     all.cells = sum_cells(engine);
+    all.funnels = kpi_funnels_digest(engine);
     (void)kpi_dedupe_iterate(&engine->dedupe, add_id, &ids); /* add_id() goes on to the end */
     all.ids = ids.sum;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(&all, sizeof(all)));

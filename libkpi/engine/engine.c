@@ -20,7 +20,7 @@ static void *counted_resize(void *userdata, void *pointer, size_t old_size, size
 static uint32_t count_zones(const struct kpi_plan *plan)
 {
     const struct kpi_program *program = kpi_plan_program(plan);
-    uint32_t n = 0;
+    uint32_t n = program->n_funnels > 0; /* their days are those of the plan's zone */
 
     for (uint32_t i = 0; i < program->n_instances; i++)
         if (program->instances[i].zone >= n)
@@ -167,6 +167,7 @@ int kpi_engine_new(struct kpi_engine **ret_engine, struct kpi_plan *plan, const 
     engine->serial_next = 1;
     kpi_users_init(&engine->users, &engine->mem);
     kpi_slots_init(&engine->slots, &engine->mem, engine->program->n_slots);
+    kpi_funnels_init(&engine->funnels, &engine->mem, engine->program->n_funnels);
     engine->values.mem = engine->strings.mem = engine->dedupe.mem = &engine->mem;
     r = kpi_dictionary_init(&engine->values, &engine->mem);
     if (r == 0)
@@ -203,6 +204,7 @@ struct kpi_engine *kpi_engine_free(struct kpi_engine *engine)
     kpi_dictionary_deinit(&engine->values);
     kpi_sessions_free(engine);
     kpi_slots_deinit(&engine->slots);
+    kpi_funnels_deinit(&engine->funnels);
     kpi_erased_free(&engine->erased);
     kpi_users_deinit(&engine->users);
     derived = derived_of(engine);
@@ -284,6 +286,20 @@ static int instances_move(struct kpi_engine *engine, const struct kpi_program *t
     return 0;
 }
 
+/* The funnels of another plan, beside the engine. Returns 0 or -ENOMEM, then there is nothing. */
+static int funnels_make(struct kpi_engine *engine, const struct kpi_program *to,
+                        struct kpi_funnels *ret_funnels)
+{
+    int r;
+
+    kpi_funnels_init(ret_funnels, &engine->mem, to->n_funnels);
+    r = kpi_funnels_convert(&engine->funnels, engine->program, ret_funnels, to, engine->users.n,
+                            kpi_engine_begins(engine));
+    if (r < 0)
+        kpi_funnels_deinit(ret_funnels);
+    return r;
+}
+
 int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
 {
     const struct kpi_program *to = kpi_plan_program(plan);
@@ -291,6 +307,8 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
     struct kpi_attributes attributes_to = kpi_attributes_of(to);
     struct kpi_dedupe_options dedupe = kpi_engine_dedupe_options(to);
     struct kpi_derived derived, old = derived_of(engine);
+    bool same_funnels = kpi_funnels_same(engine->program, to);
+    struct kpi_funnels funnels;
     struct kpi_slots slots;
     int r;
 
@@ -302,16 +320,29 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
         r = kpi_derived_make(&derived, plan, &engine->values, &engine->mem);
     if (r < 0)
         return r;
+    if (!same_funnels) {
+        r = funnels_make(engine, to, &funnels);
+        if (r < 0) {
+            kpi_derived_free(&derived, plan, &engine->mem);
+            return r;
+        }
+    }
     if (!kpi_attributes_same(&attributes, &attributes_to)) {
         kpi_slots_init(&slots, &engine->mem, to->n_slots);
         r = kpi_slots_convert(&engine->slots, &attributes, &slots, &attributes_to, engine->users.n);
         if (r < 0) {
+            if (!same_funnels)
+                kpi_funnels_deinit(&funnels);
             kpi_slots_deinit(&slots);
             kpi_derived_free(&derived, plan, &engine->mem);
             return r;
         }
         kpi_slots_deinit(&engine->slots);
         engine->slots = slots;
+    }
+    if (!same_funnels) {
+        kpi_funnels_deinit(&engine->funnels);
+        engine->funnels = funnels;
     }
     kpi_starts_move(engine, to, &derived);
     r = instances_move(engine, to, &derived);

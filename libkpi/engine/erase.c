@@ -51,6 +51,7 @@ int kpi_engine_erase(struct kpi_engine *engine, uint64_t hash, bool bar)
             return -ENOMEM;
         roaring_bitmap_add(erased->unswept, user);
         row_clear(engine, user);
+        kpi_funnels_forget(engine, user);
         kpi_users_remove(&engine->users, hash);
         engine->version++; /* there is something new to report */
     }

@@ -118,6 +118,20 @@ static void dedupe_estimate(struct shard *shard)
                                       KPI_DEDUPE_SEGMENTS * sizeof(struct kpi_dedupe_segment));
 }
 
+/* Users who come to a funnel, by the second step on average, with two events waiting. */
+static void funnels_estimate(struct shard *shard)
+{
+    const struct kpi_program *program = shard->program;
+    double chunks = program->n_funnels ? ceil(shard->users / KPI_FUNNELS_CHUNK) : 0;
+    const double words = 1 + 2 + 2 + 5 + 2 * 2, unit = KPI_SLAB_UNIT * sizeof(int64_t);
+    double user = ceil(words / KPI_SLAB_UNIT) * unit;
+
+    shard->bytes->attributes +=
+        (uint64_t)(shard->users * program->n_funnels * user +
+                   chunks * (KPI_FUNNELS_CHUNK * (double)program->n_funnels * sizeof(uint32_t) +
+                             sizeof(struct kpi_funnels_chunk)));
+}
+
 /* --- cells --- */
 
 static void sets_add(struct shard *shard, const struct kpi_instance *instance,
@@ -348,6 +362,7 @@ void kpi_plan_estimate(const struct kpi_plan *plan, const struct kpi_estimate_st
     shard.running = fmax(shard.running, 1);
     users_estimate(&shard);
     attributes_estimate(&shard, stream->values);
+    funnels_estimate(&shard);
     dedupe_estimate(&shard);
     cells_estimate(&shard);
     unions_estimate(&shard);

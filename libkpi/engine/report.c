@@ -7,6 +7,7 @@
 #include "engine/groups.h"
 #include "engine/retained.h"
 #include "engine/scores.h"
+#include "engine/tables.h"
 #include "engine/unions.h"
 
 static const struct kpi_windows ever = {INT64_MIN, INT64_MAX};
@@ -56,6 +57,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     struct kpi_report_cache *cache = engine->report;
 
     kpi_groups_flush(engine);
+    kpi_tables_flush(engine);
     if (!cache)
         return;
     kpi_sketches_deinit(&cache->sketches);
@@ -65,7 +67,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     engine->report = NULL;
 }
 
-static int cache_make(struct kpi_engine *engine)
+int kpi_report_make(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
 
@@ -501,7 +503,7 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
 
     r = kpi_engine_sweep(engine);
     if (r == 0)
-        r = cache_make(engine);
+        r = kpi_report_make(engine);
     if (r < 0)
         return r;
     making.cache = engine->report;

@@ -37,6 +37,9 @@ void kpi_engine_set_counts_from(struct kpi_engine *engine, kpi_time time)
     for (uint32_t i = 0; i < engine->program->n_attributes; i++)
         if (engine->attributes_from[i] < time)
             engine->attributes_from[i] = time;
+    for (uint32_t i = 0; i < engine->program->n_funnels; i++)
+        if (engine->funnels.counts_from[i] < time)
+            engine->funnels.counts_from[i] = time;
     kpi_save_forget_dictionaries(engine);
     engine->version++;
 }
@@ -66,7 +69,8 @@ static struct kpi_row start_of(const struct kpi_engine *engine, uint32_t index)
     struct kpi_row start = {.value = engine->instances[index].counts_from};
 
     start.n_events = start.value == KPI_TIME_NONE ? KPI_START_WHOLE : KPI_START_FROM;
-    for (uint32_t i = 0; i < engine->program->n_attributes; i++) {
+    /* no condition can name the hidden ones, which stand behind the others */
+    for (uint32_t i = 0; i < engine->program->n_attributes && i < KPI_ATTRIBUTES_MAX; i++) {
         kpi_duration memory = memory_of(&engine->program->attributes[i]);
         kpi_time from = engine->attributes_from[i];
 

@@ -17,6 +17,7 @@
 #include "base/latest.h"
 #include "base/set.h"
 #include "base/users.h"
+#include "engine/funnels.h"
 #include "engine/sessions.h"
 #include "engine/tuples.h"
 #include "sketch/quantiles.h"
@@ -28,6 +29,7 @@ struct kpi_groups;
 struct kpi_report_cache;
 struct kpi_save;
 struct kpi_stash;
+struct kpi_tables;
 
 /* How long after its end a window's sets stay hot. */
 #define KPI_FREEZE_AFTER KPI_HOUR
@@ -175,7 +177,8 @@ struct kpi_engine {
     struct kpi_users users;
     struct kpi_erased erased;
     struct kpi_slots slots;
-    struct kpi_sessions sessions;  /* those in the rows */
+    struct kpi_sessions sessions; /* those in the rows */
+    struct kpi_funnels funnels;
     struct kpi_dictionary values;  /* of campaigns: tuples */
     struct kpi_tuples tuples;      /* of broken-down instances */
     struct kpi_dictionary strings; /* of attributes that keep a string */
@@ -192,6 +195,7 @@ struct kpi_engine {
 
     struct kpi_report_cache *report; /* NULL until the first report */
     struct kpi_groups *groups;       /* NULL until the first supplement with breakdowns */
+    struct kpi_tables *tables;       /* NULL until the first answers with tables */
     struct kpi_save *save;           /* what the store holds; engine/../snapshot */
     struct kpi_stash *stash;         /* objects given to kpi_engine_load(), until load_end */
 };

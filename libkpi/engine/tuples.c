@@ -53,7 +53,8 @@ static int parts_make(struct kpi_tuples *tuples, const struct kpi_program *progr
     tuples->sets = kpi_mem_zalloc(mem, program->n_sets * sizeof(*tuples->sets));
     tuples->n_dimensions = tuples->dimensions ? program->n_dimensions : 0;
     tuples->n_sets = tuples->sets ? program->n_sets : 0;
-    if (!tuples->dimensions || !tuples->sets)
+    /* A set may be of campaigns alone. */
+    if ((program->n_dimensions && !tuples->dimensions) || !tuples->sets)
         return -ENOMEM;
     for (uint32_t i = 0; i < tuples->n_dimensions; i++)
         tuples->dimensions[i].values.mem = mem;
@@ -365,17 +366,13 @@ int kpi_tuple_get(struct kpi_engine *engine, uint32_t set_index, uint32_t campai
 
 /* --- the digest --- */
 
-uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple)
+uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set_index, uint32_t tuple)
 {
-    uint32_t dimensions = engine->program->instances[instance].dimensions;
-    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {tuple};
-    const struct kpi_dimension_set *set;
+    const struct kpi_dimension_set *set = &engine->program->sets[set_index];
+    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {KPI_DICTIONARY_NONE};
     uint64_t hash;
 
-    if (dimensions < KPI_DIMENSIONS_SETS)
-        return string_hash(kpi_dictionary_string(&engine->values, tuple));
-    set = &engine->program->sets[dimensions - KPI_DIMENSIONS_SETS];
-    kpi_tuple_parts(&engine->tuples.sets[dimensions - KPI_DIMENSIONS_SETS], tuple, parts);
+    kpi_tuple_parts(&engine->tuples.sets[set_index], tuple, parts);
     hash = string_hash(kpi_dictionary_string(&engine->values, parts[0]));
     for (uint32_t i = 0; i < set->n; i++) {
         const struct kpi_dictionary *values = &engine->tuples.dimensions[set->dimensions[i]].values;
@@ -385,4 +382,13 @@ uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint
                                     hash + (parts[1 + i] == KPI_DICTIONARY_NONE));
     }
     return hash;
+}
+
+uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple)
+{
+    uint32_t dimensions = engine->program->instances[instance].dimensions;
+
+    if (dimensions < KPI_DIMENSIONS_SETS)
+        return string_hash(kpi_dictionary_string(&engine->values, tuple));
+    return kpi_tuple_meaning(engine, dimensions - KPI_DIMENSIONS_SETS, tuple);
 }

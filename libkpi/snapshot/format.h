@@ -17,6 +17,9 @@
  * stamp r    r.chunk       ROWS     u64 stamp, attribute rows of KPI_SLOTS_CHUNK ids (fewer in the
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
+ * y    y             META     what funnels: of each u64 fingerprint, late events, from; counts
+ * f    f.chunk       ROWS     of KPI_FUNNELS_CHUNK users for each funnel u16 n and n words
+ * g    g.save.part   ROWS     users changed before that save: u32 id, the same
  *
  * q.serial, a CELL, is a sketch of quantiles; its cell's counts end with the sum of its values.
  *
@@ -30,6 +33,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "base/sort.h"
 #include "engine/state.h"
 
 #include <kpi/object.h>
@@ -71,6 +75,16 @@ struct kpi_ids_object {
     uint32_t index;
 };
 
+/* Objects of funnels that exist: a base of chunks, rewritten in turn, and what changed since. */
+struct kpi_save_funnels {
+    bool saved;      /* `y` exists */
+    uint64_t layout; /* of what funnels: by kpi_save_funnels_layout() */
+    struct kpi_name *deltas;
+    size_t n_deltas, n_deltas_max;
+    uint32_t n_bases, cursor;
+    uint64_t cycle, credit; /* as those of rows */
+};
+
 /* Changed rows as they were saved, and of whom they are: an erasure must find them. */
 struct kpi_save_delta {
     struct kpi_name name;
@@ -97,6 +111,8 @@ struct kpi_save {
     uint64_t cycle;   /* save in which the cursor was at 0 */
     uint64_t credit;  /* bytes that may be rewritten */
 
+    struct kpi_save_funnels funnels;
+
     /* Ids: the objects there are, by hour and index; and the last one, if it is not full. */
     struct kpi_ids_object *ids;
     size_t n_ids, n_ids_max;
@@ -111,6 +127,9 @@ int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save);
 int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const uint32_t *users,
                        uint32_t n);
 void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta);
+int kpi_save_add_funnel_delta(struct kpi_save *save, const struct kpi_name *name);
+/* The layout of these funnels and one more, by their fingerprints. */
+uint64_t kpi_save_funnels_layout(uint64_t layout, uint64_t fingerprint);
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index);
 int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name);
 
@@ -136,6 +155,7 @@ void kpi_saving_starts(struct kpi_saving *saving); /* starts.c: the end of `v` *
 int kpi_saving_rows(struct kpi_saving *saving);    /* save_rows.c */
 int kpi_saving_cells(struct kpi_saving *saving);   /* save_cells.c */
 int kpi_saving_ids(struct kpi_saving *saving);     /* save_ids.c */
+int kpi_saving_funnels(struct kpi_saving *saving); /* save_funnels.c */
 
 /* --- loading --- */
 
@@ -175,6 +195,8 @@ struct kpi_loading {
     int64_t ids_floor; /* hour before which none is */
     uint32_t n_packs_seen, n_bases_seen;
     uint64_t n_cells_seen, n_ids_seen;
+    uint32_t funnels[KPI_FUNNELS_MAX]; /* as saved: the plan's, or KPI_NO_INDEX */
+    uint32_t n_funnels, n_funnel_bases, n_funnel_deltas, n_funnel_bases_seen;
     struct kpi_loading_cell *cells; /* sorted by serial once all packs are in */
     size_t n_sets, n_sets_max;
 };
@@ -188,6 +210,13 @@ static inline bool kpi_time_fits(kpi_time time)
 /* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
 int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
                         struct kpi_reader *reader);
+/* load_funnels.c: `y`, then the base and its deltas, then that they are all there. */
+int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader);
+int kpi_loading_funnel_base(struct kpi_loading *loading, const struct kpi_name *name,
+                            struct kpi_reader *reader);
+int kpi_loading_funnel_delta(struct kpi_loading *loading, const struct kpi_name *name,
+                             struct kpi_reader *reader);
+int kpi_loading_funnels_end(struct kpi_loading *loading);
 /* Values and tuples of dimensions: what follows in `v`, if anything does. */
 int kpi_loading_tuples(struct kpi_loading *loading, struct kpi_reader *reader);
 /*
@@ -204,7 +233,3 @@ int kpi_loading_packs_end(struct kpi_loading *loading);
 int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name,
                         struct kpi_reader *reader);
 int kpi_loading_contents_end(struct kpi_loading *loading);
-
-/* A heap sort: libkpi sorts without asking the C library, whose qsort() may allocate. */
-typedef int (*kpi_compare_fn)(const void *a, const void *b);
-void kpi_sort(void *array, size_t n, size_t size, kpi_compare_fn compare);

@@ -80,8 +80,8 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
 
     layout->n_slots = kpi_reader_u32(reader);
     layout->n_attributes = kpi_reader_u32(reader);
-    if (layout->n_slots > KPI_ATTRIBUTES_MAX * KPI_ATTRIBUTE_SLOTS_MAX ||
-        layout->n_attributes > KPI_ATTRIBUTES_MAX) {
+    if (layout->n_slots > KPI_ATTRIBUTE_SLOTS_MAX * KPI_ATTRIBUTES_ALL_MAX ||
+        layout->n_attributes > KPI_ATTRIBUTES_ALL_MAX) {
         layout->n_attributes = 0;
         return KPI_ENGINE_E_CORRUPT;
     }
@@ -461,6 +461,15 @@ static int load_object(struct kpi_loading *loading, const struct kpi_stash_objec
     case 'd':
         r = load_ids(loading, name, &reader);
         break;
+    case 'y':
+        r = kpi_loading_funnels(loading, &reader);
+        break;
+    case 'f':
+        r = kpi_loading_funnel_base(loading, name, &reader);
+        break;
+    case 'g':
+        r = kpi_loading_funnel_delta(loading, name, &reader);
+        break;
     default:
         r = kpi_loading_content(loading, name, &reader);
         break;
@@ -510,7 +519,7 @@ static int compare_objects(const void *a, const void *b)
 
 static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
 {
-    static const char tags[] = "mvuwshpclqrxd";
+    static const char tags[] = "mvuwshpclqrxdyfg";
     size_t i = 0;
     int r;
 
@@ -532,7 +541,9 @@ static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
             object->bytes = NULL;
         }
     }
-    return loading->n_ids_seen == loading->n_ids ? 0 : KPI_ENGINE_E_CORRUPT;
+    if (loading->n_ids_seen != loading->n_ids)
+        return KPI_ENGINE_E_CORRUPT;
+    return kpi_loading_funnels_end(loading);
 }
 
 int kpi_engine_load_end(struct kpi_engine *engine)

@@ -6,40 +6,6 @@
 /* No calendar goes further, and arithmetic with it is safe. */
 #define DAYS_MAX 10000000
 
-static void swap(uint8_t *a, uint8_t *b, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        uint8_t byte = a[i];
-
-        a[i] = b[i];
-        b[i] = byte;
-    }
-}
-
-void kpi_sort(void *array, size_t n, size_t size, kpi_compare_fn compare)
-{
-    uint8_t *base = array;
-
-    for (size_t left = n / 2, end = n; end > 1;) {
-        size_t root;
-
-        if (left)
-            left--;
-        else
-            swap(base, base + --end * size, size);
-        for (root = left; root * 2 + 1 < end;) {
-            size_t child = root * 2 + 1;
-
-            if (child + 1 < end && compare(base + child * size, base + (child + 1) * size) < 0)
-                child++;
-            if (compare(base + root * size, base + child * size) >= 0)
-                break;
-            swap(base + root * size, base + child * size, size);
-            root = child;
-        }
-    }
-}
-
 static int compare_serials(const void *a, const void *b)
 {
     const struct kpi_loading_cell *x = a, *y = b;

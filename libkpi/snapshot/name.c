@@ -2,7 +2,7 @@
 #include "snapshot/format.h"
 
 /* In the order in which they are loaded. */
-static const char TAGS[] = "mvuwshpclqrxd";
+static const char TAGS[] = "mvuwshpclqrxdyfg";
 
 static size_t hex(uint64_t value, char *text)
 {
@@ -18,9 +18,9 @@ static size_t hex(uint64_t value, char *text)
 /* How many numbers a name has behind its tag. */
 static unsigned n_numbers(char tag)
 {
-    if (tag == 'm' || tag == 'v')
+    if (tag == 'm' || tag == 'v' || tag == 'y')
         return 0;
-    return tag == 'p' || tag == 'x' || tag == 'd' ? 2 : 1;
+    return tag == 'p' || tag == 'x' || tag == 'd' || tag == 'g' ? 2 : 1;
 }
 
 size_t kpi_name_render(const struct kpi_name *name, char *ret_text)
@@ -88,6 +88,8 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
         return KPI_OBJECT_USERS;
     case 'r':
     case 'x':
+    case 'f':
+    case 'g':
         return KPI_OBJECT_ROWS;
     case 's':
         return KPI_OBJECT_SCALARS;
@@ -95,6 +97,7 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
         return KPI_OBJECT_DEDUPE;
     case 'm':
     case 'v':
+    case 'y':
         return KPI_OBJECT_META;
     default:
         return KPI_OBJECT_CELL;

@@ -28,6 +28,8 @@ void kpi_save_free(struct kpi_engine *engine)
     for (size_t i = 0; i < save->n_deltas; i++)
         kpi_save_delta_free(save, &save->deltas[i]);
     kpi_mem_free(save->mem, save->deltas, save->n_deltas_max * sizeof(*save->deltas));
+    kpi_mem_free(save->mem, save->funnels.deltas,
+                 save->funnels.n_deltas_max * sizeof(*save->funnels.deltas));
     kpi_mem_free(save->mem, save->ids, save->n_ids_max * sizeof(*save->ids));
     kpi_mem_free(save->mem, save->tail, KPI_SAVE_IDS * KPI_SAVE_ID_BYTES);
     kpi_mem_free(&engine->mem, save, sizeof(*save));
@@ -83,6 +85,18 @@ int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const
 void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta)
 {
     kpi_mem_free(save->mem, delta->users, delta->n * sizeof(*delta->users));
+}
+
+int kpi_save_add_funnel_delta(struct kpi_save *save, const struct kpi_name *name)
+{
+    struct kpi_save_funnels *funnels = &save->funnels;
+    void *array = funnels->deltas;
+    int r = reserve(save->mem, &array, funnels->n_deltas, &funnels->n_deltas_max, 1, sizeof(*name));
+
+    funnels->deltas = array;
+    if (r == 0)
+        funnels->deltas[funnels->n_deltas++] = *name;
+    return r;
 }
 
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index)
@@ -361,8 +375,8 @@ static int save_meta(struct kpi_saving *saving)
 static int save_parts(struct kpi_saving *saving)
 {
     static int (*const parts[])(struct kpi_saving *) = {
-        save_removals,    save_users,     save_dictionaries, kpi_saving_rows,
-        kpi_saving_cells, kpi_saving_ids, save_meta,
+        save_removals,    save_users,     save_dictionaries,  kpi_saving_rows,
+        kpi_saving_cells, kpi_saving_ids, kpi_saving_funnels, save_meta,
     };
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -21,6 +21,7 @@ static void assembler_init(struct assembler *assembler, struct kpi_compile *comp
     kpi_vector_init(&assembler->sets, compile->mem, sizeof(struct kpi_dimension_set));
     kpi_vector_init(&assembler->types, compile->mem, sizeof(struct kpi_string));
     kpi_intern_init(&assembler->type_index, compile->mem);
+    kpi_vector_init(&assembler->marks, compile->mem, sizeof(struct kpi_funnel_mark));
     kpi_vector_init(&assembler->actions, compile->mem, sizeof(struct kpi_action));
     kpi_pool_init(&assembler->scratch, compile->mem);
 }
@@ -37,6 +38,7 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_vector_deinit(&assembler->sets);
     kpi_vector_deinit(&assembler->types);
     kpi_intern_deinit(&assembler->type_index);
+    kpi_vector_deinit(&assembler->marks);
     kpi_vector_deinit(&assembler->actions);
     kpi_pool_deinit(&assembler->scratch);
 }
@@ -59,7 +61,7 @@ static int attributes_assemble(struct assembler *assembler)
     struct kpi_compile *compile = assembler->compile;
     uint32_t n_slots = 0;
 
-    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden; ++i) {
         struct kpi_attribute_work *work = &compile->attributes[i];
         struct kpi_attribute *attribute = assembler->attributes.data;
         uint32_t *source, j;
@@ -183,8 +185,8 @@ static bool is_total(const struct assembler *assembler, uint32_t dimensions)
            (dimensions >= KPI_DIMENSIONS_SETS && sets[dimensions - KPI_DIMENSIONS_SETS].total);
 }
 
-int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
-                          uint32_t dimensions, uint32_t *ret_index)
+int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uint32_t level,
+                        uint32_t zone, uint32_t dimensions, uint32_t *ret_index)
 {
     const struct kpi_measure_work *measure = &assembler->compile->measures[measure_index];
     bool levels = measure->aggregate == KPI_AGGREGATE_LEVEL;
@@ -203,7 +205,7 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
     wanted.below = *ret_index;
-    for (wanted.level = 2; r == 0 && levels && wanted.level <= measure->level; ++wanted.level) {
+    for (wanted.level = 2; r == 0 && levels && wanted.level <= level; ++wanted.level) {
         struct kpi_instance *instances;
         uint32_t index;
 
@@ -215,6 +217,14 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
         wanted.below = index;
     }
     return r;
+}
+
+int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
+                          uint32_t dimensions, uint32_t *ret_index)
+{
+    return kpi_assemble_levels(assembler, measure_index,
+                               assembler->compile->measures[measure_index].level, zone, dimensions,
+                               ret_index);
 }
 
 static int leaf_order(const void *a, const void *b)
@@ -415,12 +425,16 @@ static int types_assemble(struct assembler *assembler)
 
     for (size_t i = 0; i < sizeof(erasures) / sizeof(*erasures) && r == 0; ++i)
         r = type_add(assembler, erasure_type(i));
-    for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
     for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
         r = types_collect(assembler, compile->measures[i].where);
         if (r == 0)
             r = types_collect(assembler, compile->measures[i].answer);
+    }
+    for (uint32_t i = 0; i < compile->n_funnels; ++i) {
+        for (uint32_t k = 0; k < compile->funnels[i].n_conditions && r == 0; ++k)
+            r = types_collect(assembler, compile->funnels[i].conditions[k].where);
     }
     return r;
 }
@@ -481,7 +495,21 @@ static int action_add(struct assembler *assembler, struct kpi_cond *where, uint3
     return 0;
 }
 
-/* The actions and updates of one type; type NULL: of all that are not named. */
+/* One for each condition that can hold; in a strict funnel, one more that always does. */
+static int funnel_actions(struct assembler *assembler, const struct kpi_funnel_work *funnel,
+                          const struct kpi_string *type)
+{
+    uint32_t i;
+    int r = 0;
+
+    for (i = 0; i < funnel->n_conditions && r == 0; ++i)
+        r = action_add(assembler, funnel->conditions[i].where, funnel->mark + i, type);
+    if (r == 0 && funnel->definition->order == KPI_FUNNEL_STRICT)
+        r = action_add(assembler, NULL, funnel->mark + i, type);
+    return r;
+}
+
+/* The actions, updates and marks of one type; type NULL: of all that are not named. */
 static int type_actions(struct assembler *assembler, const struct kpi_string *type,
                         struct kpi_dispatch *ret_dispatch)
 {
@@ -501,6 +529,10 @@ static int type_actions(struct assembler *assembler, const struct kpi_string *ty
     for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
         r = action_add(assembler, compile->attributes[attribute_sources[i]].where, i, type);
     ret_dispatch->n_updates = assembler->actions.n - start;
+    start = assembler->actions.n;
+    for (uint32_t i = 0; i < compile->n_funnels && r == 0; ++i)
+        r = funnel_actions(assembler, &compile->funnels[i], type);
+    ret_dispatch->n_marks = assembler->actions.n - start;
     return r;
 }
 
@@ -538,7 +570,8 @@ static int dispatch_assemble(struct assembler *assembler)
     for (uint32_t i = 0; i <= n; ++i) {
         dispatch[i].actions = actions;
         dispatch[i].updates = actions + dispatch[i].n_actions;
-        actions += dispatch[i].n_actions + dispatch[i].n_updates;
+        dispatch[i].marks = dispatch[i].updates + dispatch[i].n_updates;
+        actions = dispatch[i].marks + dispatch[i].n_marks;
     }
     for (uint32_t i = 0; i < n; ++i) {
         uint32_t at = (uint32_t)dispatch[i].hash & (plan->n_type_slots - 1);
@@ -594,8 +627,8 @@ static void state_names_keep(struct assembler *assembler)
                                              ? kpi_text_string(&in->measures[measures[i]].name)
                                              : assembler->compile->measures[measures[i]].gauge);
     for (uint32_t i = 0; i < n_attributes; ++i)
-        names[n_instances + i] =
-            kpi_pool_string(pool, kpi_text_string(&in->attributes[attributes[i]].name));
+        names[n_instances + i] = kpi_pool_string(
+            pool, kpi_text_string(&assembler->compile->attributes[attributes[i]].definition->name));
     assembler->plan->state_names = names;
 }
 
@@ -617,6 +650,8 @@ static int program_keep(struct assembler *assembler)
     program->sets = kpi_pool_copy(&plan->pool, assembler->sets.data,
                                   assembler->sets.n * sizeof(struct kpi_dimension_set));
     program->n_sets = assembler->sets.n;
+    program->marks = kpi_pool_copy(&plan->pool, assembler->marks.data,
+                                   assembler->marks.n * sizeof(struct kpi_funnel_mark));
     state_names_keep(assembler);
     program->week_start = in->week_start;
     program->keep = in->keep;
@@ -632,9 +667,9 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble,     attribute_conditions, leaves_assemble,
-        kpi_assemble_breakdowns, kpi_assemble_reads,   types_assemble,
-        dispatch_assemble,       sessions_assemble,    program_keep,
+        attributes_assemble, attribute_conditions, leaves_assemble,    kpi_assemble_breakdowns,
+        kpi_assemble_tables, kpi_assemble_funnels, kpi_assemble_reads, types_assemble,
+        dispatch_assemble,   sessions_assemble,    program_keep,
     };
     struct assembler assembler;
     int r = 0;

@@ -64,6 +64,10 @@ static bool limits_hold(struct kpi_compile *compile)
                 in->n_segments, KPI_DIMENSIONS_MAX);
     limit_check(compile, &(struct kpi_names_seen){"KPI", in->kpis, sizeof(*in->kpis)}, in->n_kpis,
                 KPI_KPIS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"funnel", in->funnels, sizeof(*in->funnels)},
+                in->n_funnels, KPI_FUNNELS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"table", in->tables, sizeof(*in->tables)},
+                in->n_tables, KPI_TABLES_MAX);
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
@@ -103,6 +107,12 @@ static uint32_t n_targets(const struct kpi_definitions *in)
     return n;
 }
 
+/* With those that tables keep of each user. */
+static size_t n_attributes_max(const struct kpi_definitions *in)
+{
+    return (size_t)in->n_attributes + 2 * (size_t)in->n_tables;
+}
+
 /* What needs no compiling: sizes and copies. 0 or -ENOMEM. */
 static int prepare(struct kpi_compile *compile)
 {
@@ -115,10 +125,13 @@ static int prepare(struct kpi_compile *compile)
     compile->n_dimensions = in->n_dimensions + in->n_segments;
     compile->dimensions =
         kpi_pool_alloc(temp, compile->n_dimensions * sizeof(*compile->dimensions));
-    compile->attributes = kpi_pool_alloc(temp, in->n_attributes * sizeof(*compile->attributes));
-    compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
+    compile->attributes = kpi_pool_alloc(temp, n_attributes_max(in) * sizeof(*compile->attributes));
+    compile->attribute_fingerprints = kpi_pool_alloc(temp, n_attributes_max(in) * sizeof(uint64_t));
     compile->measures =
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
+    compile->n_funnels = in->n_funnels;
+    compile->funnels = kpi_pool_alloc(temp, in->n_funnels * sizeof(*compile->funnels));
+    compile->tables = kpi_pool_alloc(temp, in->n_tables * sizeof(*compile->tables));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;
@@ -264,6 +277,19 @@ static uint64_t grains_hash(const struct kpi_plan *plan, uint64_t *scratch)
     return XXH3_64bits(scratch, program->n_grains * sizeof(*scratch));
 }
 
+/* In whatever order they are; 0 if there is none. */
+static uint64_t funnels_hash(const struct kpi_plan *plan)
+{
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < plan->program.n_funnels; ++i) {
+        const struct kpi_funnel_info *info = &plan->program.funnels[i].info;
+
+        hash += XXH3_64bits_withSeed(info->name.data, info->name.length, info->fingerprint);
+    }
+    return hash;
+}
+
 static void plan_fingerprint(struct kpi_compile *compile)
 {
     struct kpi_plan *plan = compile->plan;
@@ -296,9 +322,10 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns of which all are shown */
-    plan->fingerprint =
-        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + plan->min_group);
+    /* 0, as without a seed, for a plan of KPIs alone, of which all groups are shown */
+    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts),
+                                             plan->breakdowns_hash + plan->min_group +
+                                                 plan->tables_hash + funnels_hash(plan));
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -315,6 +342,7 @@ static int compile_all(struct kpi_compile *compile)
     kpi_measures_compile(compile);
     kpi_formulas_compile(compile);
     kpi_breakdowns_compile(compile);
+    kpi_tables_compile(compile);
     kpi_grains_compile(compile);
     kpi_campaigns_compile(compile);
     kpi_measures_unused(compile);

@@ -6,6 +6,8 @@
  *   measures.c                               attributes and measures
  *   sessions.c                               kinds of sessions, and conditions that name them
  *   dimensions.c                             dimensions, segments, breakdowns
+ *   funnels.c                                funnels, and their part of the program
+ *   tables.c                                 tables: retention, active intervals, lifecycle
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
@@ -85,6 +87,24 @@ struct kpi_breakdown_work {
     bool *kpis; /* by KPI, in the plan's pool */
 };
 
+/* A condition of a funnel: of a step, or of an exclusion. */
+struct kpi_funnel_condition {
+    const struct kpi_text *text;
+    struct kpi_node *tree;
+    struct kpi_cond *where;
+};
+
+struct kpi_funnel_work {
+    const struct kpi_funnel_definition *definition;
+    struct kpi_funnel_condition *conditions; /* of steps, then of exclusions */
+    uint32_t n_conditions;
+    struct kpi_string step_names[KPI_FUNNEL_STEPS_MAX];
+    struct kpi_funnel_exclusion exclusions[KPI_FUNNEL_EXCLUSIONS_MAX];
+    const struct kpi_text *by_names[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* in order */
+    uint32_t by[KPI_BREAKDOWN_DIMENSIONS_MAX];                     /* KPI_NO_INDEX: the campaign */
+    uint32_t mark; /* the first of its marks, once there are such */
+};
+
 /* A leaf before the program exists. */
 struct kpi_leaf_work {
     uint64_t fingerprint;
@@ -102,6 +122,15 @@ struct kpi_leaf_work {
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
 
+struct kpi_table_work {
+    const struct kpi_table_definition *definition;
+    uint32_t measure, back;           /* measures; of other kinds than retention both the same */
+    enum kpi_table_cohort cohort;     /* the definition's, or what its start says */
+    uint32_t first_start, first_type; /* FIRST_EVER: hidden attributes */
+    struct kpi_breakdown_work by;     /* n 0: not broken down */
+    uint64_t fingerprint;             /* of what it means, and of how much is shown */
+};
+
 struct kpi_compile {
     const struct kpi_definitions *in;
     const struct kpi_mem *mem;
@@ -112,17 +141,21 @@ struct kpi_compile {
     struct kpi_field_entry fields[KPI_FIELDS_MAX];
     struct kpi_string field_names[KPI_FIELDS_MAX]; /* the same names, for kpi_cond_names */
     uint32_t n_fields;
-    struct kpi_attribute_work *attributes;
-    uint64_t *attribute_fingerprints; /* by definition */
-    uint32_t n_attributes;
+    struct kpi_attribute_work *attributes; /* those defined, then the hidden ones */
+    uint64_t *attribute_fingerprints;      /* likewise */
+    uint32_t n_attributes, n_hidden;
     struct kpi_measure_work *measures; /* those defined, then the gauges that formulas name */
     uint32_t n_measures, n_gauges;
     struct kpi_dimension_work *dimensions;
     uint32_t n_dimensions;
+    struct kpi_funnel_work *funnels;
+    uint32_t n_funnels;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
-    struct kpi_vector leaves;     /* struct kpi_leaf_work */
-    struct kpi_vector grains;     /* struct kpi_grain */
-    bool grains_refused;          /* there would be more, but for mistakes that were reported */
+    struct kpi_table_work *tables;
+    uint32_t n_tables;
+    struct kpi_vector leaves; /* struct kpi_leaf_work */
+    struct kpi_vector grains; /* struct kpi_grain */
+    bool grains_refused;      /* there would be more, but for mistakes that were reported */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
@@ -167,6 +200,13 @@ void kpi_measures_compile(struct kpi_compile *compile);
 struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
                                             const struct kpi_text *text,
                                             const struct kpi_node *node);
+/*
+ * A hidden attribute, which no condition can ask for: the time of a user's first event of those
+ * that `where`, sealed, takes. Its name is shown to people. Returns its index, or KPI_NO_INDEX
+ * without memory.
+ */
+uint32_t kpi_attributes_first_time(struct kpi_compile *compile, const struct kpi_text *name,
+                                   struct kpi_cond *where);
 /* The measure of this name, or NULL. */
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
 
@@ -200,8 +240,35 @@ void kpi_dimensions_check(struct kpi_compile *compile);
 void kpi_dimensions_fingerprint(struct kpi_compile *compile);
 /* The segment of this name among compile->dimensions, or KPI_NO_INDEX. */
 uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string name);
+/* The dimension or segment of this name, or KPI_NO_INDEX with an error reported. */
+uint32_t kpi_dimension_find(struct kpi_compile *compile, const struct kpi_text *text);
 /* What KPIs are broken down by, in compile->breakdowns, sorted. */
 void kpi_breakdowns_compile(struct kpi_compile *compile);
+/*
+ * The dimensions of a breakdown, or of none, in the order of their names. False: reported, here or
+ * before.
+ */
+bool kpi_breakdown_read(struct kpi_compile *compile,
+                        const struct kpi_breakdown_definition *definition,
+                        struct kpi_breakdown_work *ret_work);
+
+/* tables.c */
+
+void kpi_tables_compile(struct kpi_compile *compile);
+/* The windows of minutes that tables want of a measure; 0: days will do. */
+uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
+                            bool (*share)(const struct kpi_measure_work *a,
+                                          const struct kpi_measure_work *b),
+                            const struct kpi_measure_work *measure);
+
+/* funnels.c */
+
+/* In this order, with the steps of measures between. */
+void kpi_funnels_read(struct kpi_compile *compile);
+bool kpi_funnels_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
+void kpi_funnels_check(struct kpi_compile *compile);
+/* Once conditions are sealed and the plan is right: what the plan tells of them. */
+void kpi_funnels_keep(struct kpi_compile *compile);
 
 /* formula.c */
 

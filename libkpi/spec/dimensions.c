@@ -237,8 +237,7 @@ void kpi_dimensions_fingerprint(struct kpi_compile *compile)
 
 /* --- breakdowns --- */
 
-/* The dimension or segment of this name, or KPI_NO_INDEX with an error reported. */
-static uint32_t dimension_find(struct kpi_compile *compile, const struct kpi_text *text)
+uint32_t kpi_dimension_find(struct kpi_compile *compile, const struct kpi_text *text)
 {
     struct kpi_suggestion suggestion;
 
@@ -265,10 +264,9 @@ static int work_compare(const struct kpi_compile *compile, uint32_t a, uint32_t 
                               kpi_text_string(compile->dimensions[b].name));
 }
 
-/* The dimensions of a breakdown in the order of their names. False: reported. */
-static bool breakdown_read(struct kpi_compile *compile,
-                           const struct kpi_breakdown_definition *definition,
-                           struct kpi_breakdown_work *ret_work)
+bool kpi_breakdown_read(struct kpi_compile *compile,
+                        const struct kpi_breakdown_definition *definition,
+                        struct kpi_breakdown_work *ret_work)
 {
     struct kpi_breakdown_work work = {.n = 0};
     bool good = true;
@@ -282,7 +280,7 @@ static bool breakdown_read(struct kpi_compile *compile,
     }
     for (uint32_t i = 0; i < definition->n_dimensions; ++i) {
         const struct kpi_text *text = &definition->dimensions[i];
-        uint32_t index = dimension_find(compile, text), at = work.n;
+        uint32_t index = kpi_dimension_find(compile, text), at = work.n;
 
         if (index == KPI_NO_INDEX) {
             good = false;
@@ -379,7 +377,7 @@ static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown
     for (uint32_t i = 0; i < n; ++i) {
         struct kpi_breakdown_work *entry;
 
-        good[i] = breakdown_read(compile, &list[i], &works[i]);
+        good[i] = kpi_breakdown_read(compile, &list[i], &works[i]);
         for (uint32_t j = 0; good[i] && j < i; ++j) {
             if (!good[j] || breakdown_compare(compile, &works[i], &works[j]) != 0)
                 continue;

@@ -178,6 +178,7 @@ static void fields_infer(struct kpi_compile *compile)
 
     do {
         news = kpi_dimensions_infer(compile);
+        news |= kpi_funnels_infer(compile);
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {
             struct kpi_attribute_work *attribute = &compile->attributes[i];
             struct kpi_owner owner = attribute_owner(attribute);
@@ -330,16 +331,37 @@ void kpi_measures_compile(struct kpi_compile *compile)
     attributes_read(compile);
     measures_read(compile);
     kpi_dimensions_read(compile);
+    kpi_funnels_read(compile);
     fields_infer(compile);
     kpi_dimensions_check(compile); /* before conditions that name segments */
     conditions_check(compile);
     kpi_sessions_check(compile);
+    kpi_funnels_check(compile);
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */
     attributes_fingerprint(compile);
     for (uint32_t i = 0; i < compile->n_measures; ++i)
         measure_fingerprint(compile, &compile->measures[i]);
     kpi_dimensions_fingerprint(compile);
+    kpi_funnels_keep(compile);
+}
+
+uint32_t kpi_attributes_first_time(struct kpi_compile *compile, const struct kpi_text *name,
+                                   struct kpi_cond *where)
+{
+    struct kpi_attribute_definition *definition =
+        kpi_pool_alloc(&compile->temp, sizeof(*definition));
+    uint32_t index = compile->n_attributes + compile->n_hidden;
+
+    if (!definition)
+        return KPI_NO_INDEX;
+    definition->name = *name;
+    compile->attributes[index] = (struct kpi_attribute_work){
+        .definition = definition, .kind = KPI_ATTRIBUTE_MIN_TIME, .where = where};
+    compile->attribute_fingerprints[index] =
+        attribute_hash(compile, &compile->temp, &compile->attributes[index]);
+    compile->n_hidden++;
+    return index;
 }
 
 /* The field of events of the type kpid.gauge, by name. */

@@ -12,8 +12,10 @@
 #pragma once
 
 #include <kpi/alert.h>
+#include <kpi/funnel.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
+#include <kpi/table.h>
 
 /* What tells an instance's cells apart. */
 enum kpi_dimensions {
@@ -110,6 +112,8 @@ enum {
     KPI_SESSION_SLOTS_MAX = 2 + (1 + 1 + KPI_SESSION_FIELDS_MAX + 1) / 2,
     KPI_VALUE_SLOTS_MAX = 4, /* of an attribute that has a value */
     KPI_ATTRIBUTE_SLOTS_MAX = KPI_SESSION_OPEN_MAX * KPI_SESSION_SLOTS_MAX, /* of one attribute */
+    /* with the hidden ones: two a table */
+    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX,
 };
 
 /* 8-byte slots of one open session. */
@@ -177,6 +181,23 @@ static inline bool kpi_attribute_live(const struct kpi_attribute *attribute, con
            time - row[kpi_attribute_time_slot(attribute)] <= attribute->within;
 }
 
+/* What the compiler knows of a funnel beside what kpi/funnel.h tells all. */
+struct kpi_funnel {
+    struct kpi_funnel_info info;
+    uint32_t optional; /* bits of steps, the first step's being 1 */
+    struct kpi_funnel_exclusion {
+        uint8_t from, to; /* steps, counted from 0 */
+    } exclusions[KPI_FUNNEL_EXCLUSIONS_MAX];
+    uint32_t set;                                 /* of `by`, or KPI_NO_INDEX: there is none */
+    uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of each of `by`: the part of a tuple */
+};
+
+/* What an event is to a funnel. No bit: it has merely happened, which strict ones ask for. */
+struct kpi_funnel_mark {
+    uint32_t funnel;
+    uint16_t steps, exclusions; /* bits */
+};
+
 /* What the event does to its user, beside counting. */
 enum kpi_erasure {
     KPI_ERASURE_NONE,
@@ -194,7 +215,9 @@ struct kpi_dispatch {
     uint32_t n_actions;
     const struct kpi_action *updates; /* .instance is an attribute index here */
     uint32_t n_updates;
-    bool is_session; /* no event of the log is of this type; only sessions are */
+    bool is_session;                /* no event of the log is of this type; only sessions are */
+    const struct kpi_action *marks; /* .instance is a mark index here; funnel by funnel */
+    uint32_t n_marks;
 };
 
 enum kpi_leaf_kind {
@@ -302,6 +325,21 @@ struct kpi_grain {
     uint32_t n_rows;     /* in such a block */
 };
 
+/*
+ * A table. Instances are of the plan's default zone and of all events, whatever their campaign: of
+ * the whole, and, if it is broken down, of the set.
+ */
+struct kpi_table {
+    struct kpi_table_info info;
+    uint32_t start, back;       /* instances; KPI_NO_INDEX where there is none */
+    uint32_t start_by, back_by; /* of the set; back_by is `back` unless both must match */
+    uint32_t set;               /* KPI_NO_INDEX: not broken down */
+    uint8_t
+        places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
+    /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */
+    uint32_t first_start, first_type;
+};
+
 struct kpi_program {
     const struct kpi_dimension *dimensions;
     uint32_t n_dimensions;
@@ -309,6 +347,8 @@ struct kpi_program {
     uint32_t n_sets;
     const struct kpi_breakdown *breakdowns;
     uint32_t n_breakdowns;
+    const struct kpi_table *tables;
+    uint32_t n_tables;
     const struct kpi_instance *instances;
     uint32_t n_instances;
     const struct kpi_attribute *attributes;
@@ -318,6 +358,9 @@ struct kpi_program {
     uint32_t n_types;
     const struct kpi_leaf *leaves;
     uint32_t n_leaves;
+    const struct kpi_funnel *funnels;
+    uint32_t n_funnels;
+    const struct kpi_funnel_mark *marks;
     bool has_sketches; /* a leaf is a QUANTILE */
     const struct kpi_grain
         *grains; /* [0]: campaigns and phases, with all KPIs; then as in layouts */
@@ -384,6 +427,35 @@ kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);
 kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, int32_t n);
 /* The period that a unit of scopes is, but for windows. */
 enum kpi_basis kpi_period_basis(enum kpi_scope_kind unit);
+
+/* A period of a table: its first day; on basis hour the hour of the day, as windows are counted. */
+struct kpi_period {
+    kpi_day day;
+    int32_t hour;
+};
+
+/* The period that a time, or a day, lies in. Times beyond the zone's table are in its last days. */
+struct kpi_period kpi_period_of_time(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                     kpi_time time);
+struct kpi_period kpi_period_of_day(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                    kpi_day day);
+/* The period n later (n < 0: earlier). */
+struct kpi_period kpi_period_advance(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                     struct kpi_period period, int32_t n);
+/* When it begins. */
+kpi_time kpi_period_time(const struct kpi_plan *plan, struct kpi_period period);
+/* As the start of an answer: the day, on basis hour the time; and back. */
+int64_t kpi_period_start_of(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                            struct kpi_period period);
+struct kpi_period kpi_period_from_start(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                        int64_t start);
+
+static inline int kpi_period_compare(struct kpi_period a, struct kpi_period b)
+{
+    if (a.day != b.day)
+        return a.day < b.day ? -1 : 1;
+    return (a.hour > b.hour) - (a.hour < b.hour);
+}
 
 /* The day of a date, or INT32_MIN if there is none such; and back. */
 kpi_day kpi_day_of_date(int32_t year, uint32_t month, uint32_t day_of_month);

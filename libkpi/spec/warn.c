@@ -31,6 +31,10 @@ static void attributes_unused(struct kpi_compile *compile)
         if (compile->dimensions[i].kind == KPI_DIMENSION_ATTRIBUTE)
             used[compile->dimensions[i].index] = true;
     }
+    for (uint32_t i = 0; i < compile->n_funnels; ++i) {
+        for (uint32_t k = 0; k < compile->funnels[i].n_conditions; ++k)
+            mark(compile->funnels[i].conditions[k].where, used);
+    }
     while (more) {
         more = false;
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {

@@ -183,6 +183,34 @@ static const struct bad bad_settings[] = {
 };
 
 static const struct bad bad_definitions[] = {
+    {"funnels: [a]\n", "1:10", "funnels: names and their definitions are expected"},
+    {"funnels:\n  f: {within: 7d}\n", "2:3", "funnel \"f\": steps are missing"},
+    {"funnels:\n  f: {steps: type == \"a\"}\n", "2:14", "steps: a list of conditions is expected"},
+    {"funnels:\n  f: {steps: [type == \"a\"]}\n", "2:3",
+     "has one step; there must be at least two"},
+    {"funnels:\n  f: {steps: [type == \"a\", type == \"b\"], wihtin: 7d}\n", "2:42",
+     "did you mean \"within\"?"},
+    {"funnels:\n  f: {steps: [type == \"a\", type == \"b\"], within: 7}\n", "2:50",
+     "within: \"7\""},
+    {"funnels:\n  f: {steps: [type == \"a\", type == \"b\"], within: 0s}\n", "2:50", "is no time"},
+    {"funnels:\n  f: {steps: [type == \"a\", type == \"b\"], order: srtict}\n", "2:49",
+     "did you mean \"strict\"?"},
+    {"funnels:\n  f: {steps: [type == \"a\", {name: b}]}\n", "2:28", "step: where is missing"},
+    {"funnels:\n  f: {steps: [type == \"a\", {wehre: b}]}\n", "2:29", "did you mean \"where\"?"},
+    {"funnels:\n  f: {steps: [type == \"a\", type = \"b\"]}\n", "2:33", "did you mean \"==\"?"},
+    {"funnels:\n  f: {steps: [type == \"a\", {where: type == \"b\", optional: maybe}]}\n", "2:59",
+     "optional: \"maybe\""},
+    {"funnels:\n  f:\n    steps: [type == \"a\", type == \"b\"]\n    exclude: [{where: type == "
+     "\"c\", to: "
+     "bb}]\n",
+     "4:40", "there is no step \"bb\" in this funnel, which has 2"},
+    {"funnels:\n  f:\n    steps: [type == \"a\", type == \"b\"]\n    by: chanel\n", "4:9",
+     "there is no dimension or segment \"chanel\""},
+    {"funnels:\n  f: {steps: [type == \"a\", type == \"b\"], within: 4000d}\n", "2:3",
+     "longer than what is kept"},
+    {"funnels:\n  adia:\n", "2:3",
+     "funnel \"adia\" has no definition, and the catalogue has none of that name; did you mean "
+     "\"aida\"?"},
     {"measures: [a]\n", "1:11", "measures: names and their definitions are expected"},
     {"measures: {m: x}\n", "1:15", "measure: expected keys and values, found a text"},
     {"measures:\n  m: {where: type == \"a\"}\n", "2:3", "measure \"m\": agg is missing"},

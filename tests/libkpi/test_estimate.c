@@ -23,6 +23,7 @@ struct shape {
     bool attributes; /* five of them */
     unsigned campaigns;
     const char *quantiles; /* NULL: none, else by this grain */
+    bool funnel;
 };
 
 static const struct shape shapes[] = {
@@ -35,8 +36,18 @@ static const struct shape shapes[] = {
     {"one KPI with attributes", 100000, 20000, 5, 2, false, true, 1},
     {"few quantiles", 10000, 800, 30, 1, false, false, 1, "day"},
     {"many quantiles", 20000, 4000, 30, 1, false, false, 1, "day"},
+    {"a funnel", 60000, 12000, 10, 3, false, false, 1, NULL, true},
     {"quantiles of windows", 30000, 12000, 20, 1, false, false, 1, "5m"},
 };
+
+static const struct kpi_funnel_step_definition steps[] = {
+    {.where = {"type == 'exposure'", 18, 0}},
+    {.where = {"type == 'participation'", 23, 0}},
+    {.where = {"type == 'purchase'", 18, 0}},
+    {.where = {"type == 'refund'", 16, 0}},
+};
+static const struct kpi_funnel_definition funnel = {
+    .name = {"way", 3, 0}, .steps = steps, .n_steps = 4, .within = KPI_DAY, .lateness = KPI_HOUR};
 
 static struct kpi_plan *plan_of(const struct shape *shape)
 {
@@ -67,6 +78,10 @@ static struct kpi_plan *plan_of(const struct shape *shape)
         fixture_kpi(&f, "dwell_p90", "quantile(dwell, 0.9)", KPI_UNIT_DURATION);
         f.kpis[f.in.n_kpis - 1].grains = f.kpi_grains;
         f.kpis[f.in.n_kpis - 1].n_grains = 1;
+    }
+    if (shape->funnel) {
+        f.in.funnels = &funnel;
+        f.in.n_funnels = 1;
     }
     for (unsigned i = 0; i < shape->campaigns; ++i)
         (void)fixture_campaign(&f, ids[i], 0);

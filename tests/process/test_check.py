@@ -165,6 +165,23 @@ settings
         kept, total = map(int, re.search(r"(\d+) of (\d+) kept", said).groups())
         self.assertEqual(kept, total - 2)
 
+    def test_what_a_file_would_change_of_funnels(self):
+        """A new name keeps what users have in a funnel, a new window does not."""
+        steps = 'steps: [type == "a", type == "b"]'
+        before = self.file("funnels:\n  renamed: {%s}\n  other: {%s, order: any}\n" % (steps, steps))
+        after = self.file("funnels:\n  fresh: {%s}\n  other: {%s, order: any, within: 1d}\n"
+                          % (steps, steps))
+        said = self.against(after, before).split("\n\n", 1)[1]
+        self.assertEqual(said, """funnels
+  + fresh: a > b
+  ~ other
+      within_seconds: 604800 -> 86400
+  - renamed: a > b
+state
+  ~ funnel other: starts anew
+  KEPT kept
+""".replace("KEPT", re.search(r"\d+ of \d+", said)[0]))
+
     def test_a_file_changes_nothing_of_itself(self):
         path = self.file(self.BEFORE)
         self.assertIn("\nnothing changes\n", self.against(path, path))

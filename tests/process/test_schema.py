@@ -18,6 +18,7 @@ except ImportError:
     jsonschema = yaml = None
 
 SCHEMA = os.path.join(ROOT, "config", "schema.json")
+TABLES = ("retention", "active_intervals", "active_days", "lifecycle")
 NEEDED = "python3-jsonschema or python3-yaml is not installed"
 
 BAD = {
@@ -33,6 +34,12 @@ BAD = {
     "an unknown key of a measure": "measures: {m: {agg: users, wehre: x}}",
     "a KPI without formula": "kpis: {k: {unit: ratio}}",
     "an unknown unit": "kpis: {k: {formula: buyers, unit: percent}}",
+    "a funnel of one step": 'funnels: {f: {steps: [type == "a"]}}',
+    "a funnel without steps": "funnels: {f: {within: 1d}}",
+    "an unknown key of a funnel": 'funnels: {f: {steps: [type == "a", type == "b"], window: 1d}}',
+    "an order that is none": 'funnels: {f: {steps: [type == "a", type == "b"], order: loose}}',
+    "a step without condition": 'funnels: {f: {steps: [type == "a", {name: b}]}}',
+    "a window of days alone": 'funnels: {f: {steps: [type == "a", type == "b"], within: 7}}',
     "campaigns by name": "campaigns: {c: {start: 2026-11-01, end: 2026-12-01}}",
     "a campaign without end": "campaigns: [{id: c, start: 2026-11-01}]",
     "a date of another form": "campaigns: [{id: c, start: 1.11.2026, end: 2026-12-01}]",
@@ -105,7 +112,8 @@ class Schema(ProcessCase):
                 "campaigns": "campaigns: [{%s: }]", "budget": "campaigns: [{budget: {%s: }}]",
                 "target": "campaigns: [{start: 2026-11-01, end: 2026-12-01, targets: [{%s: }]}]",
                 "receivers": "receivers: [{%s: }]", "mapping": "mappings: {x: {%s: }}",
-                "mapping_entry": "mappings: {x: {type: {%s: }}}"}
+                "mapping_entry": "mappings: {x: {type: {%s: }}}",
+                **{kind: "tables: {x: {" + kind + ": {%s: }}}" for kind in TABLES}}
         return base.get(node, "%s: {%%s: }" % node) % key
 
     def objects(self):
@@ -124,6 +132,7 @@ class Schema(ProcessCase):
         found.append(("receivers", definitions["receivers"]["items"]["properties"]))
         found.append(("mapping", definitions["mappings"]["additionalProperties"]["properties"]))
         found.append(("mapping_entry", definitions["mapping_entry"]["anyOf"][1]["properties"]))
+        found += [(kind, definitions[kind]["properties"]) for kind in TABLES]
         return found
 
     def test_every_key_is_one_of_kpid(self):

@@ -20,7 +20,7 @@ struct kpi_estimate_stream {
 /* Bytes of one shard. */
 struct kpi_estimate {
     uint64_t users;      /* the table of users */
-    uint64_t attributes; /* their rows, and the strings in them */
+    uint64_t attributes; /* their rows, and the strings in them; and what they have in funnels */
     uint64_t sets;       /* distinct users by measure, campaign and day */
     uint64_t answers;    /* latest answers; each user gives one in all the days */
     uint64_t sketches;   /* of quantiles; each user gives one value a day */

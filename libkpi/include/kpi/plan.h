@@ -34,6 +34,8 @@ enum {
     KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
     KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
     KPI_SESSION_FIELDS_MAX = 4, /* of one kind of session, beside the campaign */
+    KPI_TABLES_MAX = 64,
+    KPI_TABLE_PERIODS_MAX = 400, /* and cohorts or periods shown; and brackets */
 };
 
 #define KPI_SESSION_GAP_MAX (7 * KPI_DAY)
@@ -158,6 +160,8 @@ struct kpi_state_info {
 uint32_t kpi_plan_n_states(const struct kpi_plan *plan);
 void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info);
 
+/* Is there anything that kpi_engine_answers() answers? */
+bool kpi_plan_has_answers(const struct kpi_plan *plan);
 /* Groups of fewer users are not shown (kpi_supplement_suppress()). 0: all are. */
 uint32_t kpi_plan_min_group(const struct kpi_plan *plan);
 
