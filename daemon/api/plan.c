@@ -61,7 +61,10 @@ static void add_state(struct json *json, cJSON *root, const struct kpi_plan *pla
         struct kpi_state_info info;
 
         kpi_plan_state(plan, i, &info);
-        json_add_text(json, item, "kind", info.is_attribute ? "attribute" : "measure");
+        json_add_text(json, item, "kind",
+                      info.is_experiment  ? "experiment"
+                      : info.is_attribute ? "attribute"
+                                          : "measure");
         json_add_string(json, item, "name", info.name);
         if (!info.is_attribute) {
             json_add_string(json, item, "zone", info.zone);

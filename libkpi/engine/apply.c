@@ -3,6 +3,7 @@
  * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
  * applied.
  */
+#include "engine/experiments.h"
 #include "engine/state.h"
 #include "engine/unions.h"
 
@@ -89,8 +90,14 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
     return true;
 }
 
-static bool updates(const struct kpi_attribute *attribute, const struct kpi_event *event)
+static bool updates(const struct kpi_engine *engine, const struct kpi_action *action,
+                    const struct kpi_event *event)
 {
+    const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+
+    if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT)
+        return kpi_experiment_takes(&engine->program->experiments[attribute->field], action->part,
+                                    event);
     if (!kpi_attribute_has_field(attribute->kind))
         return true;
     if (attribute->is_string)
@@ -107,10 +114,9 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
         return;
     for (uint32_t i = 0; i < dispatch->n_updates; i++) {
         const struct kpi_action *action = &dispatch->updates[i];
-        const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
 
-        if (updates(attribute, applying->event) && holds(engine, action->condition, applying))
-            engine->updates[applying->n_updates++] = action->instance;
+        if (updates(engine, action, applying->event) && holds(engine, action->condition, applying))
+            engine->updates[applying->n_updates++] = action;
     }
     applying->needs_user |= applying->n_updates > 0;
 }
@@ -281,9 +287,17 @@ static int update_row(struct kpi_engine *engine, const struct applying *applying
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
 
     for (uint32_t i = 0; i < applying->n_updates; i++) {
-        const struct kpi_attribute *attribute = &engine->program->attributes[engine->updates[i]];
-        int r = kpi_attribute_update(engine, attribute, applying->event, row);
+        const struct kpi_action *action = engine->updates[i];
+        const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+        int r = 0;
 
+        if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT) {
+            kpi_experiment_update(&engine->program->experiments[attribute->field], action->part,
+                                  applying->event, row + attribute->slot);
+            engine->version++; /* answers are made of it */
+        } else {
+            r = kpi_attribute_update(engine, attribute, applying->event, row);
+        }
         if (r < 0)
             return r;
     }

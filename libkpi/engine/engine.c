@@ -40,11 +40,11 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     derived->zones = kpi_mem_zalloc(mem, derived->n_zones * sizeof(*derived->zones));
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
-    derived->updates = kpi_mem_zalloc(mem, program->n_attributes * sizeof(*derived->updates));
+    derived->updates = kpi_mem_zalloc(mem, program->n_updates_max * sizeof(*derived->updates));
     r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
     if (r < 0 || (derived->n_zones && !derived->zones) ||
         (n_instances && (!derived->instances || !derived->matches)) ||
-        (program->n_attributes && !derived->updates)) {
+        (program->n_updates_max && !derived->updates)) {
         if (!derived->zones)
             derived->n_zones = 0;
         kpi_derived_free(derived, program, mem);
@@ -76,7 +76,7 @@ void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *pro
                      derived->instances[i].n_series * sizeof(struct kpi_series *));
     kpi_mem_free(mem, derived->instances, program->n_instances * sizeof(*derived->instances));
     kpi_mem_free(mem, derived->matches, program->n_instances * sizeof(*derived->matches));
-    kpi_mem_free(mem, derived->updates, program->n_attributes * sizeof(*derived->updates));
+    kpi_mem_free(mem, derived->updates, program->n_updates_max * sizeof(*derived->updates));
     kpi_tuples_free(&derived->tuples);
 }
 

@@ -153,8 +153,8 @@ struct kpi_engine {
     struct kpi_zone_state *zones;
     uint32_t n_zones;
     struct kpi_instance_state *instances;
-    struct kpi_match *matches; /* room for n_instances */
-    uint32_t *updates;         /* room for n_attributes */
+    struct kpi_match *matches;         /* room for n_instances */
+    const struct kpi_action **updates; /* room for n_updates_max */
 
     struct kpi_users users;
     struct kpi_slots slots;
@@ -186,7 +186,7 @@ struct kpi_derived {
     uint32_t n_zones;
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
-    uint32_t *updates;
+    const struct kpi_action **updates;
     struct kpi_tuples tuples;
 };
 

@@ -80,7 +80,8 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
 
     layout->n_slots = kpi_reader_u32(reader);
     layout->n_attributes = kpi_reader_u32(reader);
-    if (layout->n_slots > 2 * KPI_ATTRIBUTES_MAX || layout->n_attributes > KPI_ATTRIBUTES_MAX) {
+    if (layout->n_slots > KPI_ATTRIBUTE_SLOTS_MAX * KPI_ATTRIBUTES_ALL_MAX ||
+        layout->n_attributes > KPI_ATTRIBUTES_ALL_MAX) {
         layout->n_attributes = 0;
         return KPI_ENGINE_E_CORRUPT;
     }

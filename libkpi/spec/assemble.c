@@ -12,7 +12,9 @@ static void assembler_init(struct assembler *assembler, struct kpi_compile *comp
     *assembler = (struct assembler){.compile = compile, .plan = compile->plan};
     kpi_conditions_init(&assembler->conditions, compile);
     kpi_vector_init(&assembler->attributes, compile->mem, sizeof(struct kpi_attribute));
-    kpi_vector_init(&assembler->attribute_sources, compile->mem, sizeof(uint32_t));
+    kpi_vector_init(&assembler->attribute_sources, compile->mem,
+                    sizeof(struct kpi_attribute_source));
+    kpi_vector_init(&assembler->parts, compile->mem, sizeof(struct kpi_update_source));
     kpi_vector_init(&assembler->instances, compile->mem, sizeof(struct kpi_instance));
     kpi_vector_init(&assembler->instance_sources, compile->mem, sizeof(uint32_t));
     kpi_intern_init(&assembler->instance_index, compile->mem);
@@ -29,6 +31,7 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_conditions_deinit(&assembler->conditions);
     kpi_vector_deinit(&assembler->attributes);
     kpi_vector_deinit(&assembler->attribute_sources);
+    kpi_vector_deinit(&assembler->parts);
     kpi_vector_deinit(&assembler->instances);
     kpi_vector_deinit(&assembler->instance_sources);
     kpi_intern_deinit(&assembler->instance_index);
@@ -59,7 +62,8 @@ static int attributes_assemble(struct assembler *assembler)
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {
         struct kpi_attribute_work *work = &compile->attributes[i];
         struct kpi_attribute *attribute = assembler->attributes.data;
-        uint32_t *source, j;
+        struct kpi_attribute_source *source;
+        uint32_t j;
 
         for (j = 0; j < assembler->attributes.n; ++j) {
             if (attribute[j].fingerprint == compile->attribute_fingerprints[i])
@@ -75,7 +79,8 @@ static int attributes_assemble(struct assembler *assembler)
         source = kpi_vector_push(&assembler->attribute_sources);
         if (!attribute || !source)
             return -ENOMEM;
-        *source = i;
+        *source =
+            (struct kpi_attribute_source){kpi_text_string(&work->definition->name), work->where};
         work->slot = n_slots;
         *attribute = (struct kpi_attribute){
             .fingerprint = compile->attribute_fingerprints[i],
@@ -94,16 +99,79 @@ static int attributes_assemble(struct assembler *assembler)
     return 0;
 }
 
+/*
+ * An experiment is an attribute that conditions cannot ask for, with a filter for each of its
+ * parts. See engine/experiments.c for its slots.
+ */
+static int experiment_assemble(struct assembler *assembler, uint32_t index,
+                               struct kpi_experiment *experiment)
+{
+    const struct kpi_experiment_work *work = &assembler->compile->experiments[index];
+    struct kpi_program *program = &assembler->plan->program;
+    struct kpi_attribute *attribute = kpi_vector_push(&assembler->attributes);
+    struct kpi_attribute_source *source = kpi_vector_push(&assembler->attribute_sources);
+
+    if (!attribute || !source)
+        return -ENOMEM;
+    *experiment = (struct kpi_experiment){
+        .attribute = assembler->attributes.n - 1,
+        .is_proportion = work->metric == KPI_METRIC_PROPORTION,
+        .variant = work->variant,
+        .has_denominator = work->metric == KPI_METRIC_RATIO,
+        .from = work->definition->from,
+        .to = work->definition->to == KPI_TIME_NONE ? INT64_MAX : work->definition->to,
+    };
+    experiment->n_arms = kpi_experiment_arms(work->definition, experiment->arms);
+    for (uint32_t i = 0; i < experiment->n_arms; ++i)
+        experiment->arms[i].name =
+            kpi_pool_string(&assembler->plan->pool, experiment->arms[i].name);
+    source->name = kpi_text_string(&work->definition->name);
+    *attribute = (struct kpi_attribute){
+        .fingerprint = work->fingerprint,
+        .kind = KPI_ATTRIBUTE_EXPERIMENT,
+        .field = index,
+        .condition = KPI_NO_INDEX,
+        .slot = program->n_slots,
+        .n_slots = experiment->is_proportion ? 3 : 4 + experiment->has_denominator,
+    };
+    program->n_slots += attribute->n_slots;
+    for (uint32_t part = 0; part < KPI_EXPERIMENT_PARTS; ++part) {
+        struct kpi_update_source *update;
+
+        experiment->fields[part] = work->parts[part].field;
+        if (work->parts[part].text->length == 0)
+            continue;
+        update = kpi_vector_push(&assembler->parts);
+        if (!update)
+            return -ENOMEM;
+        *update = (struct kpi_update_source){experiment->attribute, part, work->parts[part].cond};
+    }
+    return 0;
+}
+
+static int experiments_assemble(struct assembler *assembler)
+{
+    struct kpi_plan *plan = assembler->plan;
+    uint32_t n = plan->n_experiments;
+    struct kpi_experiment *experiments = kpi_pool_alloc(&plan->pool, n * sizeof(*experiments));
+    int r = experiments ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < n && r == 0; ++i)
+        r = experiment_assemble(assembler, i, &experiments[i]);
+    plan->program.experiments = experiments;
+    plan->program.n_experiments = n;
+    return r;
+}
+
 /* Conditions of attributes name slots of other ones, so they wait until all have theirs. */
 static int attribute_conditions(struct assembler *assembler)
 {
-    const uint32_t *sources = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *sources = assembler->attribute_sources.data;
     struct kpi_attribute *attributes = assembler->attributes.data;
     int r = 0;
 
     for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
-        r = kpi_conditions_intern(&assembler->conditions,
-                                  assembler->compile->attributes[sources[i]].where,
+        r = kpi_conditions_intern(&assembler->conditions, sources[i].where,
                                   &attributes[i].condition);
     return r;
 }
@@ -341,10 +409,13 @@ static int types_collect(struct assembler *assembler, const struct kpi_cond *con
 static int types_assemble(struct assembler *assembler)
 {
     struct kpi_compile *compile = assembler->compile;
+    const struct kpi_update_source *parts = assembler->parts.data;
     int r = 0;
 
     for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
+    for (uint32_t i = 0; i < assembler->parts.n && r == 0; ++i)
+        r = types_collect(assembler, parts[i].where);
     for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
         r = types_collect(assembler, compile->measures[i].where);
         if (r == 0)
@@ -360,10 +431,10 @@ static int types_order(const void *a, const void *b)
 
 /* Adds what an event of this type does to `target` if the filter can hold. */
 static int action_add(struct assembler *assembler, struct kpi_cond *where, uint32_t target,
-                      const struct kpi_string *type)
+                      uint32_t part, const struct kpi_string *type)
 {
     const struct kpi_cond_names names = kpi_compile_names(assembler->compile);
-    struct kpi_action action = {.instance = target, .condition = KPI_NO_INDEX}, *added;
+    struct kpi_action action = {target, KPI_NO_INDEX, part}, *added;
     int r;
 
     if (where) {
@@ -394,19 +465,27 @@ static int type_actions(struct assembler *assembler, const struct kpi_string *ty
     struct kpi_compile *compile = assembler->compile;
     const struct kpi_instance *instances = assembler->instances.data;
     const uint32_t *instance_sources = assembler->instance_sources.data;
-    const uint32_t *attribute_sources = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *attribute_sources = assembler->attribute_sources.data;
+    const struct kpi_attribute *attributes = assembler->attributes.data;
+    const struct kpi_update_source *parts = assembler->parts.data;
     uint32_t start = assembler->actions.n;
     int r = 0;
 
     for (uint32_t i = 0; i < assembler->instances.n && r == 0; ++i) {
         if (instances[i].level <= 1)
-            r = action_add(assembler, compile->measures[instance_sources[i]].where, i, type);
+            r = action_add(assembler, compile->measures[instance_sources[i]].where, i, 0, type);
     }
     ret_dispatch->n_actions = assembler->actions.n - start;
     start = assembler->actions.n;
-    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
-        r = action_add(assembler, compile->attributes[attribute_sources[i]].where, i, type);
+    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i) {
+        if (attributes[i].kind != KPI_ATTRIBUTE_EXPERIMENT)
+            r = action_add(assembler, attribute_sources[i].where, i, 0, type);
+    }
+    for (uint32_t i = 0; i < assembler->parts.n && r == 0; ++i)
+        r = action_add(assembler, parts[i].where, parts[i].attribute, parts[i].part, type);
     ret_dispatch->n_updates = assembler->actions.n - start;
+    if (ret_dispatch->n_updates > assembler->plan->program.n_updates_max)
+        assembler->plan->program.n_updates_max = ret_dispatch->n_updates;
     return r;
 }
 
@@ -458,7 +537,7 @@ static int dispatch_assemble(struct assembler *assembler)
 static void state_names_keep(struct assembler *assembler)
 {
     const uint32_t *measures = assembler->instance_sources.data;
-    const uint32_t *attributes = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *attributes = assembler->attribute_sources.data;
     const struct kpi_definitions *in = assembler->compile->in;
     uint32_t n_instances = assembler->instances.n, n_attributes = assembler->attributes.n;
     struct kpi_pool *pool = &assembler->plan->pool;
@@ -471,8 +550,7 @@ static void state_names_keep(struct assembler *assembler)
                                              ? kpi_text_string(&in->measures[measures[i]].name)
                                              : assembler->compile->measures[measures[i]].gauge);
     for (uint32_t i = 0; i < n_attributes; ++i)
-        names[n_instances + i] =
-            kpi_pool_string(pool, kpi_text_string(&in->attributes[attributes[i]].name));
+        names[n_instances + i] = kpi_pool_string(pool, attributes[i].name);
     assembler->plan->state_names = names;
 }
 
@@ -508,8 +586,8 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, attribute_conditions, leaves_assemble, kpi_assemble_breakdowns,
-        types_assemble,      dispatch_assemble,    program_keep,
+        attributes_assemble,     experiments_assemble, attribute_conditions, leaves_assemble,
+        kpi_assemble_breakdowns, types_assemble,       dispatch_assemble,    program_keep,
     };
     struct assembler assembler;
     int r = 0;

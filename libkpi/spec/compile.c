@@ -67,6 +67,9 @@ static bool limits_hold(struct kpi_compile *compile)
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
+    limit_check(compile,
+                &(struct kpi_names_seen){"experiment", in->experiments, sizeof(*in->experiments)},
+                in->n_experiments, KPI_EXPERIMENTS_MAX);
     if (in->n_zones > KPI_ZONES_MAX)
         kpi_error(compile->diag, (struct kpi_place){0}, KPI_NO_SUGGESTION,
                   "there are more than %d time zones", (int64_t)KPI_ZONES_MAX);
@@ -119,6 +122,7 @@ static int prepare(struct kpi_compile *compile)
     compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
     compile->measures =
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
+    compile->experiments = kpi_pool_alloc(temp, in->n_experiments * sizeof(*compile->experiments));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;
@@ -296,8 +300,9 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan without breakdowns */
-    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash);
+    /* 0, as without a seed, for a plan with neither breakdowns nor experiments */
+    plan->fingerprint =
+        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + plan->experiments_hash);
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -323,6 +328,7 @@ static int compile_all(struct kpi_compile *compile)
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
     kpi_warn(compile);
+    kpi_experiments_keep(compile);
     fields_keep(compile);
     r = kpi_assemble(compile);
     if (r < 0)

@@ -5,6 +5,7 @@
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
  *   dimensions.c                             dimensions, segments, breakdowns
+ *   experiments.c                            experiments, and what they keep of each user
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
@@ -76,6 +77,25 @@ struct kpi_dimension_work {
     uint64_t fingerprint;
 };
 
+/* What an experiment asks of events: enum kpi_experiment_part. */
+struct kpi_experiment_part_work {
+    const struct kpi_text *text;      /* empty: there is no such part */
+    struct kpi_measure_work *measure; /* that the text names, or NULL: it is a condition */
+    struct kpi_node *tree;
+    struct kpi_cond *cond; /* NULL: every event */
+    uint32_t field;        /* whose number is added; KPI_NO_INDEX: events are counted */
+};
+
+struct kpi_experiment_work {
+    const struct kpi_experiment_definition *definition;
+    bool broken;
+    struct kpi_experiment_part_work parts[KPI_EXPERIMENT_PARTS];
+    enum kpi_metric metric;
+    uint32_t variant; /* the field */
+    uint32_t campaign;
+    uint64_t fingerprint; /* of what is kept of each user */
+};
+
 /* A breakdown of some KPI: dimensions in the order of their names. */
 struct kpi_breakdown_work {
     uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n;
@@ -114,6 +134,7 @@ struct kpi_compile {
     uint32_t n_measures, n_gauges;
     struct kpi_dimension_work *dimensions;
     uint32_t n_dimensions;
+    struct kpi_experiment_work *experiments;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_vector leaves;     /* struct kpi_leaf_work */
     struct kpi_vector grains;     /* struct kpi_grain */
@@ -175,6 +196,19 @@ void kpi_dimensions_fingerprint(struct kpi_compile *compile);
 uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string name);
 /* What KPIs are broken down by, in compile->breakdowns, sorted. */
 void kpi_breakdowns_compile(struct kpi_compile *compile);
+
+/* experiments.c */
+
+/* In this order, with the steps of attributes and measures between. */
+void kpi_experiments_read(struct kpi_compile *compile);
+bool kpi_experiments_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
+void kpi_experiments_check(struct kpi_compile *compile);
+void kpi_experiments_fingerprint(struct kpi_compile *compile);
+/* Its arms in the order of their names, borrowed; returns how many. */
+uint32_t kpi_experiment_arms(const struct kpi_experiment_definition *definition,
+                             struct kpi_experiment_arm ret_arms[KPI_ARMS_MAX]);
+/* What others may ask of them, in the plan. */
+void kpi_experiments_keep(struct kpi_compile *compile);
 
 /* formula.c */
 

@@ -173,6 +173,7 @@ static void fields_infer(struct kpi_compile *compile)
 
     do {
         news = kpi_dimensions_infer(compile);
+        news |= kpi_experiments_infer(compile);
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {
             struct kpi_attribute_work *attribute = &compile->attributes[i];
             struct kpi_owner owner = attribute_owner(attribute);
@@ -318,15 +319,18 @@ void kpi_measures_compile(struct kpi_compile *compile)
     attributes_read(compile);
     measures_read(compile);
     kpi_dimensions_read(compile);
+    kpi_experiments_read(compile);
     fields_infer(compile);
     kpi_dimensions_check(compile); /* before conditions that name segments */
     conditions_check(compile);
+    kpi_experiments_check(compile); /* after measures, whose filters they borrow */
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */
     attributes_fingerprint(compile);
     for (uint32_t i = 0; i < compile->n_measures; ++i)
         measure_fingerprint(compile, &compile->measures[i]);
     kpi_dimensions_fingerprint(compile);
+    kpi_experiments_fingerprint(compile);
 }
 
 /* The field of events of the type kpid.gauge, by name. */

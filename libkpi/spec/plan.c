@@ -136,6 +136,8 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
         *ret_info = (struct kpi_state_info){
             .name = plan->state_names[state],
             .is_attribute = true,
+            .is_experiment =
+                program->attributes[state - program->n_instances].kind == KPI_ATTRIBUTE_EXPERIMENT,
             .fingerprint = program->attributes[state - program->n_instances].fingerprint,
         };
         return;

@@ -29,6 +29,10 @@ static void attributes_unused(struct kpi_compile *compile)
         if (compile->dimensions[i].kind == KPI_DIMENSION_ATTRIBUTE)
             used[compile->dimensions[i].index] = true;
     }
+    for (uint32_t i = 0; i < compile->in->n_experiments; ++i) {
+        for (unsigned part = 0; part < KPI_EXPERIMENT_PARTS; ++part)
+            mark(compile->experiments[i].parts[part].cond, used);
+    }
     while (more) {
         more = false;
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {

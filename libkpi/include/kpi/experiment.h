@@ -16,6 +16,8 @@
 #include <kpi/base.h>
 #include <kpi/definition.h>
 
+struct kpi_plan;
+
 #define KPI_ARMS_MAX        16
 #define KPI_COMPARISONS_MAX (KPI_ARMS_MAX * (KPI_ARMS_MAX - 1) / 2)
 
@@ -46,28 +48,6 @@ int kpi_arm_sums_add(struct kpi_arm_sums *sums, kpi_decimal x, kpi_decimal y);
 
 /* Adds the sums of another shard. Returns as above. */
 int kpi_arm_sums_merge(struct kpi_arm_sums *sums, const struct kpi_arm_sums *other);
-
-enum kpi_metric {
-    KPI_METRIC_PROPORTION, /* units with x = 1 by units */
-    KPI_METRIC_MEAN,       /* x a unit */
-    KPI_METRIC_RATIO,      /* sum of x by sum of y; variance by the delta method */
-};
-
-enum kpi_method {
-    /*
-     * Tests that hold for one look at a moment fixed beforehand: who looks again and again finds
-     * something in the end. The caller passes the sums as they stood at that moment.
-     */
-    KPI_METHOD_FIXED,
-    /* Always valid: may be looked at any time and stopped at will, for wider intervals. */
-    KPI_METHOD_SEQUENTIAL,
-};
-
-/* With several comparisons, what their p are adjusted for. */
-enum kpi_correction {
-    KPI_CORRECTION_HOLM, /* any wrong claim at all happens with probability alpha */
-    KPI_CORRECTION_BH,   /* Benjamini-Hochberg: alpha is the share of claims that are wrong */
-};
 
 /* How the two arms of a comparison were tested. */
 enum kpi_test {
@@ -178,3 +158,21 @@ struct kpi_experiment_result {
 void kpi_experiment_judge(const struct kpi_experiment_options *options, const struct kpi_arm *arms,
                           uint32_t n_arms, kpi_duration elapsed,
                           struct kpi_experiment_result *ret_result);
+
+/* --- experiments of a plan --- */
+
+struct kpi_experiment_info {
+    struct kpi_string name;
+    struct kpi_string title_en, title_zh; /* never empty */
+    uint32_t n_arms;
+    struct kpi_string arms[KPI_ARMS_MAX]; /* in the order of the definition */
+    double weights[KPI_ARMS_MAX];
+    struct kpi_string exposure, goal, denominator; /* as written; the last may be empty */
+    uint32_t campaign; /* whose exposures count; UINT32_MAX: any, or none */
+    kpi_time from, to; /* KPI_TIME_NONE: unbounded */
+    struct kpi_experiment_options options;
+};
+
+uint32_t kpi_plan_n_experiments(const struct kpi_plan *plan);
+const struct kpi_experiment_info *kpi_plan_experiment(const struct kpi_plan *plan,
+                                                      uint32_t experiment);

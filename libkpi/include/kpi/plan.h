@@ -33,6 +33,7 @@ enum {
     KPI_DIMENSIONS_MAX = 64, /* and as many segments */
     KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
     KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
+    KPI_EXPERIMENTS_MAX = 64,
 };
 
 /*
@@ -131,7 +132,8 @@ kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
 struct kpi_state_info {
     struct kpi_string name; /* of the definition; of the first if some mean the same */
     struct kpi_string zone; /* empty for an attribute */
-    bool is_attribute;
+    bool is_attribute;      /* or of an experiment, which is one, too */
+    bool is_experiment;
     bool by_campaign;
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
     uint32_t level;                      /* measures of users: seen at least so often; else 0 */
