@@ -35,6 +35,9 @@ typedef int64_t kpi_duration;
 typedef int64_t kpi_decimal;
 #define KPI_DECIMAL_ONE ((kpi_decimal)1000000)
 
+/* A sum that 64 bits may not hold. */
+typedef __int128 kpi_wide;
+
 /* A day counted from 1970-01-01 in some zone's own calendar; 0 is that date. */
 typedef int32_t kpi_day;
 

@@ -12,6 +12,7 @@
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
+struct kpi_answers;
 struct kpi_supplement;
 struct kpi_engine;
 
@@ -49,6 +50,15 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
  */
 int kpi_engine_supplement(struct kpi_engine *engine, const struct kpi_layout *layout,
                           struct kpi_supplement **ret_supplement);
+
+/*
+ * What the plan's tables, funnels and experiments have counted, up to the layout's moment, as
+ * *ret_answers with one reference and the memory that the engine was given. The layout must be of
+ * the engine's plan; no report need have been made under it. Costs what changed since the last
+ * call, and may cost a walk over all users: it is not asked for as often as rows are. 0 or -ENOMEM.
+ */
+int kpi_engine_answers(struct kpi_engine *engine, const struct kpi_layout *layout,
+                       struct kpi_answers **ret_answers);
 
 /* Counts everything that changes a report; equal numbers mean that nothing changed. */
 uint64_t kpi_engine_version(const struct kpi_engine *engine);

@@ -21,9 +21,6 @@ struct kpi_plan;
 #define KPI_ARMS_MAX        16
 #define KPI_COMPARISONS_MAX (KPI_ARMS_MAX * (KPI_ARMS_MAX - 1) / 2)
 
-/* A sum that 64 bits cannot hold. */
-typedef __int128 kpi_wide;
-
 /*
  * Over the units of an arm: x and y in 10^-6, their products in 10^-12, all exact. All zero is an
  * empty arm. Filled by the two functions below only: what computes on them relies on their being

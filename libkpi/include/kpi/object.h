@@ -26,6 +26,7 @@ enum kpi_object_kind {
     KPI_OBJECT_ALERT,      /* state of a target */
     KPI_OBJECT_OUTBOX,     /* a message to deliver */
     KPI_OBJECT_SUPPLEMENT, /* a shard's groups */
+    KPI_OBJECT_ANSWERS,    /* a shard's answers */
 };
 
 enum {

@@ -1,0 +1,17 @@
+/* Answers of a shard: each kind's maker appends its own, in canonical order. */
+#include "engine/state.h"
+
+#include <kpi/answers.h>
+
+int kpi_engine_answers(struct kpi_engine *engine, const struct kpi_layout *layout,
+                       struct kpi_answers **ret_answers)
+{
+    struct kpi_answers *answers;
+    int r;
+
+    r = kpi_answers_new(&answers, engine->mem_outer);
+    if (r < 0)
+        return r;
+    *ret_answers = answers;
+    return 0;
+}

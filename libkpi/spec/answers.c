@@ -1,0 +1,411 @@
+/*
+ * Answers: a list in canonical order, whose values and cells stand in two growing blocks.
+ *
+ * Adding merges two such lists in one walk. As bytes: for each answer u8 kind and numbers of
+ * variable length (base/number.h): index, u8 n_values, each value's length + 1 (0: none) and bytes,
+ * part, start, n_cells, cells.
+ */
+#include "base/number.h"
+
+#include <kpi/answers.h>
+#include <kpi/object.h>
+
+#include <assert.h>
+
+enum {
+    VERSION = 1,
+    VALUE_BYTES_MAX = 256,
+    NONE = UINT32_MAX, /* length of a value that is none */
+};
+
+struct stored {
+    enum kpi_answer_kind kind;
+    uint32_t index, part, n_values, n_cells;
+    uint32_t lengths[KPI_BREAKDOWN_DIMENSIONS_MAX];
+    int64_t start;
+    size_t bytes; /* of the values, one after the other: place in `bytes` */
+    size_t cells; /* place in `cells` */
+};
+
+struct content {
+    struct kpi_buffer answers; /* struct stored */
+    struct kpi_buffer bytes;
+    struct kpi_buffer cells; /* kpi_wide */
+};
+
+struct kpi_answers {
+    uint32_t n_references; /* atomic */
+    const struct kpi_mem *mem;
+    struct content content;
+};
+
+static struct content content_make(const struct kpi_mem *mem)
+{
+    return (struct content){{.mem = mem}, {.mem = mem}, {.mem = mem}};
+}
+
+static void content_deinit(struct content *content)
+{
+    kpi_buffer_deinit(&content->answers);
+    kpi_buffer_deinit(&content->bytes);
+    kpi_buffer_deinit(&content->cells);
+}
+
+static uint32_t content_n(const struct content *content)
+{
+    return (uint32_t)(content->answers.size / sizeof(struct stored));
+}
+
+static struct kpi_answer content_get(const struct content *content, uint32_t index)
+{
+    const struct stored *stored = (const struct stored *)content->answers.data + index;
+    const char *bytes = (const char *)content->bytes.data + stored->bytes;
+    struct kpi_answer answer = {
+        .kind = stored->kind,
+        .index = stored->index,
+        .part = stored->part,
+        .start = stored->start,
+        .n_values = stored->n_values,
+        .n_cells = stored->n_cells,
+        .cells = (const kpi_wide *)content->cells.data + stored->cells,
+    };
+
+    for (uint32_t i = 0; i < stored->n_values; ++i) {
+        if (stored->lengths[i] == NONE)
+            continue;
+        /* an empty value is none of nothing: it points somewhere */
+        answer.values[i] = (struct kpi_string){stored->lengths[i] ? bytes : "", stored->lengths[i]};
+        bytes += stored->lengths[i];
+    }
+    return answer;
+}
+
+/* Cells are the caller's to fill; NULL without memory. */
+static kpi_wide *content_push(struct content *content, const struct kpi_answer *answer)
+{
+    struct stored stored = {
+        .kind = answer->kind,
+        .index = answer->index,
+        .part = answer->part,
+        .start = answer->start,
+        .n_values = answer->n_values,
+        .n_cells = answer->n_cells,
+        .bytes = content->bytes.size,
+        .cells = content->cells.size / sizeof(kpi_wide),
+    };
+
+    for (uint32_t i = 0; i < answer->n_values; ++i) {
+        stored.lengths[i] = answer->values[i].data ? (uint32_t)answer->values[i].length : NONE;
+        if (answer->values[i].data)
+            kpi_buffer_add(&content->bytes, answer->values[i].data, answer->values[i].length);
+    }
+    kpi_buffer_add(&content->answers, &stored, sizeof(stored));
+    if (content->answers.failed || content->bytes.failed)
+        return NULL;
+    return kpi_buffer_extend(&content->cells, answer->n_cells * sizeof(kpi_wide));
+}
+
+static int content_copy(struct content *content, const struct kpi_answer *answer)
+{
+    kpi_wide *cells = content_push(content, answer);
+
+    if (!cells)
+        return -ENOMEM;
+    memcpy(cells, answer->cells, answer->n_cells * sizeof(*cells));
+    return 0;
+}
+
+int kpi_answers_new(struct kpi_answers **ret_answers, const struct kpi_mem *mem)
+{
+    struct kpi_answers *answers = kpi_mem_zalloc(mem, sizeof(*answers));
+
+    if (!answers)
+        return -ENOMEM;
+    answers->n_references = 1;
+    answers->mem = mem;
+    answers->content = content_make(mem);
+    *ret_answers = answers;
+    return 0;
+}
+
+struct kpi_answers *kpi_answers_ref(struct kpi_answers *answers)
+{
+    __atomic_add_fetch(&answers->n_references, 1, __ATOMIC_RELAXED);
+    return answers;
+}
+
+struct kpi_answers *kpi_answers_unref(struct kpi_answers *answers)
+{
+    if (answers && __atomic_sub_fetch(&answers->n_references, 1, __ATOMIC_ACQ_REL) == 0) {
+        content_deinit(&answers->content);
+        kpi_mem_free(answers->mem, answers, sizeof(*answers));
+    }
+    return NULL;
+}
+
+void kpi_answers_unrefp(struct kpi_answers **answers)
+{
+    *answers = kpi_answers_unref(*answers);
+}
+
+static int value_compare(struct kpi_string a, struct kpi_string b)
+{
+    size_t length = a.length < b.length ? a.length : b.length;
+    int r;
+
+    if (!a.data || !b.data)
+        return (a.data != NULL) - (b.data != NULL);
+    r = length > 0 ? memcmp(a.data, b.data, length) : 0;
+    return r != 0 ? r : (a.length > b.length) - (a.length < b.length);
+}
+
+int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
+{
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->index != b->index)
+        return a->index < b->index ? -1 : 1;
+    for (uint32_t i = 0; i < a->n_values && i < b->n_values; ++i) {
+        int r = value_compare(a->values[i], b->values[i]);
+
+        if (r != 0)
+            return r;
+    }
+    if (a->n_values != b->n_values)
+        return a->n_values < b->n_values ? -1 : 1;
+    if (a->part != b->part)
+        return a->part < b->part ? -1 : 1;
+    return (a->start > b->start) - (a->start < b->start);
+}
+
+/* Is there none yet that it would not come after? */
+static bool comes_last(const struct content *content, const struct kpi_answer *answer)
+{
+    uint32_t n = content_n(content);
+    struct kpi_answer last;
+
+    if (n == 0)
+        return true;
+    last = content_get(content, n - 1);
+    return kpi_answer_compare(&last, answer) < 0;
+}
+
+int kpi_answers_push(struct kpi_answers *answers, const struct kpi_answer *answer)
+{
+    assert(answer->kind < KPI_N_ANSWER_KINDS);
+    assert(answer->n_values <= KPI_BREAKDOWN_DIMENSIONS_MAX);
+    assert(answer->n_cells > 0);
+    assert(comes_last(&answers->content, answer));
+    return content_copy(&answers->content, answer);
+}
+
+/* Two answers of one key. 0, ERANGE or -ENOMEM. */
+static int content_sum(struct content *content, const struct kpi_answer *a,
+                       const struct kpi_answer *b)
+{
+    static const kpi_wide greatest = (kpi_wide)(~(unsigned __int128)0 >> 1);
+    const struct kpi_answer *more = a->n_cells >= b->n_cells ? a : b, *less = more == a ? b : a;
+    kpi_wide *cells = content_push(content, more);
+    int r = 0;
+
+    if (!cells)
+        return -ENOMEM;
+    memcpy(cells, more->cells, more->n_cells * sizeof(*cells));
+    for (uint32_t i = 0; i < less->n_cells; ++i) {
+        if (__builtin_add_overflow(cells[i], less->cells[i], &cells[i])) {
+            cells[i] = greatest;
+            r = ERANGE;
+        }
+    }
+    return r;
+}
+
+static int content_merge(struct content *sum, const struct content *a, const struct content *b)
+{
+    uint32_t i = 0, j = 0, n_a = content_n(a), n_b = content_n(b);
+    bool overflow = false;
+
+    while (i < n_a || j < n_b) {
+        struct kpi_answer x, y;
+        int r, order;
+
+        if (i < n_a)
+            x = content_get(a, i);
+        if (j < n_b)
+            y = content_get(b, j);
+        order = i == n_a ? 1 : j == n_b ? -1 : kpi_answer_compare(&x, &y);
+        r = order < 0   ? content_copy(sum, &x)
+            : order > 0 ? content_copy(sum, &y)
+                        : content_sum(sum, &x, &y);
+        if (r < 0)
+            return r;
+        overflow |= r == ERANGE;
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return overflow ? ERANGE : 0;
+}
+
+int kpi_answers_add(struct kpi_answers *answers, const struct kpi_answers *other)
+{
+    struct content sum = content_make(answers->mem);
+    int r = content_merge(&sum, &answers->content, &other->content);
+
+    if (r < 0) {
+        content_deinit(&sum);
+        return r;
+    }
+    content_deinit(&answers->content);
+    answers->content = sum;
+    return r;
+}
+
+uint32_t kpi_answers_n(const struct kpi_answers *answers)
+{
+    return content_n(&answers->content);
+}
+
+struct kpi_answer kpi_answers_get(const struct kpi_answers *answers, uint32_t index)
+{
+    assert(index < kpi_answers_n(answers));
+    return content_get(&answers->content, index);
+}
+
+/* The first answer that is not before any of this kind and index. */
+static uint32_t lower_bound(const struct kpi_answers *answers, enum kpi_answer_kind kind,
+                            uint64_t index)
+{
+    const struct stored *stored = (const struct stored *)answers->content.answers.data;
+    uint32_t low = 0, high = kpi_answers_n(answers);
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (stored[middle].kind < kind ||
+            (stored[middle].kind == kind && stored[middle].index < index))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind kind, uint32_t index,
+                      uint32_t *ret_begin, uint32_t *ret_end)
+{
+    *ret_begin = lower_bound(answers, kind, index);
+    *ret_end = lower_bound(answers, kind, (uint64_t)index + 1);
+}
+
+/* --- bytes --- */
+
+static void put_answer(struct kpi_buffer *buffer, const struct kpi_answer *answer)
+{
+    kpi_buffer_u8(buffer, (uint8_t)answer->kind);
+    kpi_number_put(buffer, answer->index);
+    kpi_buffer_u8(buffer, (uint8_t)answer->n_values);
+    for (uint32_t i = 0; i < answer->n_values; ++i) {
+        kpi_number_put(buffer, answer->values[i].data ? answer->values[i].length + 1 : 0);
+        kpi_buffer_add(buffer, answer->values[i].data, answer->values[i].length);
+    }
+    kpi_number_put(buffer, answer->part);
+    kpi_number_put_signed(buffer, answer->start);
+    kpi_number_put(buffer, answer->n_cells);
+    for (uint32_t i = 0; i < answer->n_cells; ++i)
+        kpi_number_put_signed(buffer, answer->cells[i]);
+}
+
+int kpi_answers_encode(const struct kpi_answers *answers, const struct kpi_mem *mem,
+                       void **ret_bytes, size_t *ret_size)
+{
+    struct kpi_buffer buffer = {.mem = mem};
+    uint32_t n = kpi_answers_n(answers);
+    void *bytes;
+
+    (void)kpi_buffer_extend(&buffer, KPI_OBJECT_HEADER_BYTES); /* sealed below */
+    for (uint32_t i = 0; i < n && !buffer.failed; ++i) {
+        struct kpi_answer answer = kpi_answers_get(answers, i);
+
+        put_answer(&buffer, &answer);
+    }
+    bytes = buffer.failed ? NULL : kpi_mem_alloc(mem, buffer.size);
+    if (bytes) {
+        memcpy(bytes, buffer.data, buffer.size);
+        kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, VERSION, buffer.size - KPI_OBJECT_HEADER_BYTES);
+        *ret_bytes = bytes;
+        *ret_size = buffer.size;
+    }
+    kpi_buffer_deinit(&buffer);
+    return bytes ? 0 : -ENOMEM;
+}
+
+/* An answer's key; its cells follow. False: bytes that no set is made of. */
+static bool get_key(struct kpi_reader *reader, struct kpi_answer *answer)
+{
+    *answer = (struct kpi_answer){.kind = kpi_reader_u8(reader)};
+    answer->index = (uint32_t)kpi_number_get(reader, 32);
+    answer->n_values = kpi_reader_u8(reader);
+    if (reader->failed || answer->kind >= KPI_N_ANSWER_KINDS ||
+        answer->n_values > KPI_BREAKDOWN_DIMENSIONS_MAX)
+        return false;
+    for (uint32_t i = 0; i < answer->n_values; ++i) {
+        uint32_t length = (uint32_t)kpi_number_get(reader, 32);
+        struct kpi_reader taken;
+
+        if (length == 0)
+            continue;
+        if (length - 1 > VALUE_BYTES_MAX)
+            return false;
+        taken = kpi_reader_take(reader, length - 1);
+        answer->values[i] = (struct kpi_string){(const char *)taken.at, length - 1};
+    }
+    answer->part = (uint32_t)kpi_number_get(reader, 32);
+    answer->start = (int64_t)kpi_number_get_signed(reader, 64);
+    answer->n_cells = (uint32_t)kpi_number_get(reader, 32);
+    return !reader->failed && answer->n_cells > 0 && answer->n_cells <= kpi_reader_left(reader);
+}
+
+static int get_answers(struct kpi_answers *answers, struct kpi_reader *reader)
+{
+    while (kpi_reader_left(reader)) {
+        struct kpi_answer answer;
+        kpi_wide *cells;
+
+        if (!get_key(reader, &answer) || !comes_last(&answers->content, &answer))
+            return KPI_ANSWERS_E_CORRUPT;
+        cells = content_push(&answers->content, &answer);
+        if (!cells)
+            return -ENOMEM;
+        for (uint32_t i = 0; i < answer.n_cells; ++i)
+            cells[i] = kpi_number_get_signed(reader, 128);
+        if (reader->failed)
+            return KPI_ANSWERS_E_CORRUPT;
+    }
+    return 0;
+}
+
+int kpi_answers_decode(struct kpi_answers **ret_answers, const void *bytes, size_t size,
+                       const struct kpi_mem *mem)
+{
+    struct kpi_answers *answers;
+    struct kpi_reader reader;
+    const void *payload;
+    uint16_t version;
+    size_t length;
+    int r;
+
+    r = kpi_object_open(bytes, size, KPI_OBJECT_ANSWERS, VERSION, &version, &payload, &length);
+    if (r)
+        return r == KPI_OBJECT_E_NEWER ? KPI_ANSWERS_E_NEWER : KPI_ANSWERS_E_CORRUPT;
+    r = kpi_answers_new(&answers, mem);
+    if (r < 0)
+        return r;
+    reader = kpi_reader_make(payload, length);
+    r = get_answers(answers, &reader);
+    if (r != 0) {
+        (void)kpi_answers_unref(answers);
+        return r;
+    }
+    *ret_answers = answers;
+    return 0;
+}
