@@ -20,8 +20,6 @@
  */
 #include "engine/experiments.h"
 
-#include <assert.h>
-
 enum {
     SLOT_STATE,
     SLOT_EXPOSED,
@@ -173,4 +171,130 @@ void kpi_experiment_update(const struct kpi_experiment *experiment, uint32_t par
         update_goal(experiment, part,
                     field == KPI_NO_INDEX ? KPI_DECIMAL_ONE : event->fields[field].number,
                     event->time, slots);
+}
+
+/* --- answers --- */
+
+/* What a scan finds of one experiment, by place of the arm. */
+struct tally {
+    struct kpi_arm_sums sums[KPI_ARMS_MAX];
+    int64_t uncertain[KPI_ARMS_MAX], overflowed[KPI_ARMS_MAX];
+    int64_t n_excluded;
+    kpi_time began; /* KPI_TIME_NONE: no exposure yet */
+};
+
+static void tally_row(const struct kpi_experiment *experiment, const int64_t *slots,
+                      struct tally *tally)
+{
+    kpi_decimal x, y = 0;
+    int64_t arm;
+
+    if (!is_exposed(slots))
+        return;
+    if (tally->began == KPI_TIME_NONE || slots[SLOT_EXPOSED] < tally->began)
+        tally->began = slots[SLOT_EXPOSED];
+    if (slots[SLOT_STATE] & STATE_TWO_ARMS) {
+        tally->n_excluded++;
+        return;
+    }
+    arm = slots[SLOT_STATE] & STATE_ARM;
+    if (arm >= experiment->n_arms) /* damaged: no such state is written */
+        return;
+    if (experiment->is_proportion)
+        x = slots[SLOT_GOAL] >= slots[SLOT_EXPOSED] ? KPI_DECIMAL_ONE : 0;
+    else
+        x = slots[SLOT_X];
+    if (experiment->has_denominator)
+        y = slots[SLOT_Y];
+    if (kpi_arm_sums_add(&tally->sums[arm], x, y) != 0)
+        tally->overflowed[arm]++;
+    tally->uncertain[arm] += slots[SLOT_STATE] & STATE_UNCERTAIN ? 1 : 0;
+}
+
+static void tally_all(const struct kpi_engine *engine, struct tally *tallies)
+{
+    const struct kpi_program *program = engine->program;
+
+    for (uint32_t user = 0; user < engine->users.n; user++) {
+        const int64_t *row = kpi_slots_row(&engine->slots, user);
+
+        for (uint32_t i = 0; row && i < program->n_experiments; i++) {
+            const struct kpi_experiment *experiment = &program->experiments[i];
+
+            tally_row(experiment, row + program->attributes[experiment->attribute].slot,
+                      &tallies[i]);
+        }
+    }
+}
+
+static int push(struct kpi_answers *answers, uint32_t index, uint32_t part, int64_t start,
+                const kpi_wide *cells, uint32_t n_cells)
+{
+    return kpi_answers_push(answers, &(struct kpi_answer){
+                                         .kind = KPI_ANSWER_EXPERIMENT,
+                                         .index = index,
+                                         .part = part,
+                                         .start = start,
+                                         .n_cells = n_cells,
+                                         .cells = cells,
+                                     });
+}
+
+static int push_arm(struct kpi_answers *answers, uint32_t index, uint32_t arm,
+                    const struct tally *tally, uint32_t place)
+{
+    const struct kpi_arm_sums *sums = &tally->sums[place];
+    const kpi_wide cells[KPI_EXPERIMENT_CELLS] = {
+        [KPI_EXPERIMENT_CELL_UNITS] = sums->units,
+        [KPI_EXPERIMENT_CELL_X] = sums->x,
+        [KPI_EXPERIMENT_CELL_Y] = sums->y,
+        [KPI_EXPERIMENT_CELL_XX] = sums->xx,
+        [KPI_EXPERIMENT_CELL_XY] = sums->xy,
+        [KPI_EXPERIMENT_CELL_YY] = sums->yy,
+        [KPI_EXPERIMENT_CELL_UNCERTAIN] = tally->uncertain[place],
+        [KPI_EXPERIMENT_CELL_OVERFLOWED] = tally->overflowed[place],
+    };
+
+    if (sums->units == 0 && tally->overflowed[place] == 0)
+        return 0;
+    return push(answers, index, arm, 0, cells, KPI_EXPERIMENT_CELLS);
+}
+
+static int push_tally(struct kpi_answers *answers, const struct kpi_experiment *experiment,
+                      uint32_t index, const struct tally *tally)
+{
+    const kpi_wide excluded = tally->n_excluded, one = 1;
+    uint32_t places[KPI_ARMS_MAX];
+    int r = 0;
+
+    for (uint32_t place = 0; place < experiment->n_arms; place++)
+        places[experiment->arms[place].index] = place;
+    for (uint32_t arm = 0; arm < experiment->n_arms && r == 0; arm++)
+        r = push_arm(answers, index, arm, tally, places[arm]);
+    if (r == 0 && excluded)
+        r = push(answers, index, KPI_EXPERIMENT_EXCLUDED, 0, &excluded, 1);
+    if (r == 0 && tally->began != KPI_TIME_NONE)
+        r = push(answers, index, KPI_EXPERIMENT_BEGAN, tally->began, &one, 1);
+    return r;
+}
+
+int kpi_experiments_answer(struct kpi_engine *engine, struct kpi_answers *answers)
+{
+    const struct kpi_program *program = engine->program;
+    size_t size = program->n_experiments * sizeof(struct tally);
+    struct tally *tallies;
+    int r = 0;
+
+    if (!size)
+        return 0;
+    tallies = kpi_mem_zalloc(&engine->mem, size);
+    if (!tallies)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < program->n_experiments; i++)
+        tallies[i].began = KPI_TIME_NONE;
+    tally_all(engine, tallies);
+    for (uint32_t i = 0; i < program->n_experiments && r == 0; i++)
+        r = push_tally(answers, &program->experiments[i], i, &tallies[i]);
+    kpi_mem_free(&engine->mem, tallies, size);
+    return r;
 }

@@ -10,6 +10,8 @@
 
 #include "engine/state.h"
 
+#include <kpi/answers.h>
+
 /* Is the event, which passes the part's filter, one that the part takes? */
 bool kpi_experiment_takes(const struct kpi_experiment *experiment, uint32_t part,
                           const struct kpi_event *event);
@@ -20,3 +22,9 @@ bool kpi_experiment_takes(const struct kpi_experiment *experiment, uint32_t part
  */
 void kpi_experiment_update(const struct kpi_experiment *experiment, uint32_t part,
                            const struct kpi_event *event, int64_t *slots);
+
+/*
+ * Appends the answers of all experiments, as kpi/experiment.h says what is in them. Costs a walk
+ * over all users. 0 or -ENOMEM.
+ */
+int kpi_experiments_answer(struct kpi_engine *engine, struct kpi_answers *answers);

@@ -37,6 +37,8 @@ const char *kpi_verdict_reason_name(enum kpi_verdict_reason reason)
         return "units";
     case KPI_REASON_NO_WINNER:
         return "no_winner";
+    case KPI_REASON_ARM_SUMS:
+        return "overflow";
     }
     return "unknown";
 }

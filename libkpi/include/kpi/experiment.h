@@ -16,6 +16,7 @@
 #include <kpi/base.h>
 #include <kpi/definition.h>
 
+struct kpi_answers;
 struct kpi_plan;
 
 #define KPI_ARMS_MAX        16
@@ -125,6 +126,7 @@ enum kpi_verdict_reason {
     KPI_REASON_RUN,       /* UNDECIDED: not decidable yet, run_min is not over */
     KPI_REASON_UNITS,     /* UNDECIDED: not decidable yet, an arm has fewer than units_min */
     KPI_REASON_NO_WINNER, /* UNDECIDED: no arm is shown to be the best */
+    KPI_REASON_ARM_SUMS,  /* UNDECIDED: the sums of an arm have overflowed */
 };
 
 const char *kpi_verdict_name(enum kpi_verdict verdict);              /* "undecided", "arm", … */
@@ -173,3 +175,45 @@ struct kpi_experiment_info {
 uint32_t kpi_plan_n_experiments(const struct kpi_plan *plan);
 const struct kpi_experiment_info *kpi_plan_experiment(const struct kpi_plan *plan,
                                                       uint32_t experiment);
+
+/*
+ * What a shard answers of an experiment (kpi/answers.h), without values. By part:
+ * - that of an arm, in the order of the definition: the cells below, sums as in kpi_arm_sums;
+ * - EXCLUDED: how many users were in two arms, which are in none;
+ * - BEGAN: the shard's first exposure is at `start`; the cell says nothing.
+ */
+enum {
+    KPI_EXPERIMENT_EXCLUDED = KPI_ARMS_MAX,
+    KPI_EXPERIMENT_BEGAN,
+};
+
+enum {
+    KPI_EXPERIMENT_CELL_UNITS,
+    KPI_EXPERIMENT_CELL_X,
+    KPI_EXPERIMENT_CELL_Y,
+    KPI_EXPERIMENT_CELL_XX,
+    KPI_EXPERIMENT_CELL_XY,
+    KPI_EXPERIMENT_CELL_YY,
+    /* units whose exposure arrived after goals that it precedes: their sums lack some */
+    KPI_EXPERIMENT_CELL_UNCERTAIN,
+    KPI_EXPERIMENT_CELL_OVERFLOWED, /* units that the sums could not take */
+    KPI_EXPERIMENT_CELLS,
+};
+
+/* An experiment as it stands. */
+struct kpi_experiment_state {
+    struct kpi_arm arms[KPI_ARMS_MAX];
+    int64_t uncertain[KPI_ARMS_MAX]; /* by arm */
+    int64_t n_excluded;
+    kpi_time began;        /* the first exposure; KPI_TIME_NONE: none yet */
+    kpi_time decidable_at; /* no verdict before; KPI_TIME_NONE: not known yet */
+    struct kpi_experiment_result result;
+};
+
+/*
+ * Judges an experiment by the answers of all shards (NULL: none), at a time. With the method FIXED
+ * there is no verdict before `to`, after which the sums stand still.
+ */
+void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
+                             const struct kpi_answers *answers, kpi_time as_of,
+                             struct kpi_experiment_state *ret_state);
