@@ -121,7 +121,8 @@ static void check(struct server *server, const char *name, bool ok, const char *
         (struct api_check){.name = name, .ok = ok, .reason = reason};
 }
 
-static void check_state(struct server *server)
+/* joined: the group has said which shards are ours, which may be none. */
+static void check_state(struct server *server, bool joined)
 {
     char *reason = server->reasons[0];
     uint32_t n_assigned = 0, n_open = 0, n_halted = 0;
@@ -137,13 +138,16 @@ static void check_state(struct server *server)
     else if (n_halted)
         (void)snprintf(reason, sizeof(server->reasons[0]),
                        "%u shards are halted after a loss of records", n_halted);
+    else if (!joined)
+        (void)snprintf(reason, sizeof(server->reasons[0]), "not in the consumer group yet");
     else if (n_open < n_assigned || server->group == GROUP_OPENING ||
              server->group == GROUP_HANDING)
         (void)snprintf(reason, sizeof(server->reasons[0]), "%u of %u shards are open", n_open,
                        n_assigned);
     else
         (void)snprintf(reason, sizeof(server->reasons[0]), "%u shards", n_open);
-    check(server, "state", !server->grown && n_halted == 0 && n_open == n_assigned && server->view,
+    check(server, "state",
+          !server->grown && n_halted == 0 && joined && n_open == n_assigned && server->view,
           reason);
 }
 
@@ -171,7 +175,7 @@ static void refresh_status(struct server *server)
               paused ? "away, and too many records are not checkpointed: not reading"
               : status->redis.stats.up ? NULL
                                        : "away: counting on without checkpoints");
-    check_state(server);
+    check_state(server, intake.n_rebalances > 0);
     if (server->stopping)
         check(server, "stopping", false, "a signal to stop was received");
 }

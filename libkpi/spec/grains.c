@@ -125,8 +125,9 @@ static struct kpi_grain *grain_get(struct kpi_compile *compile, const struct kpi
     struct kpi_grain *grain;
 
     for (uint32_t i = 0; i < compile->grains.n; ++i) {
-        if (kpi_scope_alike(&grains_of(compile)[i].pattern, pattern))
-            return &grains_of(compile)[i];
+        grain = &grains_of(compile)[i];
+        if (kpi_scope_alike(&grain->pattern, pattern))
+            return grain->kpis ? grain : NULL;
     }
     grain = kpi_vector_push(&compile->grains);
     if (!grain)
@@ -241,6 +242,8 @@ void kpi_grains_compile(struct kpi_compile *compile)
     struct list rolling = list_read(compile, in->rolling, in->n_rolling, true);
     struct kpi_grain *all = grain_get(compile, &whole);
 
+    if (compile->leaves.failed || compile->plan->pool.failed)
+        return; /* formulas may lack their leaves */
     if (!in->grains)
         grains = (struct list){.scopes = &day, .n = 1};
     for (uint32_t i = 0; all && i < in->n_kpis; ++i) {
