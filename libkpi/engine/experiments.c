@@ -173,6 +173,28 @@ void kpi_experiment_update(const struct kpi_experiment *experiment, uint32_t par
                     event->time, slots);
 }
 
+bool kpi_experiment_unit(const struct kpi_experiment *experiment, const int64_t *slots,
+                         struct kpi_experiment_unit *ret_unit)
+{
+    struct kpi_experiment_unit unit = {.exposed = slots[SLOT_EXPOSED]};
+
+    if (!is_exposed(slots))
+        return false;
+    unit.in_two_arms = slots[SLOT_STATE] & STATE_TWO_ARMS;
+    unit.arm = (uint32_t)slots[SLOT_STATE] & STATE_ARM;
+    if (!unit.in_two_arms && unit.arm >= experiment->n_arms)
+        return false; /* no such state is written: these are damaged bytes */
+    unit.is_uncertain = slots[SLOT_STATE] & STATE_UNCERTAIN;
+    if (!experiment->is_proportion)
+        unit.x = slots[SLOT_X];
+    else if (slots[SLOT_GOAL] >= slots[SLOT_EXPOSED])
+        unit.x = KPI_DECIMAL_ONE;
+    if (experiment->has_denominator)
+        unit.y = slots[SLOT_Y];
+    *ret_unit = unit;
+    return true;
+}
+
 /* --- answers --- */
 
 /* What a scan finds of one experiment, by place of the arm. */
@@ -186,29 +208,19 @@ struct tally {
 static void tally_row(const struct kpi_experiment *experiment, const int64_t *slots,
                       struct tally *tally)
 {
-    kpi_decimal x, y = 0;
-    int64_t arm;
+    struct kpi_experiment_unit unit;
 
-    if (!is_exposed(slots))
+    if (!kpi_experiment_unit(experiment, slots, &unit))
         return;
-    if (tally->began == KPI_TIME_NONE || slots[SLOT_EXPOSED] < tally->began)
-        tally->began = slots[SLOT_EXPOSED];
-    if (slots[SLOT_STATE] & STATE_TWO_ARMS) {
+    if (tally->began == KPI_TIME_NONE || unit.exposed < tally->began)
+        tally->began = unit.exposed;
+    if (unit.in_two_arms) {
         tally->n_excluded++;
         return;
     }
-    arm = slots[SLOT_STATE] & STATE_ARM;
-    if (arm >= experiment->n_arms) /* damaged: no such state is written */
-        return;
-    if (experiment->is_proportion)
-        x = slots[SLOT_GOAL] >= slots[SLOT_EXPOSED] ? KPI_DECIMAL_ONE : 0;
-    else
-        x = slots[SLOT_X];
-    if (experiment->has_denominator)
-        y = slots[SLOT_Y];
-    if (kpi_arm_sums_add(&tally->sums[arm], x, y) != 0)
-        tally->overflowed[arm]++;
-    tally->uncertain[arm] += slots[SLOT_STATE] & STATE_UNCERTAIN ? 1 : 0;
+    if (kpi_arm_sums_add(&tally->sums[unit.arm], unit.x, unit.y) != 0)
+        tally->overflowed[unit.arm]++;
+    tally->uncertain[unit.arm] += unit.is_uncertain;
 }
 
 static void tally_all(const struct kpi_engine *engine, struct tally *tallies)

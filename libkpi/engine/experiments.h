@@ -23,6 +23,19 @@ bool kpi_experiment_takes(const struct kpi_experiment *experiment, uint32_t part
 void kpi_experiment_update(const struct kpi_experiment *experiment, uint32_t part,
                            const struct kpi_event *event, int64_t *slots);
 
+/* What the slots say of a user. */
+struct kpi_experiment_unit {
+    kpi_time exposed; /* first */
+    bool in_two_arms; /* then nothing of what follows is there */
+    bool is_uncertain;
+    uint32_t arm; /* its place in kpi_experiment.arms */
+    kpi_decimal x, y;
+};
+
+/* False: the user is not in the experiment. */
+bool kpi_experiment_unit(const struct kpi_experiment *experiment, const int64_t *slots,
+                         struct kpi_experiment_unit *ret_unit);
+
 /*
  * Appends the answers of all experiments, as kpi/experiment.h says what is in them. Costs a walk
  * over all users. 0 or -ENOMEM.

@@ -19,7 +19,7 @@ bool kpi_name_check(struct kpi_compile *compile, const struct kpi_names_seen *se
         kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
                   "\"%S\" cannot name %s %s: a name has 1 to 64 bytes, letters, digits and "
                   "underscores, begins with no digit and is no word of the language",
-                  name, seen->sort[0] == 'a' ? "an" : "a", seen->sort);
+                  name, strchr("ae", seen->sort[0]) ? "an" : "a", seen->sort);
         return false;
     }
     for (uint32_t i = 0; i < index; ++i) {
