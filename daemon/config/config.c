@@ -60,7 +60,7 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 static void check_included(struct load *load, const struct doc_node *root)
 {
     static const char *const sections[] = {"attributes", "measures", "dimensions", "segments",
-                                           "breakdowns", "kpis",     "campaigns"};
+                                           "breakdowns", "kpis",     "campaigns",  "experiments"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -73,7 +73,7 @@ static void check_included(struct load *load, const struct doc_node *root)
             continue;
         report_error(&load->report, doc_node_place(child->key),
                      "%s: an included file holds attributes, measures, dimensions, segments, "
-                     "breakdowns, kpis and campaigns only",
+                     "breakdowns, kpis, campaigns and experiments only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -139,10 +139,11 @@ static int read_definitions(struct load *load, const struct source *sources, uin
         const char *name;
         section_fn read;
     } sections[] = {
-        {"attributes", load_attributes}, {"measures", load_measures},
-        {"dimensions", load_dimensions}, {"segments", load_segments},
-        {"breakdowns", load_breakdowns}, {"kpis", load_kpis},
-        {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
+        {"attributes", load_attributes},   {"measures", load_measures},
+        {"dimensions", load_dimensions},   {"segments", load_segments},
+        {"breakdowns", load_breakdowns},   {"kpis", load_kpis},
+        {"campaigns", load_campaigns},     /* behind kpis: a deviation depends on the KPI's unit */
+        {"experiments", load_experiments}, /* behind campaigns, whose days they may have */
     };
     size_t i;
     int r = 0;
@@ -230,6 +231,8 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .n_kpis = load->kpis.n,
         .campaigns = load->campaigns.items,
         .n_campaigns = load->campaigns.n,
+        .experiments = load->experiments.items,
+        .n_experiments = load->experiments.n,
         .active_types = settings->active_types.names,
         .n_active_types = settings->active_types.n,
         .zones = load->zones.items,

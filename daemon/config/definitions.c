@@ -9,15 +9,6 @@
 #include <errno.h>
 #include <kpi/plan.h>
 
-/* The kinds of definition differ in size and begin with the name. */
-struct section {
-    const char *kind; /* for people: "measure" */
-    struct load_list *list;
-    size_t item_size;
-    uint32_t n_max;
-    void (*read)(struct load *load, const struct doc_node *node, void *item);
-};
-
 static const struct doc_node *origin(const struct load *load, const struct kpi_text *text)
 {
     return load->docs.nodes[text->origin];
@@ -32,8 +23,8 @@ static bool same_name(const struct kpi_text *text, const struct doc_node *key)
  * Where the definition goes: a new item, or the catalogue's of that name. *ret_item is NULL if it
  * stays out, which was reported.
  */
-static int place_item(struct load *load, const struct section *section, const struct doc_node *key,
-                      void **ret_item)
+static int place_item(struct load *load, const struct load_section *section,
+                      const struct doc_node *key, void **ret_item)
 {
     struct load_list *list = section->list;
     uint32_t i;
@@ -66,8 +57,7 @@ static int place_item(struct load *load, const struct section *section, const st
     return *ret_item ? 0 : -ENOMEM;
 }
 
-static int read_section(struct load *load, const struct doc_node *node,
-                        const struct section *section)
+int load_section(struct load *load, const struct doc_node *node, const struct load_section *section)
 {
     const struct doc_node *child;
 
@@ -164,9 +154,8 @@ static void read_measure(struct load *load, const struct doc_node *node, void *i
         read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
 }
 
-/* {en: …, zh: …}, or one text for both */
-static void read_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
-                       struct kpi_text *title_zh)
+void load_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
+                struct kpi_text *title_zh)
 {
     struct doc_node *en, *zh;
     const struct load_field fields[] = {{"en", &en}, {"zh", &zh}};
@@ -279,7 +268,7 @@ static void read_segment(struct load *load, const struct doc_node *node, void *i
                      QUOTE(doc_string(node->key)));
     (void)read_expression(load, where, "where", &segment->where); /* reported */
     if (title)
-        read_title(load, title, &segment->title_en, &segment->title_zh);
+        load_title(load, title, &segment->title_en, &segment->title_zh);
 }
 
 static void read_by(struct load *load, struct doc_node *node, struct kpi_kpi_definition *kpi)
@@ -314,7 +303,7 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
                      QUOTE(doc_string(node->key)));
     (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
-        read_title(load, title, &kpi->title_en, &kpi->title_zh);
+        load_title(load, title, &kpi->title_en, &kpi->title_zh);
     /* in the order of enum kpi_unit and enum kpi_better */
     if (unit &&
         load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
@@ -330,46 +319,46 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 
 int load_attributes(struct load *load, const struct doc_node *section)
 {
-    const struct section attributes = {"attribute", &load->attributes,
-                                       sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
-                                       read_attribute};
+    const struct load_section attributes = {"attribute", &load->attributes,
+                                            sizeof(struct kpi_attribute_definition),
+                                            KPI_ATTRIBUTES_MAX, read_attribute};
 
-    return read_section(load, section, &attributes);
+    return load_section(load, section, &attributes);
 }
 
 int load_measures(struct load *load, const struct doc_node *section)
 {
-    const struct section measures = {"measure", &load->measures,
-                                     sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
-                                     read_measure};
+    const struct load_section measures = {"measure", &load->measures,
+                                          sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
+                                          read_measure};
 
-    return read_section(load, section, &measures);
+    return load_section(load, section, &measures);
 }
 
 int load_kpis(struct load *load, const struct doc_node *section)
 {
-    const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
-                                 KPI_KPIS_MAX, read_kpi};
+    const struct load_section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
+                                      KPI_KPIS_MAX, read_kpi};
 
-    return read_section(load, section, &kpis);
+    return load_section(load, section, &kpis);
 }
 
 int load_dimensions(struct load *load, const struct doc_node *section)
 {
-    const struct section dimensions = {"dimension", &load->dimensions,
-                                       sizeof(struct kpi_dimension_definition), KPI_DIMENSIONS_MAX,
-                                       read_dimension};
+    const struct load_section dimensions = {"dimension", &load->dimensions,
+                                            sizeof(struct kpi_dimension_definition),
+                                            KPI_DIMENSIONS_MAX, read_dimension};
 
-    return read_section(load, section, &dimensions);
+    return load_section(load, section, &dimensions);
 }
 
 int load_segments(struct load *load, const struct doc_node *section)
 {
-    const struct section segments = {"segment", &load->segments,
-                                     sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
-                                     read_segment};
+    const struct load_section segments = {"segment", &load->segments,
+                                          sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
+                                          read_segment};
 
-    return read_section(load, section, &segments);
+    return load_section(load, section, &segments);
 }
 
 int load_breakdowns(struct load *load, const struct doc_node *section)

@@ -25,6 +25,7 @@ struct load {
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
     struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
+    struct load_list experiments;
     /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
     struct load_list campaign_nodes, target_nodes;
     struct load_list mapped_texts;   /* struct mapping_text: checked when there is a plan */
@@ -112,7 +113,23 @@ int load_expand(struct load *load, struct doc_node *root);
 int load_secret(struct load *load, const struct doc_node *node, const struct doc_node *file_node,
                 const char *what, char **ret_secret);
 
-/* definitions.c: what a file defines, but for campaigns. 0 or -ENOMEM. */
+/* A section of names and their definitions, which differ in size and begin with the name. */
+struct load_section {
+    const char *kind; /* for people: "measure" */
+    struct load_list *list;
+    size_t item_size;
+    uint32_t n_max;
+    void (*read)(struct load *load, const struct doc_node *node, void *item);
+};
+
+/* definitions.c: reads such a section. 0 or -ENOMEM. */
+int load_section(struct load *load, const struct doc_node *node,
+                 const struct load_section *section);
+/* definitions.c: {en: …, zh: …}, or one text for both. */
+void load_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
+                struct kpi_text *title_zh);
+
+/* definitions.c: what a file defines, but for campaigns and experiments. 0 or -ENOMEM. */
 int load_attributes(struct load *load, const struct doc_node *section);
 int load_measures(struct load *load, const struct doc_node *section);
 int load_dimensions(struct load *load, const struct doc_node *section);
@@ -124,6 +141,9 @@ int load_kpis(struct load *load, const struct doc_node *section);
  * wrong. There may be no plan. root is that of the main file; now 0: no campaign is called over.
  */
 void load_warnings(struct load *load, const struct doc_node *root, kpi_time now);
+
+/* experiments.c. Needs all campaigns. */
+int load_experiments(struct load *load, const struct doc_node *section);
 
 /* campaigns.c. Needs the zone of the settings, and all KPIs. */
 int load_campaigns(struct load *load, const struct doc_node *section);

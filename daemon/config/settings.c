@@ -37,8 +37,9 @@ enum {
     SETTINGS_N = sizeof(settings_table) / sizeof(settings_table[0])
 };
 
-static const char *const definition_sections[] = {
-    "attributes", "measures", "dimensions", "segments", "breakdowns", "kpis", "campaigns"};
+static const char *const definition_sections[] = {"attributes", "measures",   "dimensions",
+                                                  "segments",   "breakdowns", "kpis",
+                                                  "campaigns",  "experiments"};
 
 static void *field(struct load *load, const struct setting *setting)
 {
