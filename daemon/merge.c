@@ -187,6 +187,22 @@ static bool add_groups(const struct server *server, struct view *view)
     return true;
 }
 
+/* False: no memory. */
+static bool add_answers(const struct server *server, struct view *view)
+{
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+
+        if (!reports_present(server, summary) || !summary->answers)
+            continue;
+        if (view_add_answers(view, summary->answers) < 0)
+            return false;
+        if (summary->answers_as_of != KPI_TIME_NONE && summary->answers_as_of < view->answers_as_of)
+            view->answers_as_of = summary->answers_as_of;
+    }
+    return true;
+}
+
 /* Said when there are more than before, with the first of them. */
 static void tell_overflow(const struct view *before, const struct view *view)
 {
@@ -222,7 +238,7 @@ static void merge(struct server *server)
     if (rows)
         view = make_view(server, rows, clock_now_us());
     free(rows);
-    if (view && !add_groups(server, view))
+    if (view && (!add_groups(server, view) || !add_answers(server, view)))
         view = view_unref(view);
     if (!view) {
         log_warning("no memory for a new view: the last one stays");

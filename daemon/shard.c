@@ -56,6 +56,7 @@ void shard_reset(struct shard *shard)
     shard->n_records = shard->n_saved_records = 0;
     shard->saved_at = KPI_TIME_NONE;
     shard->dedupe_window = KPI_TIME_NONE;
+    shard->answers = kpi_answers_unref(shard->answers);
     for (uint32_t i = 0; i < shard->n_topics; i++) {
         shard->positions[i].next = STORE_OFFSET_NONE;
         shard->positions[i].last = STORE_OFFSET_NONE;
@@ -121,6 +122,7 @@ int shard_replan(struct shard *shard, struct kpi_plan *plan)
     if (r < 0)
         return error_trace(r);
     shard->plan = plan;
+    shard->answers = kpi_answers_unref(shard->answers);
     shard->batch = kpi_batch_free(shard->batch);
     r = kpi_batch_new(&shard->batch, plan, &memory_kpi);
     return r < 0 ? error_trace(r) : 0;
@@ -331,6 +333,37 @@ static kpi_time counts_from(const struct shard *shard, kpi_time now)
     return latest;
 }
 
+bool shard_answers_stale(const struct shard *shard, const struct kpi_layout *layout)
+{
+    return kpi_plan_has_answers(kpi_layout_plan(layout)) &&
+           (!shard->answers || shard->answers_layout != kpi_layout_fingerprint(layout) ||
+            shard->answers_version != kpi_engine_version(shard->engine));
+}
+
+/* Up to when data is in: as the leader reckons for rows. */
+static kpi_time as_of(const struct shard *shard, kpi_time now)
+{
+    struct kpi_engine_stats stats;
+
+    kpi_engine_stats(shard->engine, &stats);
+    return shard_caught_up(shard, now) || stats.newest_record == KPI_TIME_NONE
+               ? now
+               : stats.newest_record;
+}
+
+void shard_answer(struct shard *shard, const struct kpi_layout *layout, kpi_time now)
+{
+    struct kpi_answers *answers;
+
+    if (kpi_engine_answers(shard->engine, layout, &answers) < 0)
+        return;
+    (void)kpi_answers_unref(shard->answers);
+    shard->answers = answers;
+    shard->answers_version = kpi_engine_version(shard->engine);
+    shard->answers_layout = kpi_layout_fingerprint(layout);
+    shard->answers_as_of = as_of(shard, now);
+}
+
 struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *layout, kpi_time now,
                                 int64_t lag)
 {
@@ -343,6 +376,11 @@ struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *la
     if (kpi_plan_n_breakdowns(kpi_layout_plan(layout)) > 0 &&
         kpi_engine_supplement(shard->engine, layout, &summary->supplement) < 0)
         return summary_free(summary);
+    if (shard->answers) {
+        summary->answers = kpi_answers_ref(shard->answers);
+        summary->answers_as_of =
+            shard_answers_stale(shard, layout) ? shard->answers_as_of : KPI_TIME_NONE;
+    }
     summary->shard = shard->index;
     summary->epoch = shard->epoch;
     summary->generation = shard->generation;

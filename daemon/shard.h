@@ -57,6 +57,12 @@ struct shard {
     _Atomic int64_t *saved_next; /* by topic: the durable next offset; any thread may look */
     _Atomic uint64_t saved_generation, saved_epoch;
 
+    struct kpi_answers *answers; /* as last made; NULL: not yet under this plan */
+    uint64_t answers_version;    /* of the engine, and the layout, that they are of */
+    uint64_t answers_layout;
+    kpi_time answers_as_of;
+    int64_t answers_at; /* monotonic: no new ones before */
+
     uint64_t published_version;
     bool published_caught_up;
     uint64_t published_layout;
@@ -102,7 +108,8 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
  */
 int shard_replan(struct shard *shard, struct kpi_plan *plan);
 
-/* Takes a record into the batch; may apply it. The decoder counts topics as the intake does. 0, SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
+/* Takes a record into the batch; may apply it. The decoder counts topics as the intake does. 0,
+ * SHARD_E_LOSS, SHARD_E_RANGE or -ENOMEM. */
 int shard_take(struct shard *shard, struct intake *intake, struct event_decoder *decoder,
                const rd_kafka_message_t *message);
 /* Applies what is in the batch. After it, no record is held any more. */
@@ -138,6 +145,10 @@ void shard_commit_again(struct shard *shard, struct store_thread *thread);
 /* Gives up a commit that waits to be repeated. */
 void shard_commit_abandon(struct shard *shard);
 
-/* Rows and standing. NULL if there is no memory. */
+/* Are there other answers than the last ones? Not of a plan that asks for none. */
+bool shard_answers_stale(const struct shard *shard, const struct kpi_layout *layout);
+/* Makes answers anew; without memory the last ones stay. */
+void shard_answer(struct shard *shard, const struct kpi_layout *layout, kpi_time now);
+/* Rows, standing, and the answers as last made. NULL if there is no memory. */
 struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *layout, kpi_time now,
                                 int64_t lag);

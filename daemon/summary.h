@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <kpi/answers.h>
 #include <kpi/engine.h>
 #include <kpi/report.h>
 #include <kpi/supplement.h>
@@ -23,6 +24,8 @@ struct summary {
     int64_t n_unsaved;
     struct kpi_engine_stats stats;
     struct kpi_supplement *supplement; /* NULL: nothing is broken down; holds a reference */
+    struct kpi_answers *answers; /* NULL: none are asked for, or not made yet; holds a reference */
+    kpi_time answers_as_of;      /* up to when data is in them; KPI_TIME_NONE: as in the rows */
     uint32_t n_rows;
     struct kpi_row rows[];
 };

@@ -1,5 +1,6 @@
 /* The life of a view: made in one thread and shared there, so its count needs no atomic. */
 #include "view.h"
+#include "view_answers.h"
 
 #include "util/error.h"
 #include "util/memory.h"
@@ -24,7 +25,7 @@ struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows,
         return NULL;
     view->n_references = 1;
     view->layout = kpi_layout_ref(layout);
-    view->as_of = as_of;
+    view->as_of = view->answers_as_of = as_of;
     view->complete = true;
     view->values = calloc((size_t)n_scopes * n_kpis + 1, sizeof(*view->values));
     view->rows = calloc(kpi_layout_n_rows(layout) + 1, sizeof(*view->rows));
@@ -125,6 +126,7 @@ struct view *view_unref(struct view *view)
     free(view->rows);
     free(view->values);
     groups_free(view->groups);
+    view->answers = view_answers_free(view->answers);
     free(view->shards);
     free(view->partitions);
     free(view->alerts);

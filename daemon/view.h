@@ -5,11 +5,14 @@
 #pragma once
 
 #include <kpi/alert.h>
+#include <kpi/answers.h>
 #include <kpi/engine.h>
 #include <kpi/report.h>
 #include <kpi/supplement.h>
 
+struct view_answers;
 struct view_groups;
+
 struct view_shard {
     uint32_t shard;
     bool owned;     /* by this instance */
@@ -53,6 +56,8 @@ struct view {
     struct kpi_value *values;   /* [scope * n_kpis + kpi] */
     uint32_t n_overflowed;      /* of these: undefined because a number left its range */
     struct view_groups *groups; /* of the shards: see view_groups(); NULL: nothing is broken down */
+    struct view_answers *answers; /* of the shards: see view_answers(); NULL: none */
+    kpi_time answers_as_of;       /* data is in them up to here; at most as_of */
     uint32_t n_shards;
     struct view_shard *shards;
     uint32_t n_partitions;
@@ -77,6 +82,9 @@ int view_add_groups(struct view *view, struct kpi_supplement *supplement);
  * borrowed from the view; NULL if there are none. Returns 0 or -ENOMEM.
  */
 int view_groups(const struct view *view, const struct kpi_supplement **ret_groups);
+/* The same for answers: of what does not fit the plan nothing is taken. */
+int view_add_answers(struct view *view, struct kpi_answers *answers);
+int view_answers(const struct view *view, const struct kpi_answers **ret_answers);
 /*
  * Judges no target, but says of each what there is to judge: fills view->alerts, which has room for
  * all targets of the plan, with its scope and value as of the view, and the state that `find`

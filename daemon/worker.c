@@ -26,6 +26,8 @@ enum {
 #define PUBLISH_MIN_US 20000
 #define PUBLISH_MAX_US 1000000
 #define PUBLISH_SHARE  50
+/* Answers may take as much again, and a shard does not make them anew before this. */
+#define ANSWERS_MIN_US 1000000
 
 struct worker {
     struct worker_options options;
@@ -42,6 +44,7 @@ struct worker {
     uint32_t n_mine;
     uint32_t turn;      /* which shard comes first */
     int64_t publish_at; /* monotonic: no shard is published before */
+    int64_t answers_at; /* monotonic: no shard makes answers before */
     uint32_t n_paused;  /* of counters.partitions_paused, ours */
     bool stopping, paused;
     rd_kafka_message_t *messages[TAKE_MAX];
@@ -305,13 +308,29 @@ static int64_t lag_of(const struct worker *worker, const struct shard *shard)
     return lag;
 }
 
+/* Of several shards with stale answers, those come first that have waited longest. */
+static bool answers_due(const struct worker *worker, const struct shard *shard, int64_t now)
+{
+    if (now < worker->answers_at || now < shard->answers_at ||
+        !shard_answers_stale(shard, worker->layout))
+        return false;
+    for (uint32_t i = 0; i < worker->n_mine; i++) {
+        const struct shard *other = worker->mine[i];
+
+        if (!other->closing && other->answers_at < shard->answers_at &&
+            shard_answers_stale(other, worker->layout))
+            return false;
+    }
+    return true;
+}
+
 static bool publish_due(const struct worker *worker, const struct shard *shard, int64_t now)
 {
     if (!worker->layout || now < worker->publish_at || now < shard->publish_at)
         return false;
     if (kpi_layout_fingerprint(worker->layout) != shard->published_layout ||
         shard_caught_up(shard, clock_now_us()) != shard->published_caught_up ||
-        now >= shard->publish_at + PUBLISH_MAX_US)
+        now >= shard->publish_at + PUBLISH_MAX_US || answers_due(worker, shard, now))
         return true;
     /* Numbers of the past need not be fresh: while it catches up, once in PUBLISH_MAX_US will do.
      */
@@ -330,11 +349,25 @@ static void tell_dedupe_window(struct shard *shard, kpi_duration window)
     shard->dedupe_window = window;
 }
 
+static void answer(struct worker *worker, struct shard *shard)
+{
+    int64_t begun = clock_monotonic_us(), cost;
+
+    shard_answer(shard, worker->layout, clock_now_us());
+    cost = clock_monotonic_us() - begun;
+    worker->answers_at = begun + cost * PUBLISH_SHARE;
+    shard->answers_at = begun + ANSWERS_MIN_US;
+}
+
 static void publish(struct worker *worker, struct shard *shard, int64_t now)
 {
     struct summary *summary;
     int64_t cost, pause;
 
+    if (answers_due(worker, shard, now)) {
+        answer(worker, shard);
+        now = clock_monotonic_us(); /* they have a share of their own */
+    }
     summary = shard_summarize(shard, worker->layout, clock_now_us(), lag_of(worker, shard));
     if (!summary)
         return; /* no memory for it now: the last one stays */

@@ -4,6 +4,7 @@
  */
 #include "api.h"
 
+#include "api/answers.h"
 #include "api/cache.h"
 #include "api/exposition.h"
 #include "api/http.h"
@@ -200,6 +201,71 @@ static void handle_kpis(void *userdata, const struct http_request *request,
     refuse_kpis(request, response, reply_cached(api, &page, key, INT64_MAX, request, response));
 }
 
+/* One table, funnel or experiment. */
+struct answers_question {
+    enum kpi_answer_kind kind;
+    struct answers_filter filter;
+};
+
+static int write_answers(const struct api *api, const void *data, char **ret_text, size_t *ret_size)
+{
+    const struct answers_question *question = data;
+
+    return answers_write(ret_text, ret_size, api->view, question->kind, &question->filter);
+}
+
+static void refuse_answers(const struct http_request *request, struct http_response *response,
+                           int r)
+{
+    switch (r) {
+    case ANSWERS_E_NAME:
+        http_response_error(response, request, 404, "unknown_name",
+                            "nothing of this kind is called so: /api/v1/plan lists what there is");
+        break;
+    case ANSWERS_E_BY:
+        http_response_error(response, request, 404, "unknown_breakdown",
+                            "it is not broken down so: by=* shows what there is");
+        break;
+    case ANSWERS_E_TIME:
+        http_response_error(response, request, 400, "bad_time",
+                            "from and to are dates, as 2026-11-11, or times with zone, as "
+                            "2026-11-11T00:00:00Z (a + is written %2B)");
+        break;
+    }
+}
+
+static void handle_answers(const struct api *api, const struct http_request *request,
+                           struct http_response *response, enum kpi_answer_kind kind)
+{
+    const struct answers_question question = {
+        .kind = kind,
+        .filter = {.name = strrchr(request->path, '/') + 1,
+                   .from = http_request_find(request, "from"),
+                   .to = http_request_find(request, "to"),
+                   .by = http_request_find(request, "by")},
+    };
+    const struct answers_filter *filter = &question.filter;
+    const struct page page = {JSON, write_answers, &question};
+    char key[CACHE_KEY_BYTES_MAX];
+
+    if (request->n_parameters > (unsigned)(!!filter->from + !!filter->to + !!filter->by)) {
+        refuse_parameters(request, response);
+        return;
+    }
+    if (lacks_view(api, request, response) || is_known(api, request, response))
+        return;
+    (void)snprintf(key, sizeof(key), "%s\n%s\n%s\n%s%s", request->path,
+                   filter->from ? filter->from : "", filter->to ? filter->to : "",
+                   filter->by ? "=" : "", filter->by ? filter->by : "");
+    refuse_answers(request, response, reply_cached(api, &page, key, INT64_MAX, request, response));
+}
+
+static void handle_tables(void *userdata, const struct http_request *request,
+                          struct http_response *response)
+{
+    handle_answers(userdata, request, response, KPI_ANSWER_TABLE);
+}
+
 static int write_alerts(const struct api *api, const void *question, char **ret_text,
                         size_t *ret_size)
 {
@@ -323,6 +389,7 @@ static const struct http_route routes[] = {
     {"/api/v1/kpis", handle_kpis},
     {"/api/v1/plan", handle_plan},
     {"/api/v1/status", handle_status},
+    {"/api/v1/tables/", handle_tables},
     {"/metrics", handle_metrics},
 };
 

@@ -283,10 +283,19 @@ static void compress_body(const struct http_request *request, struct http_respon
     free(zipped);
 }
 
+static bool is_route(const char *route, const char *path)
+{
+    size_t length = strlen(route);
+
+    if (length == 1 || route[length - 1] != '/')
+        return strcmp(route, path) == 0;
+    return strncmp(route, path, length) == 0 && path[length];
+}
+
 static const struct http_route *find_route(const struct http_server *server, const char *path)
 {
     for (unsigned i = 0; i < server->options.n_routes; i++) {
-        if (strcmp(server->options.routes[i].path, path) == 0)
+        if (is_route(server->options.routes[i].path, path))
             return &server->options.routes[i];
     }
     return NULL;

@@ -26,7 +26,7 @@ typedef void (*http_handler)(void *userdata, const struct http_request *request,
                              struct http_response *response);
 
 struct http_route {
-    const char *path; /* exact */
+    const char *path; /* exact; or "/api/v1/tables/": all that begin so, with a name behind */
     http_handler handler;
 };
 

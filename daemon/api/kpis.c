@@ -166,7 +166,7 @@ static bool names_part(const char *list, struct kpi_string name)
     }
 }
 
-static bool is_called(const struct kpi_breakdown_info *breakdown, const char *list)
+bool kpis_is_called(const struct kpi_breakdown_info *breakdown, const char *list)
 {
     uint32_t n_parts = 1;
 
@@ -201,7 +201,7 @@ static int select_groups(struct selection *selection)
     selection->breakdown = KPIS_ALL;
     selection->whole = !by || strcmp(by, "*") == 0;
     for (uint32_t i = 0; !selection->whole && i < kpi_plan_n_breakdowns(plan); i++) {
-        if (is_called(kpi_plan_breakdown(plan, i), by))
+        if (kpis_is_called(kpi_plan_breakdown(plan, i), by))
             selection->breakdown = i;
     }
     if (!selection->whole && selection->breakdown == KPIS_ALL)

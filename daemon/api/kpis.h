@@ -57,3 +57,5 @@ void kpis_add_scope(struct json *json, cJSON *object, const char *key, const str
                     const struct kpi_scope *scope);
 void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *value);
 const char *kpis_unit_name(enum kpi_unit unit);
+/* Is it the breakdown by the dimensions "a,b", in any order? */
+bool kpis_is_called(const struct kpi_breakdown_info *breakdown, const char *list);

@@ -242,6 +242,22 @@ static int add_groups(struct kpi_engine *engine, const struct kpi_layout *layout
     return r < 0 ? error_trace(r) : 0;
 }
 
+static int add_answers(struct kpi_engine *engine, const struct kpi_layout *layout,
+                       struct view *view)
+{
+    struct kpi_answers *answers;
+    int r;
+
+    if (!kpi_plan_has_answers(kpi_layout_plan(layout)))
+        return 0;
+    r = kpi_engine_answers(engine, layout, &answers);
+    if (r < 0)
+        return error_origin(r);
+    r = view_add_answers(view, answers);
+    (void)kpi_answers_unref(answers);
+    return r < 0 ? error_trace(r) : 0;
+}
+
 struct view *replay_view(const struct replay_fold *fold, kpi_time at)
 {
     struct kpi_layout *layout;
@@ -267,7 +283,8 @@ struct view *replay_view(const struct replay_fold *fold, kpi_time at)
     if (r == 0)
         view = view_of_rows(layout, sum, at);
     for (uint32_t i = 0; view && i < fold->n_shards; i++) {
-        if (add_groups(fold->engines[i], layout, view) < 0)
+        if (add_groups(fold->engines[i], layout, view) < 0 ||
+            add_answers(fold->engines[i], layout, view) < 0)
             view = view_unref(view);
     }
     free(sum);

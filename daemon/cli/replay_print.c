@@ -1,6 +1,7 @@
 /* The output of `kpid replay`: see replay_print.h. */
 #include "cli/replay_print.h"
 
+#include "api/answers.h"
 #include "api/kpis.h"
 #include "api/table.h"
 #include "codec/time_text.h"
@@ -80,10 +81,20 @@ int replay_print_table(const struct view *view, FILE *out)
 
 int replay_print_json(const struct view *view, FILE *out)
 {
+    struct json json = {0};
+    cJSON *document;
     char *text;
     size_t size;
-    int r = kpis_write(&text, &size, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX);
+    int r = kpis_document(&document, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX);
 
+    if (r < 0)
+        return error_trace(r);
+    r = answers_add_all(&json, document, view);
+    if (r < 0) {
+        cJSON_Delete(document);
+        return error_trace(r);
+    }
+    r = json_end(&json, document, &text, &size);
     if (r < 0)
         return error_trace(r);
     (void)fwrite(text, 1, size, out);

@@ -6,6 +6,7 @@
  * part, start, n_cells, cells.
  */
 #include "base/number.h"
+#include "spec/program.h"
 
 #include <kpi/answers.h>
 #include <kpi/object.h>
@@ -295,6 +296,36 @@ void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind ki
 {
     *ret_begin = lower_bound(answers, kind, index);
     *ret_end = lower_bound(answers, kind, (uint64_t)index + 1);
+}
+
+/* How an answer of a table may be told apart: not at all, or by its breakdown. */
+static bool fits_table(const struct kpi_program *program, const struct stored *stored)
+{
+    const struct kpi_breakdown_info *by;
+
+    if (stored->index >= program->n_tables)
+        return false;
+    by = program->tables[stored->index].info.by;
+    return stored->n_values == 0 || (by && stored->n_values == by->n_dimensions);
+}
+
+bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *plan)
+{
+    const struct kpi_program *program = kpi_plan_program(plan);
+
+    for (uint32_t i = 0; i < kpi_answers_n(answers); ++i) {
+        const struct stored *stored = (const struct stored *)answers->content.answers.data + i;
+
+        switch (stored->kind) {
+        case KPI_ANSWER_TABLE:
+            if (!fits_table(program, stored))
+                return false;
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
 }
 
 /* --- bytes --- */

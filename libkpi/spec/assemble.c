@@ -246,8 +246,8 @@ static bool is_total(const struct assembler *assembler, uint32_t dimensions)
            (dimensions >= KPI_DIMENSIONS_SETS && sets[dimensions - KPI_DIMENSIONS_SETS].total);
 }
 
-int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
-                          uint32_t dimensions, uint32_t *ret_index)
+int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uint32_t level,
+                        uint32_t zone, uint32_t dimensions, uint32_t *ret_index)
 {
     const struct kpi_measure_work *measure = &assembler->compile->measures[measure_index];
     bool levels = measure->aggregate == KPI_AGGREGATE_LEVEL;
@@ -264,7 +264,7 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
     int r = instance_intern(assembler, measure, wanted, ret_index);
 
     wanted.below = *ret_index;
-    for (wanted.level = 2; r == 0 && levels && wanted.level <= measure->level; ++wanted.level) {
+    for (wanted.level = 2; r == 0 && levels && wanted.level <= level; ++wanted.level) {
         struct kpi_instance *instances;
         uint32_t index;
 
@@ -276,6 +276,14 @@ int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, u
         wanted.below = index;
     }
     return r;
+}
+
+int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
+                          uint32_t dimensions, uint32_t *ret_index)
+{
+    return kpi_assemble_levels(assembler, measure_index,
+                               assembler->compile->measures[measure_index].level, zone, dimensions,
+                               ret_index);
 }
 
 static int leaf_order(const void *a, const void *b)
@@ -586,8 +594,9 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble,     experiments_assemble, attribute_conditions, leaves_assemble,
-        kpi_assemble_breakdowns, types_assemble,       dispatch_assemble,    program_keep,
+        attributes_assemble, experiments_assemble,    attribute_conditions,
+        leaves_assemble,     kpi_assemble_breakdowns, kpi_assemble_tables,
+        types_assemble,      dispatch_assemble,       program_keep,
     };
     struct assembler assembler;
     int r = 0;

@@ -38,6 +38,22 @@ struct assembler {
 /* The instance of a measure, for users(n) that of level 1 with those above it. 0 or -ENOMEM. */
 int kpi_assemble_instance(struct assembler *assembler, uint32_t measure_index, uint32_t zone,
                           uint32_t dimensions, uint32_t *ret_index);
+/* The same, with the levels up to `level` whatever the measure's own is. */
+int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uint32_t level,
+                        uint32_t zone, uint32_t dimensions, uint32_t *ret_index);
+
+/*
+ * breakdowns.c: the set of a breakdown's dimensions, of each campaign or in total, and the place in
+ * it of each dimension of the breakdown. 0 or -ENOMEM.
+ */
+int kpi_assemble_set(struct assembler *assembler, const struct kpi_breakdown_work *work, bool total,
+                     uint8_t *ret_places, uint32_t *ret_set);
+/* breakdowns.c: the names of a breakdown's dimensions. The pool tells if memory ended. */
+void kpi_assemble_info(struct assembler *assembler, const struct kpi_breakdown_work *work,
+                       struct kpi_breakdown_info *info);
+
+/* tables.c: tables, once the breakdowns are there. 0 or -ENOMEM. */
+int kpi_assemble_tables(struct assembler *assembler);
 
 /* breakdowns.c: dimensions, sets and breakdowns, once the leaves are there. 0 or -ENOMEM. */
 int kpi_assemble_breakdowns(struct assembler *assembler);

@@ -92,8 +92,8 @@ static struct kpi_string title(struct kpi_pool *pool, const struct kpi_text *tex
     return text->length > 0 ? kpi_pool_string(pool, kpi_text_string(text)) : name;
 }
 
-static void info_fill(struct assembler *assembler, const struct kpi_breakdown_work *work,
-                      struct kpi_breakdown_info *info)
+void kpi_assemble_info(struct assembler *assembler, const struct kpi_breakdown_work *work,
+                       struct kpi_breakdown_info *info)
 {
     const struct kpi_definitions *in = assembler->compile->in;
     struct kpi_pool *pool = &assembler->plan->pool;
@@ -157,11 +157,11 @@ static bool wants(struct assembler *assembler, const struct kpi_breakdown_work *
     return false;
 }
 
-static int set_make(struct assembler *assembler, const struct kpi_breakdown_work *work,
-                    struct kpi_breakdown *breakdown)
+int kpi_assemble_set(struct assembler *assembler, const struct kpi_breakdown_work *work, bool total,
+                     uint8_t *ret_places, uint32_t *ret_set)
 {
     uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX];
-    struct kpi_dimension_set set = {.n = 0};
+    struct kpi_dimension_set set = {.total = total};
     int r;
 
     for (uint32_t i = 0; i < work->n; ++i) {
@@ -171,15 +171,22 @@ static int set_make(struct assembler *assembler, const struct kpi_breakdown_work
         set_add(assembler->dimensions.data, &set, dimensions[i]);
     }
     for (uint32_t i = 0; i < work->n; ++i) {
-        while (set.dimensions[breakdown->places[i]] != dimensions[i])
-            ++breakdown->places[i];
+        ret_places[i] = 0;
+        while (set.dimensions[ret_places[i]] != dimensions[i])
+            ++ret_places[i];
     }
-    r = set_intern(assembler, &set, &breakdown->set);
+    return set_intern(assembler, &set, ret_set);
+}
+
+static int set_make(struct assembler *assembler, const struct kpi_breakdown_work *work,
+                    struct kpi_breakdown *breakdown)
+{
+    int r = kpi_assemble_set(assembler, work, false, breakdown->places, &breakdown->set);
+
     breakdown->total_set = KPI_NO_INDEX;
     breakdown->spreads = wants(assembler, work, is_foreign);
-    set.total = true;
     if (r == 0 && wants(assembler, work, is_total))
-        r = set_intern(assembler, &set, &breakdown->total_set);
+        r = kpi_assemble_set(assembler, work, true, breakdown->places, &breakdown->total_set);
     return r;
 }
 
@@ -268,7 +275,7 @@ int kpi_assemble_breakdowns(struct assembler *assembler)
 
     for (uint32_t i = 0; i < n && r == 0; ++i) {
         breakdowns[i].kpis = works[i].kpis;
-        info_fill(assembler, &works[i], &breakdowns[i].info);
+        kpi_assemble_info(assembler, &works[i], &breakdowns[i].info);
         r = set_make(assembler, &works[i], &breakdowns[i]);
         if (r == 0)
             r = leaves_make(assembler, &works[i], &breakdowns[i]);

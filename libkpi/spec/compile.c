@@ -64,6 +64,8 @@ static bool limits_hold(struct kpi_compile *compile)
                 in->n_segments, KPI_DIMENSIONS_MAX);
     limit_check(compile, &(struct kpi_names_seen){"KPI", in->kpis, sizeof(*in->kpis)}, in->n_kpis,
                 KPI_KPIS_MAX);
+    limit_check(compile, &(struct kpi_names_seen){"table", in->tables, sizeof(*in->tables)},
+                in->n_tables, KPI_TABLES_MAX);
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
@@ -122,6 +124,7 @@ static int prepare(struct kpi_compile *compile)
     compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
     compile->measures =
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
+    compile->tables = kpi_pool_alloc(temp, in->n_tables * sizeof(*compile->tables));
     compile->experiments = kpi_pool_alloc(temp, in->n_experiments * sizeof(*compile->experiments));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
@@ -300,9 +303,9 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
-    /* 0, as without a seed, for a plan with neither breakdowns nor experiments */
-    plan->fingerprint =
-        XXH3_64bits_withSeed(parts, sizeof(parts), plan->breakdowns_hash + plan->experiments_hash);
+    /* 0, as without a seed, for a plan without breakdowns, tables and experiments */
+    plan->fingerprint = XXH3_64bits_withSeed(
+        parts, sizeof(parts), plan->breakdowns_hash + plan->tables_hash + plan->experiments_hash);
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -319,6 +322,7 @@ static int compile_all(struct kpi_compile *compile)
     kpi_measures_compile(compile);
     kpi_formulas_compile(compile);
     kpi_breakdowns_compile(compile);
+    kpi_tables_compile(compile);
     kpi_grains_compile(compile);
     kpi_campaigns_compile(compile);
     kpi_measures_unused(compile);

@@ -5,6 +5,7 @@
  *   kinds.c  check.c                         what names are, and conditions to cond.h
  *   measures.c                               attributes and measures
  *   dimensions.c                             dimensions, segments, breakdowns
+ *   tables.c                                 tables: retention, active intervals, lifecycle
  *   experiments.c                            experiments, and what they keep of each user
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
@@ -117,6 +118,13 @@ struct kpi_leaf_work {
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };
 
+struct kpi_table_work {
+    const struct kpi_table_definition *definition;
+    uint32_t measure, back;       /* measures; of other kinds than retention both the same */
+    struct kpi_breakdown_work by; /* n 0: not broken down */
+    uint64_t fingerprint;         /* of what it means, and of how much is shown */
+};
+
 struct kpi_compile {
     const struct kpi_definitions *in;
     const struct kpi_mem *mem;
@@ -136,8 +144,10 @@ struct kpi_compile {
     uint32_t n_dimensions;
     struct kpi_experiment_work *experiments;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
-    struct kpi_vector leaves;     /* struct kpi_leaf_work */
-    struct kpi_vector grains;     /* struct kpi_grain */
+    struct kpi_table_work *tables;
+    uint32_t n_tables;
+    struct kpi_vector leaves; /* struct kpi_leaf_work */
+    struct kpi_vector grains; /* struct kpi_grain */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)
@@ -196,6 +206,22 @@ void kpi_dimensions_fingerprint(struct kpi_compile *compile);
 uint32_t kpi_segment_find(const struct kpi_compile *compile, struct kpi_string name);
 /* What KPIs are broken down by, in compile->breakdowns, sorted. */
 void kpi_breakdowns_compile(struct kpi_compile *compile);
+/*
+ * The dimensions of a breakdown, or of none, in the order of their names. False: reported, here or
+ * before.
+ */
+bool kpi_breakdown_read(struct kpi_compile *compile,
+                        const struct kpi_breakdown_definition *definition,
+                        struct kpi_breakdown_work *ret_work);
+
+/* tables.c */
+
+void kpi_tables_compile(struct kpi_compile *compile);
+/* The windows of minutes that tables want of a measure; 0: days will do. */
+uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
+                            bool (*share)(const struct kpi_measure_work *a,
+                                          const struct kpi_measure_work *b),
+                            const struct kpi_measure_work *measure);
 
 /* experiments.c */
 

@@ -256,10 +256,9 @@ static int work_compare(const struct kpi_compile *compile, uint32_t a, uint32_t 
                               kpi_text_string(compile->dimensions[b].name));
 }
 
-/* The dimensions of a breakdown in the order of their names. False: reported. */
-static bool breakdown_read(struct kpi_compile *compile,
-                           const struct kpi_breakdown_definition *definition,
-                           struct kpi_breakdown_work *ret_work)
+bool kpi_breakdown_read(struct kpi_compile *compile,
+                        const struct kpi_breakdown_definition *definition,
+                        struct kpi_breakdown_work *ret_work)
 {
     struct kpi_breakdown_work work = {.n = 0};
     bool good = true;
@@ -348,7 +347,7 @@ static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown
     for (uint32_t i = 0; i < n; ++i) {
         struct kpi_breakdown_work *entry;
 
-        good[i] = breakdown_read(compile, &list[i], &works[i]);
+        good[i] = kpi_breakdown_read(compile, &list[i], &works[i]);
         for (uint32_t j = 0; good[i] && j < i; ++j) {
             if (!good[j] || breakdown_compare(compile, &works[i], &works[j]) != 0)
                 continue;

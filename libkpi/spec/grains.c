@@ -297,6 +297,9 @@ uint32_t kpi_grains_minutes(const struct kpi_compile *compile,
             measures_share(&compile->measures[leaves[i].measure], measure))
             minutes = kpi_common_divisor(minutes, leaves[i].minutes);
     }
+    /* tables are of all events */
+    if (total)
+        minutes = kpi_common_divisor(minutes, kpi_tables_minutes(compile, measures_share, measure));
     return minutes;
 }
 

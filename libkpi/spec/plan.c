@@ -3,6 +3,8 @@
  */
 #include "spec/plan.h"
 
+#include <kpi/table.h>
+
 #include <assert.h>
 
 struct kpi_plan *kpi_plan_ref(struct kpi_plan *plan)
@@ -111,7 +113,8 @@ uint32_t kpi_plan_n_states(const struct kpi_plan *plan)
     return plan->program.n_instances + plan->program.n_attributes;
 }
 
-/* The first breakdown of an instance's dimensions, or NULL if it has none. */
+/* The first breakdown, of KPIs or of a table, of an instance's dimensions, or NULL if it has none.
+ */
 static const struct kpi_breakdown_info *breakdown_of(const struct kpi_program *program,
                                                      const struct kpi_instance *instance)
 {
@@ -122,6 +125,10 @@ static const struct kpi_breakdown_info *breakdown_of(const struct kpi_program *p
     for (uint32_t i = 0; i < program->n_breakdowns; ++i) {
         if (program->breakdowns[i].set == set || program->breakdowns[i].total_set == set)
             return &program->breakdowns[i].info;
+    }
+    for (uint32_t i = 0; i < program->n_tables; ++i) {
+        if (program->tables[i].set == set)
+            return program->tables[i].info.by;
     }
     return NULL;
 }
@@ -153,6 +160,22 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
         .level = instance->level,
         .fingerprint = instance->fingerprint,
     };
+}
+
+bool kpi_plan_has_answers(const struct kpi_plan *plan)
+{
+    return plan->program.n_tables > 0;
+}
+
+uint32_t kpi_plan_n_tables(const struct kpi_plan *plan)
+{
+    return plan->program.n_tables;
+}
+
+const struct kpi_table_info *kpi_plan_table(const struct kpi_plan *plan, uint32_t table)
+{
+    assert(table < plan->program.n_tables);
+    return &plan->program.tables[table].info;
 }
 
 uint32_t kpi_plan_keep_days(const struct kpi_plan *plan)

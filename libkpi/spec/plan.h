@@ -128,6 +128,7 @@ struct kpi_plan {
     struct kpi_program program;
     uint64_t *leaf_fingerprints;
     uint64_t breakdowns_hash;       /* of all breakdowns; 0: there is none */
+    uint64_t tables_hash;           /* of all tables; likewise */
     uint64_t experiments_hash;      /* likewise; in their order, which answers go by */
     struct kpi_string *state_names; /* of instances, then of attributes: who asked for them */
     uint32_t *type_slots;  /* open addressing by hash: index into program.types + 1, 0 is free */

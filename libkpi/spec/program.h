@@ -15,6 +15,7 @@
 #include <kpi/experiment.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
+#include <kpi/table.h>
 
 /* What tells an instance's cells apart. */
 enum kpi_dimensions {
@@ -289,6 +290,19 @@ struct kpi_grain {
     uint32_t n_rows;     /* in such a block */
 };
 
+/*
+ * A table. Instances are of the plan's default zone and of all events, whatever their campaign: of
+ * the whole, and, if it is broken down, of the set.
+ */
+struct kpi_table {
+    struct kpi_table_info info;
+    uint32_t start, back;       /* instances; KPI_NO_INDEX where there is none */
+    uint32_t start_by, back_by; /* of the set; back_by is `back` unless both must match */
+    uint32_t set;               /* KPI_NO_INDEX: not broken down */
+    uint8_t
+        places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
+};
+
 struct kpi_program {
     const struct kpi_dimension *dimensions;
     uint32_t n_dimensions;
@@ -296,6 +310,8 @@ struct kpi_program {
     uint32_t n_sets;
     const struct kpi_breakdown *breakdowns;
     uint32_t n_breakdowns;
+    const struct kpi_table *tables;
+    uint32_t n_tables;
     const struct kpi_instance *instances;
     uint32_t n_instances;
     const struct kpi_attribute *attributes;
@@ -358,6 +374,35 @@ kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day);
 kpi_day kpi_period_next(enum kpi_basis basis, kpi_day period_start, int32_t n);
 /* The period that a unit of scopes is, but for windows. */
 enum kpi_basis kpi_period_basis(enum kpi_scope_kind unit);
+
+/* A period of a table: its first day; on basis hour the hour of the day, as windows are counted. */
+struct kpi_period {
+    kpi_day day;
+    int32_t hour;
+};
+
+/* The period that a time, or a day, lies in. Times beyond the zone's table are in its last days. */
+struct kpi_period kpi_period_of_time(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                     kpi_time time);
+struct kpi_period kpi_period_of_day(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                    kpi_day day);
+/* The period n later (n < 0: earlier). */
+struct kpi_period kpi_period_advance(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                     struct kpi_period period, int32_t n);
+/* When it begins. */
+kpi_time kpi_period_time(const struct kpi_plan *plan, struct kpi_period period);
+/* As the start of an answer: the day, on basis hour the time; and back. */
+int64_t kpi_period_start_of(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                            struct kpi_period period);
+struct kpi_period kpi_period_from_start(const struct kpi_plan *plan, enum kpi_table_basis basis,
+                                        int64_t start);
+
+static inline int kpi_period_compare(struct kpi_period a, struct kpi_period b)
+{
+    if (a.day != b.day)
+        return a.day < b.day ? -1 : 1;
+    return (a.hour > b.hour) - (a.hour < b.hour);
+}
 
 /* The day of a date, or INT32_MIN if there is none such; and back. */
 kpi_day kpi_day_of_date(int32_t year, uint32_t month, uint32_t day_of_month);

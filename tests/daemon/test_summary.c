@@ -105,6 +105,66 @@ static void test_groups(void **state)
     (void)summary_free(summary);
 }
 
+static void add_answers(struct summary *summary)
+{
+    const kpi_wide cells[] = {7, (kpi_wide)1 << 90};
+    const struct kpi_answer answer = {.index = 3, .start = -5, .n_cells = 2, .cells = cells};
+
+    assert_int_equal(kpi_answers_new(&summary->answers, &memory_kpi), 0);
+    assert_int_equal(kpi_answers_push(summary->answers, &answer), 0);
+    summary->answers_as_of = 1700000000000000;
+}
+
+/* Answers go along, alone or behind groups. */
+static void test_answers(void **state)
+{
+    for (int with_groups = 0; with_groups < 2; with_groups++) {
+        struct summary *summary = make(), *read = NULL;
+        struct kpi_answer answer;
+        size_t size;
+        void *bytes;
+
+        if (with_groups)
+            add_groups(summary);
+        add_answers(summary);
+        assert_int_equal(summary_encode(summary, &bytes, &size), 0);
+        assert_int_equal(summary_decode(&read, bytes, size), 0);
+        assert_int_equal(read->supplement != NULL, with_groups);
+        assert_int_equal(read->answers_as_of, 1700000000000000);
+        assert_int_equal(kpi_answers_n(read->answers), 1);
+        answer = kpi_answers_get(read->answers, 0);
+        assert_int_equal(answer.index, 3);
+        assert_int_equal(answer.start, -5);
+        assert_true(answer.n_cells == 2 && answer.cells[1] == (kpi_wide)1 << 90);
+        free(bytes);
+        (void)summary_free(read);
+        (void)summary_free(summary);
+    }
+}
+
+/* Behind the rows there is room for frames in their order, and for nothing else. */
+static void test_frames_out_of_place(void **state)
+{
+    struct summary *summary = make(), *read = NULL;
+    size_t size, head = KPI_OBJECT_HEADER_BYTES + sizeof(*summary) + N_ROWS * 16, frames;
+    char *bytes, *twice;
+
+    add_answers(summary);
+    assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
+    frames = size - head;
+    twice = malloc(size + frames);
+    memcpy(twice, bytes, size);
+    memcpy(twice + size, bytes + head, frames);
+    kpi_object_seal(twice, KPI_OBJECT_SUMMARY, 3, size + frames - KPI_OBJECT_HEADER_BYTES);
+    assert_int_equal(summary_decode(&read, twice, size + frames), SUMMARY_E_CORRUPT);
+    memset(twice + head + 8, 0xff, 8); /* a frame longer than all there is */
+    kpi_object_seal(twice, KPI_OBJECT_SUMMARY, 3, size - KPI_OBJECT_HEADER_BYTES);
+    assert_int_equal(summary_decode(&read, twice, size), SUMMARY_E_CORRUPT);
+    free(twice);
+    free(bytes);
+    (void)summary_free(summary);
+}
+
 static void test_groups_that_are_none(void **state)
 {
     struct summary *summary = make(), *read = NULL;
@@ -116,7 +176,7 @@ static void test_groups_that_are_none(void **state)
     for (size_t cut = 1; cut < 60; cut++) {
         if (size - cut == KPI_OBJECT_HEADER_BYTES + sizeof(*summary) + N_ROWS * 16)
             break; /* all of it */
-        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 2, size - cut - KPI_OBJECT_HEADER_BYTES);
+        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 3, size - cut - KPI_OBJECT_HEADER_BYTES);
         assert_int_equal(summary_decode(&read, bytes, size - cut), SUMMARY_E_CORRUPT);
     }
     free(bytes);
@@ -173,7 +233,7 @@ static void test_rows_that_are_not_there(void **state)
         assert_int_equal(summary_encode(summary, (void **)&bytes, &size), 0);
         memcpy(bytes + KPI_OBJECT_HEADER_BYTES + offsetof(struct summary, n_rows), &lies[i],
                sizeof(lies[i]));
-        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 2, length);
+        kpi_object_seal(bytes, KPI_OBJECT_SUMMARY, 3, length);
         assert_int_equal(summary_decode(&read, bytes, size), SUMMARY_E_CORRUPT);
         free(bytes);
     }
@@ -201,6 +261,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_no_rows),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_frames_out_of_place),
         cmocka_unit_test(test_groups_that_are_none),
         cmocka_unit_test(test_cut_at_each_length),
         cmocka_unit_test(test_each_byte_changed),

@@ -66,6 +66,9 @@ struct kpi_answer kpi_answers_get(const struct kpi_answers *answers, uint32_t in
 void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind kind, uint32_t index,
                       uint32_t *ret_begin, uint32_t *ret_end);
 
+/* Are all of tables, funnels and experiments of the plan, with as many values as these have? */
+bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *plan);
+
 /* As a KPI_OBJECT_ANSWERS; the bytes are the caller's, of mem. Returns 0 or -ENOMEM. */
 int kpi_answers_encode(const struct kpi_answers *answers, const struct kpi_mem *mem,
                        void **ret_bytes, size_t *ret_size);

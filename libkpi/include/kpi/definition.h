@@ -121,6 +121,75 @@ struct kpi_kpi_definition {
     uint32_t n_rolling;
 };
 
+enum kpi_table_kind {
+    KPI_TABLE_RETENTION,
+    KPI_TABLE_ACTIVE_INTERVALS,
+    KPI_TABLE_LIFECYCLE,
+};
+
+enum kpi_table_basis {
+    KPI_TABLE_HOUR,
+    KPI_TABLE_DAY,
+    KPI_TABLE_WEEK, /* begins on week_start */
+    KPI_TABLE_MONTH,
+    KPI_TABLE_QUARTER,
+    KPI_TABLE_YEAR,
+    KPI_TABLE_ELAPSED, /* retention: 24 hours each, from the hour of the user's own start */
+};
+
+/* Which users are of a period's cohort. */
+enum kpi_table_cohort {
+    KPI_TABLE_FIRST_TIME, /* whose first start event, of all that is kept, is in it */
+    KPI_TABLE_FIRST_EVER, /* whose first event of that type is in it, and is a start event */
+    KPI_TABLE_RECURRING,  /* all who have a start event in it */
+};
+
+/* Who of a cohort counts in cell n. */
+enum kpi_table_mode {
+    KPI_TABLE_CLASSIC,   /* who returned in period n */
+    KPI_TABLE_UNBOUNDED, /* in period n or later */
+    KPI_TABLE_BRACKET,   /* in any of the periods of the bracket */
+    KPI_TABLE_EVERY,     /* in each of the periods 1 … n */
+};
+
+/* What a cell is a share of. */
+enum kpi_table_percent {
+    KPI_TABLE_OF_START,    /* the cohort */
+    KPI_TABLE_OF_PREVIOUS, /* the cell before; of the first one the cohort */
+};
+
+/* Periods [from, to), counted from that of the start, which is 0. */
+struct kpi_bracket {
+    uint32_t from, to;
+};
+
+/*
+ * `signups: {retention: {start: signups, return: active, basis: week, periods: 8}}`. Whoever reads
+ * it has checked what stands in numbers: periods, last and at_least are at least 1, brackets do
+ * not end before they begin and are there for mode BRACKET only, `over` is longer than `basis`.
+ */
+struct kpi_table_definition {
+    struct kpi_text name;
+    struct kpi_text title_en; /* may be empty: the name is shown */
+    struct kpi_text title_zh;
+    enum kpi_table_kind kind;
+    struct kpi_text start; /* a measure of users; of other kinds the one that it is of */
+    struct kpi_text back;  /* RETENTION: the measure of the return; empty: the same as start */
+    enum kpi_table_basis basis;
+    enum kpi_table_cohort cohort;
+    struct kpi_text cohort_text; /* where it is said, for messages */
+    enum kpi_table_mode mode;
+    enum kpi_table_percent percent;
+    bool match_both; /* broken down: the return must be of the same values, too */
+    uint32_t periods;
+    const struct kpi_bracket *brackets;
+    uint32_t n_brackets;
+    enum kpi_table_basis over; /* ACTIVE_INTERVALS: the period that intervals are counted in */
+    uint32_t at_least;         /* ACTIVE_INTERVALS */
+    uint32_t last;
+    struct kpi_breakdown_definition by; /* no dimension: not broken down */
+};
+
 struct kpi_phase_definition {
     struct kpi_text name;
     kpi_day start_day; /* [start_day, end_day) in the campaign's zone, already resolved */
@@ -199,6 +268,8 @@ struct kpi_definitions {
     uint32_t n_breakdowns;
     const struct kpi_kpi_definition *kpis;
     uint32_t n_kpis;
+    const struct kpi_table_definition *tables;
+    uint32_t n_tables;
     const struct kpi_campaign_definition *campaigns;
     uint32_t n_campaigns;
     const struct kpi_experiment_definition *experiments;

@@ -33,6 +33,8 @@ enum {
     KPI_DIMENSIONS_MAX = 64, /* and as many segments */
     KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
     KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
+    KPI_TABLES_MAX = 64,
+    KPI_TABLE_PERIODS_MAX = 400, /* and cohorts or periods shown; and brackets */
     KPI_EXPERIMENTS_MAX = 64,
 };
 
@@ -142,6 +144,9 @@ struct kpi_state_info {
 
 uint32_t kpi_plan_n_states(const struct kpi_plan *plan);
 void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_state_info *ret_info);
+
+/* Is there anything that kpi_engine_answers() answers? */
+bool kpi_plan_has_answers(const struct kpi_plan *plan);
 
 /* What limits look-back: days of events that are kept, rounded up. */
 uint32_t kpi_plan_keep_days(const struct kpi_plan *plan);

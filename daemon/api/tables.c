@@ -1,0 +1,323 @@
+/*
+ * Tables as JSON. An entry is a table, of the whole or of one group:
+ *
+ *   {"table":"signups","kind":"retention","basis":"day","definition":"00c0ffee00c0ffee",
+ *    "start":"signups","return":"active","cohort":"first_time","mode":"classic","percent":"start",
+ *    "cohorts":[{"start":"2026-11-01T00:00:00+08:00","size":100,
+ *                "cells":[{"n":0,"users":100,"mature":true,"share":1}, …]}, …],
+ *    "means":[{"n":0,"weighted":1,"simple":1,"cohorts":30}, …]}
+ *   {"table":"life","kind":"lifecycle","basis":"week","definition":"…","of":"active",
+ *    "periods":[{"start":"…","mature":true,"new":5,"returning":3,"resurrecting":1,"dormant":2}]}
+ *   {"table":"days","kind":"active_intervals","basis":"day","over":"month","at_least":1,
+ *    "definition":"…","of":"active","start":"…","end":"…","mature":false,
+ *    "counts":[{"n":1,"users":40,"or_more":90}, …]}    one entry a month
+ *
+ * Cells of brackets have "to" behind "n". Cells whose time has not begun are not there; a share of
+ * nothing is null. Means are over mature cells only, and null where there is none.
+ */
+#include "api/answers.h"
+
+#include "util/error.h"
+
+#include <kpi/table.h>
+#include <math.h>
+#include <stdlib.h>
+
+static const char *const kind_names[] = {"retention", "active_intervals", "lifecycle"};
+static const char *const basis_names[] = {"hour",    "day",  "week",   "month",
+                                          "quarter", "year", "elapsed"};
+static const char *const cohort_names[] = {"first_time", "first_ever", "recurring"};
+static const char *const mode_names[] = {"classic", "unbounded", "bracket", "every"};
+static const char *const percent_names[] = {"start", "previous"};
+
+/* A table being written: its entry, and for retention what cells and means are made in. */
+struct writing {
+    struct json *json;
+    cJSON *array;
+    const struct answers_page *page;
+    const struct kpi_table_info *info;
+    uint32_t table;
+    struct kpi_table_cell *cells;
+    struct kpi_table_mean *means;
+};
+
+static struct kpi_string table_name(const struct kpi_plan *plan, uint32_t index)
+{
+    return kpi_plan_table(plan, index)->name;
+}
+
+static const struct kpi_breakdown_info *table_by(const struct kpi_plan *plan, uint32_t index)
+{
+    return kpi_plan_table(plan, index)->by;
+}
+
+static int64_t count_of(const struct kpi_answer *answer, uint32_t cell)
+{
+    kpi_wide count = cell < answer->n_cells ? answer->cells[cell] : 0;
+
+    return count < 0 ? 0 : count > INT64_MAX ? INT64_MAX : (int64_t)count;
+}
+
+static void add_ratio(struct json *json, cJSON *item, const char *key, double upper, double lower)
+{
+    json_add_real(json, item, key, lower > 0 ? upper / lower : NAN);
+}
+
+/* An entry up to what its kind has; of the values of an answer. */
+static cJSON *begin_entry(const struct writing *writing, const struct kpi_answer *answer)
+{
+    const struct kpi_table_info *info = writing->info;
+    cJSON *entry = json_object(writing->json, writing->array, NULL);
+
+    json_add_string(writing->json, entry, "table", info->name);
+    json_add_text(writing->json, entry, "kind", kind_names[info->kind]);
+    json_add_text(writing->json, entry, "basis", basis_names[info->basis]);
+    if (answer->n_values)
+        answers_add_by(writing->json, entry, info->by, answer);
+    json_add_hash(writing->json, entry, "definition", info->fingerprint);
+    return entry;
+}
+
+/* --- retention --- */
+
+static void add_cells(struct json *json, cJSON *item, const struct kpi_table_info *info,
+                      const struct kpi_table_cell *cells, uint32_t n)
+{
+    cJSON *array = json_array(json, item, "cells");
+
+    for (uint32_t i = 0; i < n; i++) {
+        cJSON *cell = json_object(json, array, NULL);
+
+        json_add_integer(json, cell, "n", cells[i].n);
+        if (info->mode == KPI_TABLE_BRACKET)
+            json_add_integer(json, cell, "to", cells[i].to);
+        json_add_integer(json, cell, "users", cells[i].users);
+        json_add_bool(json, cell, "mature", cells[i].mature);
+        add_ratio(json, cell, "share", (double)cells[i].users, (double)cells[i].of);
+    }
+}
+
+static void add_cohort(const struct writing *writing, cJSON *cohorts,
+                       const struct kpi_answer *answer)
+{
+    const struct answers_page *page = writing->page;
+    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
+    cJSON *item;
+    uint32_t n;
+
+    if (!answers_in_time(page, start) || count_of(answer, KPI_TABLE_CELL_SIZE) == 0)
+        return;
+    item = json_object(writing->json, cohorts, NULL);
+    answers_add_time(writing->json, item, "start", page->plan, start);
+    json_add_integer(writing->json, item, "size", count_of(answer, KPI_TABLE_CELL_SIZE));
+    n = kpi_table_cells(page->plan, answer, page->as_of, writing->cells);
+    add_cells(writing->json, item, writing->info, writing->cells, n);
+    kpi_table_means_add(writing->info, writing->means, writing->cells, n);
+}
+
+static void add_means(const struct writing *writing, cJSON *entry)
+{
+    cJSON *array = json_array(writing->json, entry, "means");
+
+    for (uint32_t i = 0; i < kpi_table_n_cells(writing->info); i++) {
+        const struct kpi_table_mean *mean = &writing->means[i];
+        cJSON *item;
+
+        if (mean->n_cohorts == 0)
+            continue;
+        item = json_object(writing->json, array, NULL);
+        json_add_integer(writing->json, item, "n", mean->n);
+        if (writing->info->mode == KPI_TABLE_BRACKET)
+            json_add_integer(writing->json, item, "to", mean->to);
+        add_ratio(writing->json, item, "weighted", (double)mean->users, (double)mean->of);
+        add_ratio(writing->json, item, "simple", mean->sum, mean->n_cohorts);
+        json_add_integer(writing->json, item, "cohorts", mean->n_cohorts);
+    }
+}
+
+/* The answers [begin, end) are cohorts of the same values. */
+static void add_retention(const struct writing *writing, uint32_t begin, uint32_t end)
+{
+    const struct kpi_table_info *info = writing->info;
+    struct json *json = writing->json;
+    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
+    cJSON *entry = begin_entry(writing, &answer), *cohorts;
+
+    json_add_string(json, entry, "start", info->start);
+    json_add_string(json, entry, "return", info->back);
+    json_add_text(json, entry, "cohort", cohort_names[info->cohort]);
+    json_add_text(json, entry, "mode", mode_names[info->mode]);
+    json_add_text(json, entry, "percent", percent_names[info->percent]);
+    cohorts = json_array(json, entry, "cohorts");
+    memset(writing->means, 0, kpi_table_n_cells(info) * sizeof(*writing->means));
+    for (uint32_t i = begin; i < end; i++) {
+        answer = kpi_answers_get(writing->page->answers, i);
+        add_cohort(writing, cohorts, &answer);
+    }
+    add_means(writing, entry);
+}
+
+/* --- lifecycle --- */
+
+static void add_period(const struct writing *writing, cJSON *periods,
+                       const struct kpi_answer *answer)
+{
+    static const char *const names[KPI_TABLE_N_LIFECYCLE] = {
+        [KPI_TABLE_CELL_NEW] = "new",
+        [KPI_TABLE_CELL_RETURNING] = "returning",
+        [KPI_TABLE_CELL_RESURRECTING] = "resurrecting",
+        [KPI_TABLE_CELL_DORMANT] = "dormant",
+    };
+    const struct answers_page *page = writing->page;
+    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
+    cJSON *item;
+
+    if (!answers_in_time(page, start))
+        return;
+    item = json_object(writing->json, periods, NULL);
+    answers_add_time(writing->json, item, "start", page->plan, start);
+    json_add_bool(writing->json, item, "mature",
+                  kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
+    for (uint32_t i = 0; i < KPI_TABLE_N_LIFECYCLE; i++)
+        json_add_integer(writing->json, item, names[i], count_of(answer, i));
+}
+
+static void add_lifecycle(const struct writing *writing, uint32_t begin, uint32_t end)
+{
+    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
+    cJSON *entry = begin_entry(writing, &answer), *periods;
+
+    json_add_string(writing->json, entry, "of", writing->info->start);
+    periods = json_array(writing->json, entry, "periods");
+    for (uint32_t i = begin; i < end; i++) {
+        answer = kpi_answers_get(writing->page->answers, i);
+        add_period(writing, periods, &answer);
+    }
+}
+
+/* --- active intervals --- */
+
+static void add_counts(struct json *json, cJSON *entry, const struct kpi_answer *answer)
+{
+    cJSON *counts = json_array(json, entry, "counts");
+    int64_t or_more = 0;
+
+    for (uint32_t i = 0; i < answer->n_cells; i++)
+        or_more += count_of(answer, i);
+    for (uint32_t i = 0; i < answer->n_cells; i++) {
+        cJSON *item = json_object(json, counts, NULL);
+
+        json_add_integer(json, item, "n", i + 1);
+        json_add_integer(json, item, "users", count_of(answer, i));
+        json_add_integer(json, item, "or_more", or_more);
+        or_more -= count_of(answer, i);
+    }
+}
+
+static void add_intervals(const struct writing *writing, const struct kpi_answer *answer)
+{
+    const struct answers_page *page = writing->page;
+    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
+    kpi_time end = kpi_table_end(page->plan, writing->table, answer->start);
+    cJSON *entry;
+
+    if (!answers_in_time(page, start))
+        return;
+    entry = begin_entry(writing, answer);
+    json_add_string(writing->json, entry, "of", writing->info->start);
+    json_add_text(writing->json, entry, "over", basis_names[writing->info->over]);
+    json_add_integer(writing->json, entry, "at_least", writing->info->at_least);
+    answers_add_time(writing->json, entry, "start", page->plan, start);
+    answers_add_time(writing->json, entry, "end", page->plan, end);
+    json_add_bool(writing->json, entry, "mature", end <= page->as_of);
+    add_counts(writing->json, entry, answer);
+}
+
+/* --- all of them --- */
+
+/* The answers [begin, end) are of the same values, and those that are shown. */
+static void add_group(const struct writing *writing, uint32_t begin, uint32_t end)
+{
+    switch (writing->info->kind) {
+    case KPI_TABLE_RETENTION:
+        add_retention(writing, begin, end);
+        break;
+    case KPI_TABLE_LIFECYCLE:
+        add_lifecycle(writing, begin, end);
+        break;
+    case KPI_TABLE_ACTIVE_INTERVALS:
+        for (uint32_t i = begin; i < end; i++) {
+            struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
+            add_intervals(writing, &answer);
+        }
+        break;
+    }
+}
+
+static bool is_shown(const struct writing *writing, uint32_t index)
+{
+    struct kpi_answer answer = kpi_answers_get(writing->page->answers, index);
+
+    return kpi_table_shows(writing->page->plan, writing->table, answer.start, writing->page->as_of);
+}
+
+/* Answers are in order of values, then of start; the first and the last may not be shown. */
+static void add_groups(const struct writing *writing)
+{
+    const struct kpi_answers *answers = writing->page->answers;
+    uint32_t begin, end;
+
+    if (!answers)
+        return;
+    kpi_answers_find(answers, KPI_ANSWER_TABLE, writing->table, &begin, &end);
+    while (begin < end) {
+        struct kpi_answer first = kpi_answers_get(answers, begin);
+        uint32_t next = begin + 1, to;
+
+        for (; next < end; next++) {
+            struct kpi_answer other = kpi_answers_get(answers, next);
+
+            if (!answers_alike(&first, &other))
+                break;
+        }
+        for (to = next; begin < next && !is_shown(writing, begin); begin++)
+            ;
+        for (; to > begin && !is_shown(writing, to - 1); to--)
+            ;
+        if (begin < to && answers_takes(writing->page, &first))
+            add_group(writing, begin, to);
+        begin = next;
+    }
+}
+
+static int tables_add(struct json *json, cJSON *array, const struct answers_page *page,
+                      uint32_t index)
+{
+    struct writing writing = {
+        .json = json,
+        .array = array,
+        .page = page,
+        .info = kpi_plan_table(page->plan, index),
+        .table = index,
+    };
+    uint32_t n = kpi_table_n_cells(writing.info);
+
+    writing.cells = calloc(n, sizeof(*writing.cells));
+    writing.means = calloc(n, sizeof(*writing.means));
+    if (writing.cells && writing.means)
+        add_groups(&writing);
+    else
+        json->failed = true;
+    free(writing.cells);
+    free(writing.means);
+    return json->failed ? error_origin(-ENOMEM) : 0;
+}
+
+const struct answers_station tables_station = {
+    .key = "tables",
+    .count = kpi_plan_n_tables,
+    .name = table_name,
+    .by = table_by,
+    .add = tables_add,
+};

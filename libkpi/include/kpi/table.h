@@ -1,0 +1,99 @@
+/*
+ * Tables: what is made of the users of periods, and is no single number.
+ *
+ * A *period* is an hour, a local day of the plan's default zone, a week, a month, a quarter or a
+ * year. Answers of the kind KPI_ANSWER_TABLE have the table as `index`, the values of its
+ * breakdown (none: the whole), and what is seen in or from the period that begins at `start`, a
+ * local day, or, on basis hour, an instant.
+ *
+ * - *Retention*: a cohort is the users of a period by their start event; cells tell how many of
+ *   them returned n periods later. On basis elapsed the cohort is that of a day, and n counts 24
+ *   hours each from the hour of the user's own start.
+ * - *Active intervals*: in a longer period, how many users were active in exactly n of its
+ *   intervals.
+ * - *Lifecycle*: a period's users by whether they were there in the one before.
+ *
+ * Everything below the answers is pure: it evaluates what all shards have counted, as of a moment.
+ */
+#pragma once
+
+#include <kpi/answers.h>
+
+/*
+ * A table of the plan. Of retention there are start, back, cohort, mode, percent, periods and
+ * brackets; of active intervals over and at_least.
+ */
+struct kpi_table_info {
+    struct kpi_string name;
+    struct kpi_string title_en, title_zh; /* never empty */
+    enum kpi_table_kind kind;
+    enum kpi_table_basis basis;
+    struct kpi_string start; /* the measure; of other kinds the one that it is of */
+    struct kpi_string back;  /* the measure of the return */
+    enum kpi_table_cohort cohort;
+    enum kpi_table_mode mode;
+    enum kpi_table_percent percent;
+    uint32_t periods; /* cells are of n = 0 … periods; of brackets: to the last */
+    const struct kpi_bracket *brackets; /* BRACKET: one cell each */
+    uint32_t n_brackets;
+    enum kpi_table_basis over;
+    uint32_t at_least;                   /* events of an interval that count as active */
+    uint32_t last;                       /* cohorts or periods that are shown, up to the present */
+    const struct kpi_breakdown_info *by; /* NULL: not broken down */
+    uint64_t fingerprint;                /* of what it means */
+};
+
+uint32_t kpi_plan_n_tables(const struct kpi_plan *plan);
+const struct kpi_table_info *kpi_plan_table(const struct kpi_plan *plan, uint32_t table);
+
+/* What the cells of an answer mean. */
+enum {
+    KPI_TABLE_CELL_SIZE = 0,  /* retention: users of the cohort */
+    KPI_TABLE_CELL_FIRST = 1, /* retention: and those of n = 0, 1 … or of each bracket */
+
+    KPI_TABLE_CELL_NEW = 0, /* lifecycle */
+    KPI_TABLE_CELL_RETURNING,
+    KPI_TABLE_CELL_RESURRECTING,
+    KPI_TABLE_CELL_DORMANT,
+    KPI_TABLE_N_LIFECYCLE,
+    /* active intervals: [n - 1] is how many users were active in exactly n of them */
+};
+
+/* When the period that an answer is of begins, and when it ends. */
+kpi_time kpi_table_start(const struct kpi_plan *plan, uint32_t table, int64_t start);
+kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t start);
+
+/* Is an answer of this start among the last ones that have begun as of then? */
+bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start, kpi_time as_of);
+
+/*
+ * A cell of a cohort: of periods [n, to) behind its own. It is mature when these have ended for all
+ * of its users; until then it may still grow. (A cell of mode UNBOUNDED may also then.)
+ */
+struct kpi_table_cell {
+    uint32_t n, to;
+    int64_t users;
+    int64_t of; /* what it is a share of; 0: then it is a share of nothing */
+    bool mature;
+};
+
+/* Cells of a cohort that there can be. */
+uint32_t kpi_table_n_cells(const struct kpi_table_info *info);
+/*
+ * The cells of a cohort whose time has begun; ret_cells has room for kpi_table_n_cells(). Returns
+ * how many these are: of brackets that overlap not always the first ones of the list.
+ */
+uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
+                         kpi_time as_of, struct kpi_table_cell *ret_cells);
+
+/* A cell over cohorts, of those only in which it is mature and a share of something. */
+struct kpi_table_mean {
+    uint32_t n, to;
+    uint32_t n_cohorts;
+    int64_t users, of; /* weighted: users / of */
+    double sum;        /* of the shares; simple: sum / n_cohorts */
+};
+
+/* Adds the cells of a cohort; means are zero at first, and as many as kpi_table_n_cells(). */
+void kpi_table_means_add(const struct kpi_table_info *info, struct kpi_table_mean *means,
+                         const struct kpi_table_cell *cells, uint32_t n_cells);

@@ -1,0 +1,129 @@
+/* What cells of tables come to, as of a moment: see kpi/table.h. */
+#include "spec/plan.h"
+
+#include <kpi/table.h>
+
+#include <assert.h>
+
+/* The period that answers of a table are of. */
+static enum kpi_table_basis basis_of(const struct kpi_table_info *info)
+{
+    return info->kind == KPI_TABLE_ACTIVE_INTERVALS ? info->over : info->basis;
+}
+
+/* When the period n behind that of the start begins. */
+static kpi_time time_of(const struct kpi_plan *plan, enum kpi_table_basis basis, int64_t start,
+                        int32_t n)
+{
+    struct kpi_period period = kpi_period_from_start(plan, basis, start);
+
+    return kpi_period_time(plan, kpi_period_advance(plan, basis, period, n));
+}
+
+kpi_time kpi_table_start(const struct kpi_plan *plan, uint32_t table, int64_t start)
+{
+    return time_of(plan, basis_of(kpi_plan_table(plan, table)), start, 0);
+}
+
+kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t start)
+{
+    return time_of(plan, basis_of(kpi_plan_table(plan, table)), start, 1);
+}
+
+bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start, kpi_time as_of)
+{
+    const struct kpi_table_info *info = kpi_plan_table(plan, table);
+    enum kpi_table_basis basis = basis_of(info);
+    struct kpi_period period = kpi_period_from_start(plan, basis, start);
+    struct kpi_period now = kpi_period_of_time(plan, basis, as_of);
+    struct kpi_period first = kpi_period_advance(plan, basis, now, 1 - (int32_t)info->last);
+
+    return kpi_period_compare(period, first) >= 0 && kpi_period_compare(period, now) <= 0;
+}
+
+uint32_t kpi_table_n_cells(const struct kpi_table_info *info)
+{
+    return info->mode == KPI_TABLE_BRACKET ? info->n_brackets : info->periods + 1;
+}
+
+static struct kpi_bracket bracket_of(const struct kpi_table_info *info, uint32_t cell)
+{
+    if (info->mode == KPI_TABLE_BRACKET)
+        return info->brackets[cell];
+    return (struct kpi_bracket){cell, cell + 1};
+}
+
+/*
+ * Elapsed: a user of a day's cohort began in one of its hours. The first of them enters period n
+ * after n * 24 hours, the last of them leaves it (n + 1) * 24 hours after the day's last hour
+ * began.
+ */
+static void cell_times(const struct kpi_plan *plan, const struct kpi_table_info *info,
+                       int64_t start, struct kpi_bracket bracket, kpi_time *ret_begin,
+                       kpi_time *ret_end)
+{
+    if (info->basis == KPI_TABLE_ELAPSED) {
+        *ret_begin = time_of(plan, info->basis, start, 0) + bracket.from * KPI_DAY;
+        *ret_end = time_of(plan, info->basis, start, 1) - KPI_HOUR + bracket.to * KPI_DAY;
+    } else {
+        *ret_begin = time_of(plan, info->basis, start, (int32_t)bracket.from);
+        *ret_end = time_of(plan, info->basis, start, (int32_t)bracket.to);
+    }
+}
+
+static int64_t users_of(const struct kpi_answer *answer, uint32_t cell)
+{
+    kpi_wide users = cell < answer->n_cells ? answer->cells[cell] : 0;
+
+    return users < 0 ? 0 : users > INT64_MAX ? INT64_MAX : (int64_t)users;
+}
+
+uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
+                         kpi_time as_of, struct kpi_table_cell *ret_cells)
+{
+    const struct kpi_table_info *info = kpi_plan_table(plan, answer->index);
+    int64_t size = users_of(answer, KPI_TABLE_CELL_SIZE), previous = size;
+    uint32_t n = 0;
+
+    assert(info->kind == KPI_TABLE_RETENTION);
+    for (uint32_t i = 0; i < kpi_table_n_cells(info); ++i) {
+        struct kpi_bracket bracket = bracket_of(info, i);
+        int64_t users = users_of(answer, KPI_TABLE_CELL_FIRST + i);
+        kpi_time begin, end;
+
+        cell_times(plan, info, answer->start, bracket, &begin, &end);
+        if (begin <= as_of)
+            ret_cells[n++] = (struct kpi_table_cell){
+                .n = bracket.from,
+                .to = bracket.to,
+                .users = users,
+                .of = info->percent == KPI_TABLE_OF_PREVIOUS ? previous : size,
+                .mature = end <= as_of,
+            };
+        previous = users;
+    }
+    return n;
+}
+
+void kpi_table_means_add(const struct kpi_table_info *info, struct kpi_table_mean *means,
+                         const struct kpi_table_cell *cells, uint32_t n_cells)
+{
+    uint32_t k = 0;
+
+    for (uint32_t i = 0; i < kpi_table_n_cells(info); ++i) {
+        struct kpi_bracket bracket = bracket_of(info, i);
+        struct kpi_table_mean *mean = &means[i];
+
+        mean->n = bracket.from;
+        mean->to = bracket.to;
+        if (k == n_cells || cells[k].n != bracket.from || cells[k].to != bracket.to)
+            continue;
+        if (cells[k].mature && cells[k].of > 0) {
+            mean->n_cohorts++;
+            mean->users += cells[k].users;
+            mean->of += cells[k].of;
+            mean->sum += (double)cells[k].users / (double)cells[k].of;
+        }
+        k++;
+    }
+}

@@ -1,0 +1,224 @@
+/*
+ * Tables: what they ask of measures, and the instances that they are made of.
+ */
+#include "spec/assemble.h"
+#include "spec/names.h"
+
+#include <xxhash.h>
+
+/* --- compiling --- */
+
+static void measure_unknown(struct kpi_compile *compile, const struct kpi_text *text)
+{
+    const struct kpi_definitions *in = compile->in;
+    struct kpi_suggestion suggestion;
+
+    kpi_suggestion_init(&suggestion, kpi_text_string(text));
+    for (uint32_t i = 0; i < in->n_measures; ++i)
+        kpi_suggestion_offer(&suggestion, kpi_text_string(&in->measures[i].name));
+    kpi_error(compile->diag, kpi_place_text(text), suggestion.best, "there is no measure \"%S\"",
+              kpi_text_string(text));
+}
+
+/* A measure of users that a text names. False: reported, here or before. */
+static bool measure_read(struct kpi_compile *compile, const struct kpi_text *text,
+                         uint32_t *ret_measure)
+{
+    struct kpi_measure_work *measure = kpi_measures_find(compile, kpi_text_string(text));
+
+    if (!measure) {
+        measure_unknown(compile, text);
+        return false;
+    }
+    measure->used = true;
+    *ret_measure = (uint32_t)(measure - compile->measures);
+    if (measure->broken)
+        return false;
+    if (measure->aggregate == KPI_AGGREGATE_LEVEL && measure->level == 1)
+        return true;
+    kpi_error(
+        compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+        "tables take measures with the aggregate users; \"%S\" is none%s", kpi_text_string(text),
+        measure->aggregate == KPI_AGGREGATE_LEVEL ? " (active_intervals have at_least for that)"
+                                                  : "");
+    return false;
+}
+
+/* What says when users came must be one time for each of them. */
+static bool cohort_check(struct kpi_compile *compile, const struct kpi_table_definition *definition)
+{
+    if (definition->kind != KPI_TABLE_RETENTION || definition->basis != KPI_TABLE_ELAPSED ||
+        definition->cohort != KPI_TABLE_RECURRING)
+        return true;
+    kpi_error(compile->diag, kpi_place_text(&definition->cohort_text), KPI_NO_SUGGESTION,
+              "basis elapsed counts from a user's first start, so its cohort cannot be recurring");
+    return false;
+}
+
+static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_work *work)
+{
+    const struct kpi_table_definition *definition = work->definition;
+    struct kpi_writer writer = {.mem = compile->mem};
+    uint64_t hash;
+
+    kpi_writer_format(&writer, "table %d %x %x basis %d cohort %d mode %d percent %d both %d",
+                      (int64_t)definition->kind, compile->measures[work->measure].fingerprint,
+                      compile->measures[work->back].fingerprint, (int64_t)definition->basis,
+                      (int64_t)definition->cohort, (int64_t)definition->mode,
+                      (int64_t)definition->percent, (int64_t)definition->match_both);
+    kpi_writer_format(&writer, " periods %d over %d at least %d last %d zone %S week %d",
+                      (int64_t)definition->periods, (int64_t)definition->over,
+                      (int64_t)definition->at_least, (int64_t)definition->last,
+                      compile->in->zones[0].name, (int64_t)compile->in->week_start);
+    for (uint32_t i = 0; i < definition->n_brackets; ++i)
+        kpi_writer_format(&writer, " [%d, %d)", (int64_t)definition->brackets[i].from,
+                          (int64_t)definition->brackets[i].to);
+    for (uint32_t i = 0; i < work->by.n; ++i)
+        kpi_writer_format(&writer, " by %x",
+                          compile->dimensions[work->by.dimensions[i]].fingerprint);
+    hash = XXH3_64bits(writer.data, writer.length);
+    compile->temp.failed |= writer.failed;
+    kpi_writer_deinit(&writer);
+    return hash;
+}
+
+void kpi_tables_compile(struct kpi_compile *compile)
+{
+    const struct kpi_definitions *in = compile->in;
+    const struct kpi_names_seen seen = {"table", in->tables, sizeof(*in->tables)};
+
+    for (uint32_t i = 0; i < in->n_tables; ++i) {
+        const struct kpi_table_definition *definition = &in->tables[i];
+        const struct kpi_text *back =
+            definition->back.length ? &definition->back : &definition->start;
+        struct kpi_table_work *work = &compile->tables[i];
+        bool good;
+
+        work->definition = definition;
+        good = kpi_name_check(compile, &seen, i);
+        good &= measure_read(compile, &definition->start, &work->measure);
+        if (back != &definition->start)
+            good &= measure_read(compile, back, &work->back);
+        else
+            work->back = work->measure;
+        good &= cohort_check(compile, definition);
+        good &= kpi_breakdown_read(compile, &definition->by, &work->by);
+        if (good)
+            work->fingerprint = fingerprint(compile, work);
+    }
+    compile->n_tables = in->n_tables;
+}
+
+uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
+                            bool (*share)(const struct kpi_measure_work *a,
+                                          const struct kpi_measure_work *b),
+                            const struct kpi_measure_work *measure)
+{
+    for (uint32_t i = 0; i < compile->n_tables; ++i) {
+        const struct kpi_table_work *work = &compile->tables[i];
+
+        if ((work->definition->basis == KPI_TABLE_HOUR ||
+             work->definition->basis == KPI_TABLE_ELAPSED) &&
+            (share(&compile->measures[work->measure], measure) ||
+             share(&compile->measures[work->back], measure)))
+            return 60;
+    }
+    return 0;
+}
+
+/* --- in the program --- */
+
+static void info_fill(struct assembler *assembler, const struct kpi_table_work *work,
+                      struct kpi_table_info *info)
+{
+    const struct kpi_table_definition *definition = work->definition;
+    const struct kpi_compile *compile = assembler->compile;
+    struct kpi_pool *pool = &assembler->plan->pool;
+
+    *info = (struct kpi_table_info){
+        .name = kpi_pool_string(pool, kpi_text_string(&definition->name)),
+        .title_en = kpi_pool_string(pool, kpi_text_string(&definition->title_en)),
+        .title_zh = kpi_pool_string(pool, kpi_text_string(&definition->title_zh)),
+        .kind = definition->kind,
+        .basis = definition->basis,
+        .start = kpi_pool_string(
+            pool, kpi_text_string(&compile->measures[work->measure].definition->name)),
+        .back =
+            kpi_pool_string(pool, kpi_text_string(&compile->measures[work->back].definition->name)),
+        .cohort = definition->cohort,
+        .mode = definition->mode,
+        .percent = definition->percent,
+        .periods = definition->periods,
+        .brackets = kpi_pool_copy(pool, definition->brackets,
+                                  definition->n_brackets * sizeof(*definition->brackets)),
+        .n_brackets = definition->n_brackets,
+        .over = definition->over,
+        .at_least = definition->at_least,
+        .last = definition->last,
+        .fingerprint = work->fingerprint,
+    };
+    if (info->title_en.length == 0)
+        info->title_en = info->name;
+    if (info->title_zh.length == 0)
+        info->title_zh = info->name;
+}
+
+/* Instances of the whole, and their levels as far as intervals ask for them. */
+static int whole_make(struct assembler *assembler, const struct kpi_table_work *work,
+                      struct kpi_table *table)
+{
+    uint32_t level = table->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? table->info.at_least : 1;
+    int r =
+        kpi_assemble_levels(assembler, work->measure, level, 0, KPI_DIMENSIONS_NONE, &table->start);
+
+    table->back = table->start;
+    if (r == 0 && work->back != work->measure)
+        r = kpi_assemble_levels(assembler, work->back, 1, 0, KPI_DIMENSIONS_NONE, &table->back);
+    return r;
+}
+
+static int groups_make(struct assembler *assembler, const struct kpi_table_work *work,
+                       struct kpi_table *table)
+{
+    uint32_t level = table->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? table->info.at_least : 1;
+    struct kpi_breakdown_info *by = kpi_pool_alloc(&assembler->plan->pool, sizeof(*by));
+    int r;
+
+    table->set = KPI_NO_INDEX;
+    if (work->by.n == 0)
+        return 0;
+    if (!by)
+        return -ENOMEM;
+    kpi_assemble_info(assembler, &work->by, by);
+    table->info.by = by;
+    r = kpi_assemble_set(assembler, &work->by, true, table->places, &table->set);
+    if (r == 0)
+        r = kpi_assemble_levels(assembler, work->measure, level, 0,
+                                KPI_DIMENSIONS_SETS + table->set, &table->start_by);
+    table->back_by = table->back;
+    if (r == 0 && work->definition->match_both)
+        r = kpi_assemble_levels(assembler, work->back, 1, 0, KPI_DIMENSIONS_SETS + table->set,
+                                &table->back_by);
+    return r;
+}
+
+int kpi_assemble_tables(struct assembler *assembler)
+{
+    const struct kpi_compile *compile = assembler->compile;
+    struct kpi_plan *plan = assembler->plan;
+    struct kpi_table *tables = kpi_pool_alloc(&plan->pool, compile->n_tables * sizeof(*tables));
+    int r = tables ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; i < compile->n_tables && r == 0; ++i) {
+        info_fill(assembler, &compile->tables[i], &tables[i].info);
+        r = whole_make(assembler, &compile->tables[i], &tables[i]);
+        if (r == 0)
+            r = groups_make(assembler, &compile->tables[i], &tables[i]);
+        plan->tables_hash =
+            XXH3_64bits_withSeed(tables[i].info.name.data, tables[i].info.name.length,
+                                 plan->tables_hash + tables[i].info.fingerprint);
+    }
+    plan->program.tables = tables;
+    plan->program.n_tables = compile->n_tables;
+    return r;
+}
