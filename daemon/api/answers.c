@@ -11,6 +11,7 @@
 /* By enum kpi_answer_kind. */
 static const struct answers_station *const stations[] = {
     [KPI_ANSWER_TABLE] = &tables_station,
+    [KPI_ANSWER_EXPERIMENT] = &experiments_station,
 };
 
 enum {
@@ -169,7 +170,7 @@ int answers_add_all(struct json *json, cJSON *root, const struct view *view)
     int r = open_page(&page, view);
 
     for (unsigned i = 0; i < N_STATIONS && r == 0; i++) {
-        if (stations[i]->count(page.plan) > 0)
+        if (stations[i] && stations[i]->count(page.plan) > 0)
             r = add_kind(json, root, stations[i], &page, &all);
     }
     return r < 0 ? error_trace(r) : 0;

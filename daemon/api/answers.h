@@ -56,7 +56,8 @@ struct answers_station {
     int (*add)(struct json *json, cJSON *array, const struct answers_page *page, uint32_t index);
 };
 
-extern const struct answers_station tables_station; /* tables.c */
+extern const struct answers_station tables_station;      /* tables.c */
+extern const struct answers_station experiments_station; /* experiments.c */
 
 /* Is an answer wanted, as far as its values go? */
 bool answers_takes(const struct answers_page *page, const struct kpi_answer *answer);

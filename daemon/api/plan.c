@@ -3,6 +3,7 @@
 #include "api/kpis.h"
 
 #include <kpi/alert.h>
+#include <kpi/experiment.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -161,6 +162,26 @@ static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *p
     }
 }
 
+static void add_experiments(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "experiments");
+
+    for (uint32_t i = 0; i < kpi_plan_n_experiments(plan); i++) {
+        const struct kpi_experiment_info *info = kpi_plan_experiment(plan, i);
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "name", info->name);
+        json_add_string(json, item, "exposure", info->exposure);
+        json_add_string(json, item, "goal", info->goal);
+        if (info->denominator.length)
+            json_add_string(json, item, "denominator", info->denominator);
+        json_add_integer(json, item, "variants", info->n_arms);
+        json_add_real(json, item, "alpha", info->options.alpha);
+        json_add_time(json, item, "from", info->from, 0);
+        json_add_time(json, item, "to", info->to, 0);
+    }
+}
+
 int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
                const struct config_setting *settings, uint32_t n_settings)
 {
@@ -180,6 +201,7 @@ int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
     add_state(&json, root, plan);
     add_campaigns(&json, root, plan);
     add_targets(&json, root, plan);
+    add_experiments(&json, root, plan);
     item = json_object(&json, root, "settings");
     for (uint32_t i = 0; i < n_settings; i++)
         json_add_hash(&json, item, settings[i].name, settings[i].hash);

@@ -26,6 +26,7 @@ static const struct section sections[] = {
     {"kpis", {"name"}},
     {"campaigns", {"id"}},
     {"targets", {"campaign", "kpi", "scope"}},
+    {"experiments", {"name"}},
 };
 
 /* One of the two sides, and whether anything was said of their difference. */
@@ -112,7 +113,7 @@ static void print_name(const struct section *section, char mark, const cJSON *it
 /* What a thing is, in few words. */
 static void print_gist(const cJSON *item)
 {
-    static const char *const fields[] = {"formula", "value", "start"};
+    static const char *const fields[] = {"formula", "value", "start", "goal"};
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (get(item, fields[i])) {

@@ -164,7 +164,7 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
 
 bool kpi_plan_has_answers(const struct kpi_plan *plan)
 {
-    return plan->program.n_tables > 0;
+    return plan->program.n_tables > 0 || plan->program.n_experiments > 0;
 }
 
 uint32_t kpi_plan_n_tables(const struct kpi_plan *plan)
