@@ -64,20 +64,19 @@ static void read_text(struct load *load, const struct doc_node *entry, const str
 static void read_variants(struct load *load, const struct doc_node *node, const struct entry *entry,
                           struct kpi_experiment_definition *experiment)
 {
-    static const struct kpi_text stand_ins[] = {{"a", 1, 0}, {"b", 1, 0}};
+    const struct kpi_text *variants = NULL;
+    uint32_t n_variants;
 
     if (!entry->variants)
         report_error(&load->report, doc_node_place(node->key), "experiment %s: variants is missing",
                      QUOTE(doc_string(node->key)));
-    else if (load_texts(load, entry->variants, "variants", &experiment->variants,
-                        &experiment->n_variants) < 0)
+    else if (load_texts(load, entry->variants, "variants", &variants, &n_variants) < 0)
         load->report.no_memory = true;
-    if (experiment->variants) {
-        read_text(load, node, entry->control, "control", false, &experiment->control);
-        return;
-    }
-    experiment->variants = stand_ins;
-    experiment->n_variants = 2;
+    if (!variants)
+        return; /* the stand-ins stay, of which none is the control */
+    experiment->variants = variants;
+    experiment->n_variants = n_variants;
+    read_text(load, node, entry->control, "control", false, &experiment->control);
 }
 
 /* The shares of the arms, in any unit; as many as there are variants. */
@@ -253,6 +252,7 @@ static void read_times(struct load *load, const struct doc_node *node, const str
 
 static void read_experiment(struct load *load, const struct doc_node *node, void *item)
 {
+    static const struct kpi_text stand_ins[] = {{"a", 1, 0}, {"b", 1, 0}};
     const struct kpi_experiment_options options = KPI_EXPERIMENT_OPTIONS_DEFAULT;
     struct kpi_experiment_definition *experiment = item;
     const struct kpi_text none = load_kpi_text(NULL);
@@ -263,6 +263,8 @@ static void read_experiment(struct load *load, const struct doc_node *node, void
         .name = experiment->name,
         .title_en = none,
         .title_zh = none,
+        .variants = stand_ins,
+        .n_variants = 2,
         .control = none,
         .exposure = {"true", 4, 0},
         .campaign = none,
