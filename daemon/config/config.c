@@ -59,8 +59,9 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 /* An included file holds definitions alone. */
 static void check_included(struct load *load, const struct doc_node *root)
 {
-    static const char *const sections[] = {"attributes", "measures", "dimensions", "segments",
-                                           "breakdowns", "kpis",     "campaigns",  "experiments"};
+    static const char *const sections[] = {"attributes", "measures",   "dimensions",
+                                           "segments",   "breakdowns", "kpis",
+                                           "tables",     "campaigns",  "experiments"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -73,7 +74,7 @@ static void check_included(struct load *load, const struct doc_node *root)
             continue;
         report_error(&load->report, doc_node_place(child->key),
                      "%s: an included file holds attributes, measures, dimensions, segments, "
-                     "breakdowns, kpis, campaigns and experiments only",
+                     "breakdowns, kpis, tables, campaigns and experiments only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -139,9 +140,13 @@ static int read_definitions(struct load *load, const struct source *sources, uin
         const char *name;
         section_fn read;
     } sections[] = {
-        {"attributes", load_attributes},   {"measures", load_measures},
-        {"dimensions", load_dimensions},   {"segments", load_segments},
-        {"breakdowns", load_breakdowns},   {"kpis", load_kpis},
+        {"attributes", load_attributes},
+        {"measures", load_measures},
+        {"dimensions", load_dimensions},
+        {"segments", load_segments},
+        {"breakdowns", load_breakdowns},
+        {"kpis", load_kpis},
+        {"tables", load_tables},
         {"campaigns", load_campaigns},     /* behind kpis: a deviation depends on the KPI's unit */
         {"experiments", load_experiments}, /* behind campaigns, whose days they may have */
     };
@@ -229,6 +234,8 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .n_breakdowns = load->breakdowns.n,
         .kpis = load->kpis.items,
         .n_kpis = load->kpis.n,
+        .tables = load->tables.items,
+        .n_tables = load->tables.n,
         .campaigns = load->campaigns.items,
         .n_campaigns = load->campaigns.n,
         .experiments = load->experiments.items,

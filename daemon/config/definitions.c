@@ -3,7 +3,7 @@
  * expressions mean is libkpi's business; a definition that is broken here is kept with a harmless
  * stand-in, so that its name is known and one mistake gives one message.
  */
-#include "config/load.h"
+#include "config/definitions.h"
 #include "config/scalar.h"
 
 #include <errno.h>
@@ -23,8 +23,8 @@ static bool same_name(const struct kpi_text *text, const struct doc_node *key)
  * Where the definition goes: a new item, or the catalogue's of that name. *ret_item is NULL if it
  * stays out, which was reported.
  */
-static int place_item(struct load *load, const struct load_section *section,
-                      const struct doc_node *key, void **ret_item)
+static int place_item(struct load *load, const struct section *section, const struct doc_node *key,
+                      void **ret_item)
 {
     struct load_list *list = section->list;
     uint32_t i;
@@ -57,7 +57,7 @@ static int place_item(struct load *load, const struct load_section *section,
     return *ret_item ? 0 : -ENOMEM;
 }
 
-int load_section(struct load *load, const struct doc_node *node, const struct load_section *section)
+int definitions_read(struct load *load, const struct doc_node *node, const struct section *section)
 {
     const struct doc_node *child;
 
@@ -154,8 +154,8 @@ static void read_measure(struct load *load, const struct doc_node *node, void *i
         read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
 }
 
-void load_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
-                struct kpi_text *title_zh)
+void definitions_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
+                       struct kpi_text *title_zh)
 {
     struct doc_node *en, *zh;
     const struct load_field fields[] = {{"en", &en}, {"zh", &zh}};
@@ -171,8 +171,7 @@ void load_title(struct load *load, const struct doc_node *node, struct kpi_text 
     (void)read_expression(load, zh, "title", title_zh);
 }
 
-/* One dimension, or several that are told apart together. False: reported, or no memory. */
-static bool read_breakdown(struct load *load, struct doc_node *node,
+bool definitions_breakdown(struct load *load, struct doc_node *node,
                            struct kpi_breakdown_definition *ret_breakdown)
 {
     struct kpi_breakdown_definition breakdown = {NULL, 0};
@@ -219,7 +218,7 @@ static int read_breakdowns(struct load *load, struct doc_node *node, const char 
                          "%s: expected names of dimensions, found keys and values", what);
             continue;
         }
-        if (!read_breakdown(load, item, &breakdown))
+        if (!definitions_breakdown(load, item, &breakdown))
             continue;
         added = load_push(load, list, sizeof(*added));
         if (!added)
@@ -268,7 +267,7 @@ static void read_segment(struct load *load, const struct doc_node *node, void *i
                      QUOTE(doc_string(node->key)));
     (void)read_expression(load, where, "where", &segment->where); /* reported */
     if (title)
-        load_title(load, title, &segment->title_en, &segment->title_zh);
+        definitions_title(load, title, &segment->title_en, &segment->title_zh);
 }
 
 static void read_by(struct load *load, struct doc_node *node, struct kpi_kpi_definition *kpi)
@@ -303,7 +302,7 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
                      QUOTE(doc_string(node->key)));
     (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
-        load_title(load, title, &kpi->title_en, &kpi->title_zh);
+        definitions_title(load, title, &kpi->title_en, &kpi->title_zh);
     /* in the order of enum kpi_unit and enum kpi_better */
     if (unit &&
         load_choice(load, unit, "unit", "ratio|count|money|duration|points|multiple", &choice))
@@ -319,46 +318,46 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
 
 int load_attributes(struct load *load, const struct doc_node *section)
 {
-    const struct load_section attributes = {"attribute", &load->attributes,
-                                            sizeof(struct kpi_attribute_definition),
-                                            KPI_ATTRIBUTES_MAX, read_attribute};
+    const struct section attributes = {"attribute", &load->attributes,
+                                       sizeof(struct kpi_attribute_definition), KPI_ATTRIBUTES_MAX,
+                                       read_attribute};
 
-    return load_section(load, section, &attributes);
+    return definitions_read(load, section, &attributes);
 }
 
 int load_measures(struct load *load, const struct doc_node *section)
 {
-    const struct load_section measures = {"measure", &load->measures,
-                                          sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
-                                          read_measure};
+    const struct section measures = {"measure", &load->measures,
+                                     sizeof(struct kpi_measure_definition), KPI_MEASURES_MAX,
+                                     read_measure};
 
-    return load_section(load, section, &measures);
+    return definitions_read(load, section, &measures);
 }
 
 int load_kpis(struct load *load, const struct doc_node *section)
 {
-    const struct load_section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
-                                      KPI_KPIS_MAX, read_kpi};
+    const struct section kpis = {"kpi", &load->kpis, sizeof(struct kpi_kpi_definition),
+                                 KPI_KPIS_MAX, read_kpi};
 
-    return load_section(load, section, &kpis);
+    return definitions_read(load, section, &kpis);
 }
 
 int load_dimensions(struct load *load, const struct doc_node *section)
 {
-    const struct load_section dimensions = {"dimension", &load->dimensions,
-                                            sizeof(struct kpi_dimension_definition),
-                                            KPI_DIMENSIONS_MAX, read_dimension};
+    const struct section dimensions = {"dimension", &load->dimensions,
+                                       sizeof(struct kpi_dimension_definition), KPI_DIMENSIONS_MAX,
+                                       read_dimension};
 
-    return load_section(load, section, &dimensions);
+    return definitions_read(load, section, &dimensions);
 }
 
 int load_segments(struct load *load, const struct doc_node *section)
 {
-    const struct load_section segments = {"segment", &load->segments,
-                                          sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
-                                          read_segment};
+    const struct section segments = {"segment", &load->segments,
+                                     sizeof(struct kpi_segment_definition), KPI_DIMENSIONS_MAX,
+                                     read_segment};
 
-    return load_section(load, section, &segments);
+    return definitions_read(load, section, &segments);
 }
 
 int load_breakdowns(struct load *load, const struct doc_node *section)

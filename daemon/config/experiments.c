@@ -2,7 +2,7 @@
  * Experiments: what an entry of the section `experiments` says, up to what libkpi knows better. The
  * numbers are judged here, as libkpi has no place to point at for them.
  */
-#include "config/load.h"
+#include "config/definitions.h"
 #include "config/scalar.h"
 
 #include <errno.h>
@@ -284,7 +284,7 @@ static void read_experiment(struct load *load, const struct doc_node *node, void
     if (!read_entry(load, node, &entry))
         return;
     if (entry.title)
-        load_title(load, entry.title, &experiment->title_en, &experiment->title_zh);
+        definitions_title(load, entry.title, &experiment->title_en, &experiment->title_zh);
     read_variants(load, node, &entry, experiment);
     read_text(load, node, entry.exposure, "exposure", true, &experiment->exposure);
     read_text(load, node, entry.goal, "goal", true, &experiment->goal);
@@ -304,9 +304,9 @@ static void read_experiment(struct load *load, const struct doc_node *node, void
 
 int load_experiments(struct load *load, const struct doc_node *section)
 {
-    const struct load_section experiments = {"experiment", &load->experiments,
-                                             sizeof(struct kpi_experiment_definition),
-                                             KPI_EXPERIMENTS_MAX, read_experiment};
+    const struct section experiments = {"experiment", &load->experiments,
+                                        sizeof(struct kpi_experiment_definition),
+                                        KPI_EXPERIMENTS_MAX, read_experiment};
 
-    return load_section(load, section, &experiments);
+    return definitions_read(load, section, &experiments);
 }

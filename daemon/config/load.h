@@ -24,8 +24,8 @@ struct load {
     struct settings settings;
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
-    struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, campaigns, zones;
-    struct load_list experiments;
+    struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, tables,
+        campaigns, experiments, zones;
     /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
     struct load_list campaign_nodes, target_nodes;
     struct load_list mapped_texts;   /* struct mapping_text: checked when there is a plan */
@@ -113,22 +113,6 @@ int load_expand(struct load *load, struct doc_node *root);
 int load_secret(struct load *load, const struct doc_node *node, const struct doc_node *file_node,
                 const char *what, char **ret_secret);
 
-/* A section of names and their definitions, which differ in size and begin with the name. */
-struct load_section {
-    const char *kind; /* for people: "measure" */
-    struct load_list *list;
-    size_t item_size;
-    uint32_t n_max;
-    void (*read)(struct load *load, const struct doc_node *node, void *item);
-};
-
-/* definitions.c: reads such a section. 0 or -ENOMEM. */
-int load_section(struct load *load, const struct doc_node *node,
-                 const struct load_section *section);
-/* definitions.c: {en: …, zh: …}, or one text for both. */
-void load_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
-                struct kpi_text *title_zh);
-
 /* definitions.c: what a file defines, but for campaigns and experiments. 0 or -ENOMEM. */
 int load_attributes(struct load *load, const struct doc_node *section);
 int load_measures(struct load *load, const struct doc_node *section);
@@ -136,6 +120,7 @@ int load_dimensions(struct load *load, const struct doc_node *section);
 int load_segments(struct load *load, const struct doc_node *section);
 int load_breakdowns(struct load *load, const struct doc_node *section);
 int load_kpis(struct load *load, const struct doc_node *section);
+int load_tables(struct load *load, const struct doc_node *section); /* tables.c */
 /*
  * warnings.c: what is right and will hardly do what was meant; also what is found only now to be
  * wrong. There may be no plan. root is that of the main file; now 0: no campaign is called over.

@@ -39,7 +39,7 @@ enum {
 
 static const char *const definition_sections[] = {"attributes", "measures",   "dimensions",
                                                   "segments",   "breakdowns", "kpis",
-                                                  "campaigns",  "experiments"};
+                                                  "tables",     "campaigns",  "experiments"};
 
 static void *field(struct load *load, const struct setting *setting)
 {

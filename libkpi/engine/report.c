@@ -6,6 +6,7 @@
 #include "engine/groups.h"
 #include "engine/retained.h"
 #include "engine/scores.h"
+#include "engine/tables.h"
 #include "engine/unions.h"
 
 static const struct kpi_windows ever = {INT64_MIN, INT64_MAX};
@@ -55,6 +56,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     struct kpi_report_cache *cache = engine->report;
 
     kpi_groups_flush(engine);
+    kpi_tables_flush(engine);
     if (!cache)
         return;
     rows_free(engine, cache);
@@ -63,7 +65,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     engine->report = NULL;
 }
 
-static int cache_make(struct kpi_engine *engine)
+int kpi_report_make(struct kpi_engine *engine)
 {
     struct kpi_report_cache *cache = engine->report;
 
@@ -460,7 +462,7 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
     uint32_t n_rows = kpi_layout_n_rows(layout);
     int r;
 
-    r = cache_make(engine);
+    r = kpi_report_make(engine);
     if (r < 0)
         return r;
     making.cache = engine->report;

@@ -28,6 +28,8 @@ struct kpi_report_cache {
     struct kpi_hot *hots;
 };
 
+/* Makes the cache if there is none. Returns 0 or -ENOMEM. */
+int kpi_report_make(struct kpi_engine *engine);
 /* Forgets everything kept for reports. */
 void kpi_report_flush(struct kpi_engine *engine);
 /*

@@ -26,6 +26,7 @@ struct kpi_groups;
 struct kpi_report_cache;
 struct kpi_save;
 struct kpi_stash;
+struct kpi_tables;
 
 /* How long after its end a window's sets stay hot. */
 #define KPI_FREEZE_AFTER KPI_HOUR
@@ -174,6 +175,7 @@ struct kpi_engine {
 
     struct kpi_report_cache *report; /* NULL until the first report */
     struct kpi_groups *groups;       /* NULL until the first supplement with breakdowns */
+    struct kpi_tables *tables;       /* NULL until the first answers with tables */
     struct kpi_save *save;           /* what the store holds; engine/../snapshot */
     struct kpi_stash *stash;         /* objects given to kpi_engine_load(), until load_end */
 };

@@ -505,6 +505,28 @@ int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
     return 0;
 }
 
+int kpi_unions_make(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
+                    kpi_window start, kpi_window end, roaring_bitmap_t **ret_levels)
+{
+    struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+    roaring_bitmap_t *levels[KPI_LEVELS_MAX] = {NULL};
+    int r = 0;
+
+    for (uint32_t k = 0; k < n; k++) {
+        levels[k] = roaring_bitmap_create();
+        r = levels[k] ? r : -ENOMEM;
+    }
+    for (uint32_t i = series ? kpi_series_position(series, start) : 0;
+         r == 0 && series && i < series->n_cells && series->cells[i]->window < end; i++)
+        r = cell_add(engine, series->cells[i], levels, n);
+    if (r < 0) {
+        levels_free(levels, n);
+        return r;
+    }
+    memcpy(ret_levels, levels, n * sizeof(*levels));
+    return 0;
+}
+
 /* --- first days --- */
 
 /* The entry of a day, made if there is none. */
@@ -531,7 +553,8 @@ static int first_get(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_d
         firsts->n_days_max = n_max;
     }
     first.returns = kpi_mem_zalloc(&engine->mem, firsts->n_returns * sizeof(struct kpi_return));
-    first.bitmap = first.returns ? roaring_bitmap_create() : NULL;
+    if (first.returns || !firsts->n_returns)
+        first.bitmap = roaring_bitmap_create();
     if (!first.bitmap) {
         kpi_mem_free(&engine->mem, first.returns, firsts->n_returns * sizeof(struct kpi_return));
         return -ENOMEM;

@@ -81,6 +81,14 @@ int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32
 int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window start,
                    kpi_window end, const roaring_bitmap_t **ret_bitmap, bool *ret_owned);
 
+/*
+ * Users seen at least 1 … n times in [start, end), as bitmaps of the caller's, ret_levels[0] …
+ * [n - 1]: for those who ask once and keep what they made of them. `instance` is that of level 1.
+ * Returns 0 or -ENOMEM.
+ */
+int kpi_unions_make(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
+                    kpi_window start, kpi_window end, roaring_bitmap_t **ret_levels);
+
 /* The bitmap of a LEVEL cell: its own, or made for this report. Returns 0 or -ENOMEM. */
 int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,
                   const roaring_bitmap_t **ret_bitmap);

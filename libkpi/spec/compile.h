@@ -121,6 +121,7 @@ struct kpi_leaf_work {
 struct kpi_table_work {
     const struct kpi_table_definition *definition;
     uint32_t measure, back;       /* measures; of other kinds than retention both the same */
+    enum kpi_table_cohort cohort; /* the definition's, or what its start says */
     struct kpi_breakdown_work by; /* n 0: not broken down */
     uint64_t fingerprint;         /* of what it means, and of how much is shown */
 };

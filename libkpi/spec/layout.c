@@ -232,28 +232,40 @@ static void current_windows(struct kpi_layout *layout, const struct kpi_zone *zo
     }
 }
 
-/* How long no zone of a campaign begins another day, or window if it has any. */
+/* How long the zone begins no other day. Returns today, or INT32_MIN beyond the zone's table. */
+static kpi_day current_day(struct kpi_layout *layout, const struct kpi_zone *zone)
+{
+    kpi_time as_of = layout->as_of, first = zone->day_starts[0],
+             last = zone->day_starts[zone->n_days];
+    kpi_day day = kpi_zone_day(zone, as_of);
+
+    if (day == INT32_MIN)
+        current_narrow(layout, as_of < first ? INT64_MIN : last, as_of < first ? first : INT64_MAX);
+    else
+        current_narrow(layout, kpi_zone_day_start(zone, day), kpi_zone_day_start(zone, day + 1));
+    return day;
+}
+
+/*
+ * How long no zone of a campaign begins another day, or window if it has any. Answers are in the
+ * plan's own zone: their periods pass with its days.
+ */
 static void current_set(struct kpi_layout *layout)
 {
     const struct kpi_plan *plan = layout->plan;
-    kpi_time as_of = layout->as_of;
 
     layout->current_from = INT64_MIN;
     layout->current_to = INT64_MAX;
     for (uint32_t i = 0; i < plan->n_campaigns; ++i) {
         const struct kpi_zone *zone = &plan->zones[plan->campaigns[i].zone];
-        kpi_time first = zone->day_starts[0], last = zone->day_starts[zone->n_days];
         struct span span = campaign_span(&plan->campaigns[i]);
-        kpi_day day = kpi_zone_day(zone, as_of);
+        kpi_day day = current_day(layout, zone);
 
-        if (day == INT32_MIN) {
-            current_narrow(layout, as_of < first ? INT64_MIN : last,
-                           as_of < first ? first : INT64_MAX);
-            continue;
-        }
-        current_narrow(layout, kpi_zone_day_start(zone, day), kpi_zone_day_start(zone, day + 1));
-        current_windows(layout, zone, is_on(&span, day), day);
+        if (day != INT32_MIN)
+            current_windows(layout, zone, is_on(&span, day), day);
     }
+    if (kpi_plan_has_answers(plan))
+        (void)current_day(layout, &plan->zones[0]);
 }
 
 /* Which leaves have rows, where these are not all. */

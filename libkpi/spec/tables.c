@@ -6,28 +6,38 @@
 
 #include <xxhash.h>
 
+/* By enum kpi_table_cohort. */
+static const struct kpi_string cohort_names[] = {
+    {"first_time", 10}, {"first_ever", 10}, {"recurring", 9}};
+
 /* --- compiling --- */
 
-static void measure_unknown(struct kpi_compile *compile, const struct kpi_text *text)
+/* A name in a text, and where it stands there. */
+struct named {
+    struct kpi_string name;
+    struct kpi_place place;
+};
+
+static void measure_unknown(struct kpi_compile *compile, const struct named *named)
 {
     const struct kpi_definitions *in = compile->in;
     struct kpi_suggestion suggestion;
 
-    kpi_suggestion_init(&suggestion, kpi_text_string(text));
+    kpi_suggestion_init(&suggestion, named->name);
     for (uint32_t i = 0; i < in->n_measures; ++i)
         kpi_suggestion_offer(&suggestion, kpi_text_string(&in->measures[i].name));
-    kpi_error(compile->diag, kpi_place_text(text), suggestion.best, "there is no measure \"%S\"",
-              kpi_text_string(text));
+    kpi_error(compile->diag, named->place, suggestion.best, "there is no measure \"%S\"",
+              named->name);
 }
 
-/* A measure of users that a text names. False: reported, here or before. */
-static bool measure_read(struct kpi_compile *compile, const struct kpi_text *text,
+/* The measure of users of that name. False: reported, here or before. */
+static bool measure_find(struct kpi_compile *compile, const struct named *named,
                          uint32_t *ret_measure)
 {
-    struct kpi_measure_work *measure = kpi_measures_find(compile, kpi_text_string(text));
+    struct kpi_measure_work *measure = kpi_measures_find(compile, named->name);
 
     if (!measure) {
-        measure_unknown(compile, text);
+        measure_unknown(compile, named);
         return false;
     }
     measure->used = true;
@@ -36,21 +46,62 @@ static bool measure_read(struct kpi_compile *compile, const struct kpi_text *tex
         return false;
     if (measure->aggregate == KPI_AGGREGATE_LEVEL && measure->level == 1)
         return true;
-    kpi_error(
-        compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
-        "tables take measures with the aggregate users; \"%S\" is none%s", kpi_text_string(text),
-        measure->aggregate == KPI_AGGREGATE_LEVEL ? " (active_intervals have at_least for that)"
-                                                  : "");
+    kpi_error(compile->diag, named->place, KPI_NO_SUGGESTION,
+              "tables take measures with the aggregate users; \"%S\" is none%s", named->name,
+              measure->aggregate == KPI_AGGREGATE_LEVEL
+                  ? " (active_intervals have at_least for that)"
+                  : "");
+    return false;
+}
+
+static struct named named_of(const struct kpi_text *text)
+{
+    return (struct named){kpi_text_string(text), kpi_place_text(text)};
+}
+
+/* `first_time(signups)` says both who starts and who is of the cohort. False: reported. */
+static bool start_read(struct kpi_compile *compile, struct kpi_table_work *work,
+                       struct named *ret_named)
+{
+    const struct kpi_text *text = &work->definition->start;
+    const struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
+
+    if (!node)
+        return false;
+    *ret_named = named_of(text);
+    if (node->kind == KPI_NODE_NAME)
+        return true;
+    for (uint32_t i = 0; i < sizeof(cohort_names) / sizeof(*cohort_names); ++i) {
+        if (node->kind != KPI_NODE_CALL || node->n_children != 1 ||
+            node->first->kind != KPI_NODE_NAME || !kpi_string_equal(node->string, cohort_names[i]))
+            continue;
+        *ret_named = (struct named){node->first->string, kpi_place_node(text, node->first)};
+        if (work->definition->cohort_text.length > 0 && work->cohort != i) {
+            kpi_error(compile->diag, kpi_place_text(&work->definition->cohort_text),
+                      KPI_NO_SUGGESTION, "the start says that the cohort is %S", node->string);
+            return false;
+        }
+        work->cohort = (enum kpi_table_cohort)i;
+        return true;
+    }
+    kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+              "a start is a measure, or first_time(measure), first_ever(measure) or "
+              "recurring(measure)");
     return false;
 }
 
 /* What says when users came must be one time for each of them. */
-static bool cohort_check(struct kpi_compile *compile, const struct kpi_table_definition *definition)
+static bool cohort_check(struct kpi_compile *compile, const struct kpi_table_work *work)
 {
+    const struct kpi_table_definition *definition = work->definition;
+
     if (definition->kind != KPI_TABLE_RETENTION || definition->basis != KPI_TABLE_ELAPSED ||
-        definition->cohort != KPI_TABLE_RECURRING)
+        work->cohort != KPI_TABLE_RECURRING)
         return true;
-    kpi_error(compile->diag, kpi_place_text(&definition->cohort_text), KPI_NO_SUGGESTION,
+    kpi_error(compile->diag,
+              kpi_place_text(definition->cohort_text.length ? &definition->cohort_text
+                                                            : &definition->start),
+              KPI_NO_SUGGESTION,
               "basis elapsed counts from a user's first start, so its cohort cannot be recurring");
     return false;
 }
@@ -64,7 +115,7 @@ static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_
     kpi_writer_format(&writer, "table %d %x %x basis %d cohort %d mode %d percent %d both %d",
                       (int64_t)definition->kind, compile->measures[work->measure].fingerprint,
                       compile->measures[work->back].fingerprint, (int64_t)definition->basis,
-                      (int64_t)definition->cohort, (int64_t)definition->mode,
+                      (int64_t)work->cohort, (int64_t)definition->mode,
                       (int64_t)definition->percent, (int64_t)definition->match_both);
     kpi_writer_format(&writer, " periods %d over %d at least %d last %d zone %S week %d",
                       (int64_t)definition->periods, (int64_t)definition->over,
@@ -82,31 +133,40 @@ static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_
     return hash;
 }
 
+static bool table_compile(struct kpi_compile *compile, struct kpi_table_work *work)
+{
+    const struct kpi_table_definition *definition = work->definition;
+    struct named start = named_of(&definition->start), back;
+    bool good = definition->kind != KPI_TABLE_RETENTION || start_read(compile, work, &start);
+
+    good = good && measure_find(compile, &start, &work->measure);
+    work->back = work->measure;
+    if (definition->back.length > 0) {
+        back = named_of(&definition->back);
+        good &= measure_find(compile, &back, &work->back);
+    }
+    good &= cohort_check(compile, work);
+    good &= kpi_breakdown_read(compile, &definition->by, &work->by);
+    return good;
+}
+
+/* One that was broken before it came here is left out. */
 void kpi_tables_compile(struct kpi_compile *compile)
 {
     const struct kpi_definitions *in = compile->in;
     const struct kpi_names_seen seen = {"table", in->tables, sizeof(*in->tables)};
 
     for (uint32_t i = 0; i < in->n_tables; ++i) {
-        const struct kpi_table_definition *definition = &in->tables[i];
-        const struct kpi_text *back =
-            definition->back.length ? &definition->back : &definition->start;
-        struct kpi_table_work *work = &compile->tables[i];
-        bool good;
+        struct kpi_table_work *work = &compile->tables[compile->n_tables];
+        bool named = kpi_name_check(compile, &seen, i);
 
-        work->definition = definition;
-        good = kpi_name_check(compile, &seen, i);
-        good &= measure_read(compile, &definition->start, &work->measure);
-        if (back != &definition->start)
-            good &= measure_read(compile, back, &work->back);
-        else
-            work->back = work->measure;
-        good &= cohort_check(compile, definition);
-        good &= kpi_breakdown_read(compile, &definition->by, &work->by);
-        if (good)
-            work->fingerprint = fingerprint(compile, work);
+        *work =
+            (struct kpi_table_work){.definition = &in->tables[i], .cohort = in->tables[i].cohort};
+        if (in->tables[i].start.length == 0 || !table_compile(compile, work) || !named)
+            continue;
+        work->fingerprint = fingerprint(compile, work);
+        compile->n_tables++;
     }
-    compile->n_tables = in->n_tables;
 }
 
 uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
@@ -145,7 +205,7 @@ static void info_fill(struct assembler *assembler, const struct kpi_table_work *
             pool, kpi_text_string(&compile->measures[work->measure].definition->name)),
         .back =
             kpi_pool_string(pool, kpi_text_string(&compile->measures[work->back].definition->name)),
-        .cohort = definition->cohort,
+        .cohort = work->cohort,
         .mode = definition->mode,
         .percent = definition->percent,
         .periods = definition->periods,
