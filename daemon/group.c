@@ -68,10 +68,16 @@ static void commit_witness(struct server *server)
     free(next);
 }
 
-static void open_later(struct server *server)
+static void begin_opening(struct server *server);
+
+/* Later, so that what failed has some time; but at once if nothing did. */
+static void open_again(struct server *server)
 {
+    intake_unassign(server->intake);
     server->group = GROUP_OPENING;
     server->reopen_at = clock_monotonic_us() + RETRY_US;
+    if (server->reopen_at_once)
+        begin_opening(server);
 }
 
 /* Everything is back: answer the group, or begin again. */
@@ -83,13 +89,11 @@ static void all_closed(struct server *server)
         memcpy(server->assigned, server->assigned_next,
                server->n_shards * sizeof(*server->assigned));
         server->assigned_again = server->revoked = false;
-        intake_unassign(server->intake);
-        open_later(server);
+        open_again(server);
         return;
     }
     if (!server->revoked && !server->stopping) {
-        intake_unassign(server->intake);
-        open_later(server);
+        open_again(server);
         return;
     }
     if (!intake_lost(server->intake))
@@ -294,6 +298,7 @@ static void open_one(struct server *server, struct shard *shard)
         .plan = kpi_plan_ref(server->config->plan),
         .on_loss = server->config->state.on_loss,
         .rebuild = shard->rebuild,
+        .fold = server->config->fold,
     };
     job->job.server = server;
     if (server->store) {
@@ -309,6 +314,7 @@ static void begin_opening(struct server *server)
     uint32_t n = 0;
 
     server->reopen_at = 0;
+    server->reopen_at_once = false;
     atomic_store(&server->hurry, false);
     server->group = GROUP_OPENING;
     server->n_pending = 1; /* holds the door while opens are being counted */
@@ -372,10 +378,12 @@ void group_stop(struct server *server)
         begin_closing(server);
 }
 
-void group_reopen(struct server *server)
+void group_reopen(struct server *server, bool at_once)
 {
-    if (server->group == GROUP_RUNNING)
-        begin_closing(server);
+    if (server->group != GROUP_RUNNING)
+        return;
+    server->reopen_at_once = at_once;
+    begin_closing(server);
 }
 
 void group_notice(struct server *server, struct worker_notice *notice)

@@ -390,7 +390,7 @@ static void finish(struct server_job *server_job)
         log_warning(outcome == STORE_E_FENCED ? "another instance has become leader"
                                               : "the store has lost the leader's epoch");
         leader_lose(leader);
-        group_reopen(leader->server);
+        group_reopen(leader->server, false);
     }
     job_free(job);
 }

@@ -19,6 +19,7 @@ static const struct command {
     {"demo", cli_demo, "the whole daemon on a simulated campaign, nothing to set up"},
     {"check", cli_check, "check a configuration: all errors at once"},
     {"replay", cli_replay, "compute the KPIs of files of events, without Kafka and Redis"},
+    {"rebuild", cli_rebuild, "fill new KPIs from the log while the daemon goes on"},
     {"test", cli_test, "check definitions against events and the KPIs and alerts they should give"},
     {"status", cli_status, "ask a running kpid how it is"},
     {"state", cli_state, "look at the stored state: kpid state digest"},

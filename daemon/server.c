@@ -33,6 +33,7 @@ static void job_done(struct store_job *job)
 struct worker_settings server_worker_settings(const struct config *config)
 {
     struct worker_settings settings = {
+        .fold = config->fold,
         .checkpoint_interval = config->checkpoint.interval,
         .unsaved_max = config->checkpoint.max_unsaved,
     };
@@ -193,6 +194,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 
     intake_poll(server->intake);
     group_tick(server, now);
+    staged_tick(server, now);
     merge_request(server);
     readers_tick(server);
     leader_tick(server->leader);
@@ -318,6 +320,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *userdata)
     (void)config_free(server->config);
     server->config = config;
     merge_plan(server);
+    server->staged_at = 0;
     log_notice("configuration reloaded", LOG_STRING("file", server->options.config_path));
     log_config_warnings(server);
     refresh_status(server);

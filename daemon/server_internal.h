@@ -1,6 +1,7 @@
 /*
  * The main thread's state, shared by server.c (life), group.c (which shards are ours), merge.c
- * (what everybody reads), leader.c (judging) and readers.c (what goes to Redis for others).
+ * (what everybody reads), leader.c (judging), readers.c (what goes to Redis for others) and
+ * staged.c (what `kpid rebuild` has made).
  */
 #pragma once
 
@@ -72,7 +73,10 @@ struct server {
     bool revoked;        /* a revocation waits for an answer */
     int64_t closing_deadline; /* monotonic: when shards are dropped that could not be saved */
     int64_t reopen_at;        /* monotonic: shards are opened (again) then; 0: nothing waits */
+    bool reopen_at_once;      /* when all that is being closed is */
     int64_t witness_at;       /* monotonic: next commit to the group */
+    int64_t staged_at;        /* monotonic: next look for rebuilt state */
+    bool staged_busy;         /* such a look is under way */
 
     struct summary **summaries; /* by shard: newest of ours, or of another instance */
     struct kpi_layout *layout;  /* the one that workers report under */
@@ -107,8 +111,11 @@ void group_notice(struct server *server, struct worker_notice *notice);
 void group_tick(struct server *server, int64_t now);
 /* Closes everything for good; done when server->group is GROUP_NONE. */
 void group_stop(struct server *server);
-/* Our shard 0 is not ours, or the store has lost what we wrote: closes all and opens again. */
-void group_reopen(struct server *server);
+/*
+ * Our shard 0 is not ours, or the store has lost what we wrote, or (at_once) has something better:
+ * closes all and opens again.
+ */
+void group_reopen(struct server *server, bool at_once);
 bool group_owns(const struct server *server, uint32_t shard);
 
 /* merge.c */
@@ -121,6 +128,9 @@ void merge_plan(struct server *server);
 
 /* readers.c: once a second, our summaries out, others' in, and the KPI hashes of the leader. */
 void readers_tick(struct server *server);
+
+/* staged.c: every second, and after a reload: is rebuilt state there to be taken over? */
+void staged_tick(struct server *server, int64_t now);
 
 /* leader.c */
 int leader_new(struct leader **ret_leader, struct server *server);

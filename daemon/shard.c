@@ -34,11 +34,12 @@ int shard_new(struct shard **ret_shard, uint32_t index, uint32_t n_topics)
     shard->assign_at = calloc(n_topics, sizeof(*shard->assign_at));
     shard->verify = calloc(n_topics, sizeof(*shard->verify));
     shard->at_end = calloc(n_topics, sizeof(*shard->at_end));
+    shard->behind = calloc(n_topics, sizeof(*shard->behind));
     shard->newest = calloc(n_topics, sizeof(*shard->newest));
     shard->next = calloc(n_topics, sizeof(*shard->next));
     shard->saved_next = calloc(n_topics, sizeof(*shard->saved_next));
     if (!shard->positions || !shard->topic_hashes || !shard->assign_at || !shard->verify ||
-        !shard->at_end || !shard->newest || !shard->next || !shard->saved_next) {
+        !shard->at_end || !shard->behind || !shard->newest || !shard->next || !shard->saved_next) {
         (void)shard_free(shard);
         return error_origin(-ENOMEM);
     }
@@ -63,6 +64,7 @@ void shard_reset(struct shard *shard)
         shard->positions[i].counts_from = KPI_TIME_NONE;
         shard->verify[i] = false;
         shard->at_end[i] = false;
+        shard->behind[i] = STORE_OFFSET_NONE;
         atomic_store(&shard->next[i], -1);
         atomic_store(&shard->saved_next[i], -1);
     }
@@ -81,6 +83,7 @@ struct shard *shard_free(struct shard *shard)
     free(shard->assign_at);
     free(shard->verify);
     free(shard->at_end);
+    free(shard->behind);
     free(shard->newest);
     free(shard->spare);
     free((void *)shard->next);
@@ -305,8 +308,10 @@ bool shard_caught_up(const struct shard *shard, kpi_time now)
     for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
         const struct store_position *position = &shard->positions[topic];
 
-        if (!shard->at_end[topic] &&
-            (position->last == STORE_OFFSET_NONE || position->last_timestamp < young_ms))
+        if (shard->at_end[topic])
+            continue;
+        if (position->last == STORE_OFFSET_NONE || position->last_timestamp < young_ms ||
+            position->next < shard->behind[topic])
             return false;
     }
     return true;
@@ -315,6 +320,11 @@ bool shard_caught_up(const struct shard *shard, kpi_time now)
 int64_t shard_unsaved(const struct shard *shard)
 {
     return shard->n_records - shard->n_saved_records;
+}
+
+bool shard_dirty(const struct shard *shard, uint64_t fold)
+{
+    return shard_unsaved(shard) > 0 || shard->save_all || shard->manifest->plan != fold;
 }
 
 /* From when the numbers of all topics are whole; while a loss has no record behind it: not yet. */

@@ -39,11 +39,14 @@ struct shard {
     int64_t *assign_at;                /* by topic: the offset to fetch from */
     bool *verify;                      /* by topic: the first record must be the last one we know */
     bool *at_end;                      /* by topic: nothing newer was there at the last look */
+    int64_t *behind;                   /* by topic: read up to here by the state that this one took
+                                          the place of; not caught up before */
     const rd_kafka_message_t **newest; /* by topic: within the records now held */
 
     struct store_manifest *manifest; /* of the last durable commit; NULL without a store */
     uint64_t epoch, generation;
     bool save_all;               /* made anew: the next checkpoint replaces all that is stored */
+    uint64_t staged_claim;       /* of the staged state that was taken over last; 0: none */
     struct shard_commit *commit; /* under way, or to be repeated at retry_at */
     char *spare;                 /* buffer of the last commit, or NULL */
     size_t spare_capacity;
@@ -94,13 +97,16 @@ struct shard_open_options {
     struct intake *intake;
     struct kpi_plan *plan;
     enum config_on_loss on_loss;
-    bool rebuild; /* start anew from the log whatever the store holds */
+    bool rebuild;  /* start anew from the log whatever the store holds */
+    uint64_t fold; /* config.h: which staged state may be taken over; 0: none */
 };
 
 /*
  * Opens a shard: claims it, loads its state (or goes on with what is still in memory, if nobody has
- * owned it since), and decides where to fetch from. Blocking; on the store thread, or on the main
- * thread with store NULL. 0, a STORE_E_… or SHARD_E_… outcome, or -ENOMEM.
+ * owned it since), and decides where to fetch from. State that `kpid rebuild` has staged for the
+ * same definitions takes the place of the stored one, with the next checkpoint for good. Blocking;
+ * on the store thread, or on the main thread with store NULL. 0, a STORE_E_… or SHARD_E_… outcome,
+ * or -ENOMEM.
  */
 int shard_open(struct shard *shard, struct store *store, const struct shard_open_options *options);
 
@@ -121,6 +127,11 @@ void shard_tell_saved(struct shard *shard);
 /* Every topic is read to its end, or its newest record is a few seconds young. */
 bool shard_caught_up(const struct shard *shard, kpi_time now);
 int64_t shard_unsaved(const struct shard *shard);
+/*
+ * Is there anything for a checkpoint: records, a state made anew, another fold (config.h) than the
+ * last one's? With a store, and while no commit is under way.
+ */
+bool shard_dirty(const struct shard *shard, uint64_t fold);
 
 /* Copies what changed and submits it; mailbox gets the commit's item when it is done. 0 or -ENOMEM.
  */
@@ -133,12 +144,18 @@ struct shard_commit {
     char *bytes;
     size_t size, capacity;
     uint32_t objects_capacity;
-    int64_t n_records; /* what becomes durable with it */
-    char error[256];   /* store_error() of the last try */
+    int64_t n_records;     /* what becomes durable with it */
+    uint64_t staged_claim; /* and what need not be staged any longer; 0: nothing */
+    char error[256];       /* store_error() of the last try */
 };
 
 int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
-                     uint64_t plan);
+                     uint64_t fold);
+/*
+ * Writes all of the shard's state as staged. `store` is used for that alone; the shard is the
+ * caller's, with no commit under way. 0, a STORE_E_… or -ENOMEM.
+ */
+int shard_stage(struct shard *shard, struct store *store, uint64_t fold);
 /* The worker has got the item: judges the outcome. True if the shard goes on. */
 bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t now_monotonic);
 void shard_commit_again(struct shard *shard, struct store_thread *thread);

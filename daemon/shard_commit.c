@@ -93,6 +93,9 @@ static int run_commit(struct store_job *job, struct store *store)
     if (r != 0)
         (void)snprintf(commit->error, sizeof(commit->error), "%s", store_error(store));
     fault_point("after_commit");
+    /* If this fails, it is passed over in this process and expires. */
+    if (r == 0 && commit->staged_claim)
+        (void)store_staged_remove(store, commit->commit.shard, commit->staged_claim);
     return r;
 }
 
@@ -103,45 +106,55 @@ static void commit_done(struct store_job *job)
     mailbox_put(commit->reply, &commit->item);
 }
 
-int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
-                     uint64_t plan)
+/* A commit of everything that changed, copied: the next generation. NULL: no memory. */
+static struct shard_commit *commit_new(struct shard *shard, uint64_t fold)
 {
     struct shard_commit *commit = calloc(1, sizeof(*commit));
     struct store_position *positions = calloc(shard->n_topics, sizeof(*positions));
-    int64_t begun = clock_monotonic_us();
-    int r;
 
-    assert(!shard->commit);
     if (!commit || !positions) {
         free(commit);
         free(positions);
-        return error_origin(-ENOMEM);
+        return NULL;
     }
     memcpy(positions, shard->positions, shard->n_topics * sizeof(*positions));
-    commit->job.run = run_commit;
-    commit->job.done = commit_done;
     commit->shard = shard;
     commit->bytes = shard->spare;
     commit->capacity = shard->spare ? shard->spare_capacity : 0;
     shard->spare = NULL;
-    commit->reply = reply;
     commit->n_records = shard->n_records;
     commit->commit = (struct store_commit){
         .shard = shard->index,
         .epoch = shard->epoch,
         .generation = shard->generation + 1,
-        .plan = plan,
+        .plan = fold,
         .positions = positions,
         .n_positions = shard->n_topics,
         .replace = shard->save_all,
     };
-    fault_point("before_save");
-    r = kpi_engine_save(shard->engine, shard->save_all, copy_object, commit);
-    if (r < 0) {
+    if (kpi_engine_save(shard->engine, shard->save_all, copy_object, commit) < 0) {
         commit_free(commit);
-        return error_trace(r);
+        return NULL;
     }
     point_at_copies(commit);
+    return commit;
+}
+
+int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct mailbox *reply,
+                     uint64_t fold)
+{
+    int64_t begun = clock_monotonic_us();
+    struct shard_commit *commit;
+
+    assert(!shard->commit);
+    fault_point("before_save");
+    commit = commit_new(shard, fold);
+    if (!commit)
+        return error_origin(-ENOMEM);
+    commit->job.run = run_commit;
+    commit->job.done = commit_done;
+    commit->reply = reply;
+    commit->staged_claim = shard->save_all ? shard->staged_claim : 0;
     counters_observe(&counters.checkpoint_pause, clock_monotonic_us() - begun);
     counters_add(counters.checkpoints, 1);
     counters_add(counters.checkpoint_bytes, commit->size);
@@ -150,6 +163,28 @@ int shard_checkpoint(struct shard *shard, struct store_thread *thread, struct ma
     shard->commit_begun = begun;
     store_thread_submit(thread, &commit->job, STORE_PRIORITY_HIGH);
     return 0;
+}
+
+int shard_stage(struct shard *shard, struct store *store, uint64_t fold)
+{
+    struct store_manifest *manifest = NULL;
+    struct shard_commit *commit;
+    int r;
+
+    store_use_staged(store, true);
+    r = store_claim(store, shard->index, 0, &manifest);
+    if (r == 0) {
+        shard->epoch = manifest->epoch;
+        shard->generation = manifest->generation;
+        shard->save_all = true;
+        commit = commit_new(shard, fold);
+        r = commit ? store_commit(store, manifest, &commit->commit) : error_origin(-ENOMEM);
+        if (commit)
+            commit_free(commit);
+    }
+    (void)store_manifest_free(manifest);
+    store_use_staged(store, false);
+    return r;
 }
 
 bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t now_monotonic)

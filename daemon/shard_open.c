@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    SHARD_STAGED_NONE = 200, /* beside SHARD_E_… and STORE_E_…: nothing was taken over */
+};
+
 struct loading {
     struct kpi_engine *engine;
     int outcome; /* of the engine; the store only tells that there was one */
@@ -118,6 +122,84 @@ static int place(struct shard *shard, uint32_t topic, const struct shard_open_op
     return 0;
 }
 
+/* Does the log still go on from where the staged state ends? 0, SHARD_E_LOSS or SHARD_E_KAFKA. */
+static int staged_fits(const struct shard *shard, const struct store_manifest *staged,
+                       const struct shard_open_options *options)
+{
+    if (staged->plan != options->fold || staged->damaged)
+        return SHARD_E_LOSS;
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        int64_t next = STORE_OFFSET_NONE, low, high;
+
+        for (uint32_t i = 0; i < staged->n_positions; i++) {
+            if (strcmp(staged->positions[i].topic, shard->positions[topic].topic) == 0)
+                next = staged->positions[i].next;
+        }
+        if (intake_bounds(options->intake, topic, shard->index, &low, &high) != 0)
+            return SHARD_E_KAFKA;
+        if (next < low || next > high)
+            return SHARD_E_LOSS;
+    }
+    return 0;
+}
+
+/* Loads what is staged, if it is of the same definitions. The store speaks of staged shards. */
+static int load_staged(struct shard *shard, struct store *store,
+                       const struct shard_open_options *options)
+{
+    struct store_manifest *staged = NULL;
+    int r;
+
+    r = store_peek(store, shard->index, &staged);
+    if (r != 0)
+        return r;
+    if (staged->n_positions == 0)
+        r = SHARD_STAGED_NONE;
+    else
+        r = staged_fits(shard, staged, options);
+    if (r == 0)
+        r = load_state(shard, store, staged, options->plan);
+    if (r == 0) {
+        take_positions(shard, staged);
+        shard->staged_claim = staged->claim;
+        shard->save_all = true;
+    }
+    (void)store_manifest_free(staged);
+    return r;
+}
+
+/*
+ * Takes over what `kpid rebuild` has staged. What the store holds stays as it is until the next
+ * checkpoint replaces it, so whatever happens before that, one or the other is whole. 0,
+ * SHARD_STAGED_NONE, or what keeps the shard from being opened now.
+ */
+static int take_staged(struct shard *shard, struct store *store,
+                       const struct shard_open_options *options)
+{
+    uint64_t fold = 0;
+    bool there = false;
+    int r;
+
+    r = store_staged_find(store, &there, &fold);
+    if (r != 0 || !there || fold != options->fold || options->rebuild)
+        return r != 0 ? r : SHARD_STAGED_NONE;
+    store_use_staged(store, true);
+    r = load_staged(shard, store, options);
+    store_use_staged(store, false);
+    if (r == 0)
+        log_notice("taking over the state that was rebuilt", LOG_INT("shard", shard->index),
+                   LOG_INT("offset", shard->positions[0].next));
+    if (r <= 0 || r == SHARD_STAGED_NONE || r == STORE_E_AWAY || r == SHARD_E_KAFKA)
+        return r;
+    log_warning("the state that was rebuilt cannot be taken over, going on with the old one",
+                LOG_INT("shard", shard->index),
+                LOG_STRING("why", r == SHARD_E_LOSS ? "the log or the definitions are not those "
+                                                      "that it was made of"
+                                                    : store_error(store)));
+    (void)store_staged_remove(store, shard->index, 0);
+    return SHARD_STAGED_NONE;
+}
+
 /* A stored checkpoint is missing although the group remembers one: the store has lost it. */
 static int check_witness(struct shard *shard, const struct store_manifest *manifest, bool witnessed,
                          struct shard_open_options *options)
@@ -130,6 +212,17 @@ static int check_witness(struct shard *shard, const struct store_manifest *manif
         return SHARD_E_LOSS;
     options->rebuild = true;
     return 0;
+}
+
+/* The numbers of what was read before are gone until it is read again. */
+static void note_behind(struct shard *shard, const struct store_manifest *replaced)
+{
+    for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
+        for (uint32_t i = 0; i < replaced->n_positions; i++) {
+            if (strcmp(replaced->positions[i].topic, shard->positions[topic].topic) == 0)
+                shard->behind[topic] = replaced->positions[i].next;
+        }
+    }
 }
 
 static int open_stored(struct shard *shard, struct store *store, struct shard_open_options *options)
@@ -151,7 +244,12 @@ static int open_stored(struct shard *shard, struct store *store, struct shard_op
     r = check_witness(shard, manifest, witnessed, options);
     if (r != 0)
         goto fail;
-    if (options->rebuild) {
+    r = take_staged(shard, store, options);
+    if (r == 0) {
+        note_behind(shard, manifest);
+    } else if (r != SHARD_STAGED_NONE) {
+        goto fail;
+    } else if (options->rebuild) {
         r = fresh_engine(shard, options->plan);
     } else if (!still_warm(shard, manifest)) {
         r = load_state(shard, store, manifest, options->plan);

@@ -95,7 +95,10 @@ void view_set_alerts(struct view *view,
                      struct kpi_alert (*find)(const void *userdata,
                                               const struct kpi_target *target),
                      const void *userdata);
-/* What is seen of its KPI: no data while the target itself has no value. */
+/*
+ * What is seen of its KPI: no data while the target itself has no value, and what it counts from if
+ * the KPI lacks nothing.
+ */
 struct kpi_observation view_observation(const struct view_alert *alert);
 struct view *view_ref(struct view *view);
 struct view *view_unref(struct view *view); /* NULL is fine; returns NULL */

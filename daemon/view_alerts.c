@@ -39,6 +39,7 @@ static void set_present(const struct view *view, uint32_t scope, struct view_ale
             .state = KPI_VALUE_UNDEFINED,
             .reason = KPI_REASON_DIVISION_BY_ZERO, /* a deviation relative to nothing */
             .numerator = alert->aim.numerator,
+            .counts_from = alert->aim.counts_from,
         };
 }
 
@@ -48,6 +49,9 @@ struct kpi_observation view_observation(const struct view_alert *alert)
 
     if (alert->target->varies && alert->aim.state != KPI_VALUE_OK)
         observation.value.state = KPI_VALUE_NO_DATA;
+    /* A target that lacks what was before is none to judge by, as a value is. */
+    if (observation.value.counts_from == KPI_TIME_NONE)
+        observation.value.counts_from = alert->aim.counts_from;
     return observation;
 }
 
@@ -72,8 +76,8 @@ void view_set_alerts(struct view *view,
             .target = target,
             .present = *target,
             .alert = find(userdata, target),
-            .value = {.state = KPI_VALUE_NO_DATA},
-            .aim = {.state = KPI_VALUE_NO_DATA},
+            .value = {.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE},
+            .aim = {.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE},
             .scope = target->scope_pattern,
         };
         if (scope_text_find(view->layout, &target->scope_pattern, &scope)) {

@@ -131,11 +131,11 @@ static int advance_closing(struct worker *worker, struct shard *shard)
             return 0; /* repeated by housekeeping */
         shard_commit_abandon(shard);
     }
-    if (!shard->failed && worker->options.store && (shard_unsaved(shard) > 0 || shard->save_all)) {
+    if (!shard->failed && worker->options.store && shard_dirty(shard, worker->settings.fold)) {
         if (atomic_load(&shard->n_dead_pending) > 0)
             return 0;
         return shard_checkpoint(shard, worker->options.store, worker->commits,
-                                kpi_plan_fingerprint(worker->plan));
+                                worker->settings.fold);
     }
     remove_shard(worker, shard);
     return 0;
@@ -403,10 +403,9 @@ static int keep_house(struct worker *worker)
         if (shard->closing)
             continue;
         if (worker->options.store && !shard->commit && now >= shard->checkpoint_at &&
-            (shard_unsaved(shard) > 0 || shard->save_all) &&
-            atomic_load(&shard->n_dead_pending) == 0) {
+            shard_dirty(shard, worker->settings.fold) && atomic_load(&shard->n_dead_pending) == 0) {
             r = shard_checkpoint(shard, worker->options.store, worker->commits,
-                                 kpi_plan_fingerprint(worker->plan));
+                                 worker->settings.fold);
             shard->checkpoint_at = now + worker->settings.checkpoint_interval;
         }
         if (worker->options.store && (uint64_t)shard_unsaved(shard) >= worker->settings.unsaved_max)

@@ -15,6 +15,7 @@ struct worker;
 /* What a reload may change. */
 struct worker_settings {
     char currency[8];
+    uint64_t fold; /* config.h */
     kpi_duration checkpoint_interval;
     uint64_t unsaved_max; /* records of a shard */
 };

@@ -15,7 +15,8 @@
  *
  * The verdict is the name of the best arm, "undecided" or "blocked"; winner is an arm or null, for
  * arms that are called so. uplift is b - a in the unit of the value. What is undefined, and the
- * open end of an interval, is null. Sums are exact, as text.
+ * open end of an interval, is null. Sums are exact, as text. "counts_from" stands behind
+ * decidable_at if what happened before was missed.
  */
 #include "api/answers.h"
 
@@ -96,6 +97,8 @@ static void add_definition(struct json *json, cJSON *entry, const struct kpi_pla
     add_time(json, entry, "to", plan, info->to);
     add_time(json, entry, "began", plan, state->began);
     add_time(json, entry, "decidable_at", plan, state->decidable_at);
+    if (state->counts_from != KPI_TIME_NONE)
+        json_add_time(json, entry, "counts_from", state->counts_from, 0);
     json_add_real(json, entry, "min_run_seconds", (double)options->run_min / (double)KPI_SECOND);
     json_add_integer(json, entry, "min_units", options->units_min);
     json_add_real(json, entry, "tuning_units", options->tuning_units);

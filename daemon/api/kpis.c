@@ -81,6 +81,8 @@ void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *va
     add_number(json, object, "numerator", &value->numerator);
     add_number(json, object, "denominator", &value->denominator);
     json_add_real(json, object, "complete", value->complete);
+    if (value->counts_from != KPI_TIME_NONE)
+        json_add_time(json, object, "counts_from", value->counts_from, 0);
     json_add_hash(json, object, "definition", value->definition);
 }
 

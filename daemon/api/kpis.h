@@ -13,6 +13,11 @@
  * minutes there is "minutes":5. A rolling one of days has "days":7, any other "count":4 and
  * "unit":"week" ("minutes" beside it if the unit is minutes).
  *
+ * complete is the share of the scope that has passed, or of cohort users that are mature. A value
+ * of measures that are newer than what it is about has "counts_from" behind it, the time from which
+ * all of them count ("2026-11-11T08:00:00Z"): what happened before is missing. Its complete is at
+ * most the share that has passed and was counted, and no target is judged by it.
+ *
  * Behind all of them stand, if asked for, the same KPIs broken down; each has "by" behind "scope":
  * {"channel":"wechat","city":null}, null for events without the value, "__other__" for values
  * beyond the dimension's bound. Of a group of which nothing was counted in a scope there is no

@@ -12,6 +12,7 @@
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_rebuild(int argc, char **argv);
 int cli_test(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_status(int argc, char **argv);

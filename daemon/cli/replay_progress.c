@@ -13,8 +13,7 @@ void replay_progress_init(struct replay_progress *progress, uint64_t n_all)
     *progress = (struct replay_progress){.n_all = n_all, .began = now, .drawn = now};
 }
 
-/* "41 s", "7 min 05 s", "2 h 31 min" */
-static int format_seconds(char *text, size_t size, double seconds)
+int replay_progress_format_seconds(char *text, size_t size, double seconds)
 {
     uint64_t s = (uint64_t)seconds + 1; /* not 0 before the end */
 
@@ -47,7 +46,7 @@ void replay_progress_format(const struct replay_progress *progress, uint64_t n_b
     }
     part = n_bytes < progress->n_all ? (double)n_bytes / (double)progress->n_all : 1;
     if (part > 0)
-        (void)format_seconds(left, sizeof(left), seconds * (1 - part) / part);
+        (void)replay_progress_format_seconds(left, sizeof(left), seconds * (1 - part) / part);
     n = (int)(part * width);
     unit = progress->n_all < 1000000000 ? 1e6 : 1e9;
     (void)snprintf(ret_line, REPLAY_PROGRESS_LINE_BYTES_MAX,

@@ -31,6 +31,9 @@ void replay_progress_format(const struct replay_progress *progress, uint64_t n_b
                             uint64_t n_events, int64_t elapsed,
                             char ret_line[REPLAY_PROGRESS_LINE_BYTES_MAX]);
 
+/* "41 s", "7 min 05 s", "2 h 31 min"; what snprintf() returns. */
+int replay_progress_format_seconds(char *text, size_t size, double seconds);
+
 /* Draws on stderr, if it is time again. n_bytes, n_events: of the present file. */
 void replay_progress_update(struct replay_progress *progress, uint64_t n_bytes, uint64_t n_events);
 /* The present file has been read to its end. */

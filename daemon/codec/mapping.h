@@ -139,6 +139,13 @@ struct mappings *mappings_ref(struct mappings *mappings);
 struct mappings *mappings_unref(struct mappings *mappings); /* NULL is fine; returns NULL */
 
 /*
+ * Hash of what they make of messages: not of the order of what has none (topics, conditions,
+ * fields, currencies), of quotes around keys, of digits behind a rate, or of names of mappings.
+ * NULL is as good as neither a mapping nor a rate.
+ */
+uint64_t mappings_fingerprint(const struct mappings *mappings);
+
+/*
  * The amount in the base currency, by the rate of its time: multiplied exactly, then rounded to
  * 10^-6, halves to the even neighbour. amount is not negative. mappings may be NULL. 0 or
  * MAPPING_E_….

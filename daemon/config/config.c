@@ -3,10 +3,14 @@
  * the plan. Mistakes are collected all the way; only a file that is no YAML ends it early.
  */
 #include "config/config.h"
+#include "codec/mapping.h"
 #include "config/catalogue.h"
 #include "config/kinds.h"
 #include "config/load.h"
 #include "util/memory.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -289,6 +293,16 @@ static int read_file(struct load *load, const struct doc_file *file, kpi_time no
     return r;
 }
 
+/* Beside the plan: what the decoder makes of a message. */
+static uint64_t fold_of(const struct config *config)
+{
+    const uint64_t parts[] = {kpi_plan_fingerprint(config->plan),
+                              XXH3_64bits(config->currency, strlen(config->currency)),
+                              mappings_fingerprint(config->mappings)};
+
+    return XXH3_64bits(parts, sizeof(parts));
+}
+
 static int load_file(struct load *load, const char *path, const struct config_report *report)
 {
     struct doc_file *file;
@@ -331,6 +345,7 @@ int config_load(struct config **ret_config, const char *path, uint32_t n_shards,
     r = config ? load_file(&load, path, report) : -ENOMEM;
     if (r == 0) {
         *config = load.settings.config;
+        config->fold = fold_of(config);
         config->n_warnings = load.report.n_warnings;
         *ret_config = config;
     } else {

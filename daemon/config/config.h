@@ -77,6 +77,7 @@ struct config {
     uint32_t n_receivers;
     uint64_t dedupe_memory; /* bytes, for all shards of the group */
     struct kpi_plan *plan;  /* one reference */
+    uint64_t fold;          /* hash of all that decides what state a shard has at given offsets */
     uint32_t n_warnings;
 };
 

@@ -61,7 +61,7 @@ int store_put_fields(struct store *store, uint64_t epoch, const struct store_fie
     if (r)
         return r;
     store_begin_script(store, script_fields, 2);
-    redis_addf(redis, STORE_KEY_MANIFEST, store->group, 0u);
+    redis_addf(redis, STORE_KEY_MANIFEST, store->space, store->group, 0u);
     redis_addf(redis, STORE_KEY_ALERTS, store->group);
     redis_addf(redis, "%" PRIu64, epoch);
     redis_add_string(redis, store->owner);

@@ -38,11 +38,17 @@ int store_claim(struct store *store, uint32_t shard, uint64_t epoch_min,
     if (getrandom(&claim, sizeof(claim), 0) != (ssize_t)sizeof(claim))
         return -EIO;
     store_begin_script(store, script_claim, 1);
-    redis_addf(redis, STORE_KEY_MANIFEST, store->group, shard);
+    redis_addf(redis, STORE_KEY_MANIFEST, store->space, store->group, shard);
     redis_addf(redis, "%" PRIu64, epoch_min);
     redis_add_string(redis, store->owner);
     redis_addf(redis, "%016" PRIx64, claim);
-    return receive_manifest(store, shard, ret_manifest);
+    r = receive_manifest(store, shard, ret_manifest);
+    if (r || !store_is_staged(store))
+        return r;
+    r = store_expire_staged(store, shard);
+    if (r)
+        store_manifest_freep(ret_manifest);
+    return r;
 }
 
 int store_peek(struct store *store, uint32_t shard, struct store_manifest **ret_manifest)
@@ -52,7 +58,7 @@ int store_peek(struct store *store, uint32_t shard, struct store_manifest **ret_
     if (r)
         return r;
     redis_begin(&store->redis, "HGETALL");
-    redis_addf(&store->redis, STORE_KEY_MANIFEST, store->group, shard);
+    redis_addf(&store->redis, STORE_KEY_MANIFEST, store->space, store->group, shard);
     return receive_manifest(store, shard, ret_manifest);
 }
 
@@ -61,7 +67,7 @@ int store_peek(struct store *store, uint32_t shard, struct store_manifest **ret_
 static int send_get(struct store *store, uint32_t shard, const struct store_manifest_object *object)
 {
     redis_begin(&store->redis, "GET");
-    redis_addf(&store->redis, STORE_KEY_OBJECT, store->group, shard, object->name,
+    redis_addf(&store->redis, STORE_KEY_OBJECT, store->space, store->group, shard, object->name,
                object->generation, object->claim);
     return redis_send(&store->redis);
 }
@@ -190,9 +196,11 @@ static int send_set(struct store *store, const struct store_manifest *manifest,
     in_flight->sizes[(in_flight->first + in_flight->n) % N_IN_FLIGHT_MAX] = object->size;
     in_flight->bytes += object->size;
     in_flight->n++;
-    redis_begin(&store->redis, "SET");
-    redis_addf(&store->redis, STORE_KEY_OBJECT, store->group, commit->shard, name,
+    redis_begin(&store->redis, store_is_staged(store) ? "SETEX" : "SET");
+    redis_addf(&store->redis, STORE_KEY_OBJECT, store->space, store->group, commit->shard, name,
                commit->generation, manifest->claim);
+    if (store_is_staged(store))
+        redis_addf(&store->redis, "%d", STORE_STAGED_SECONDS);
     return redis_send_value(&store->redis, object->data, object->size);
 }
 
@@ -263,7 +271,7 @@ static int move_manifest(struct store *store, const struct store_manifest *manif
     struct redis *redis = &store->redis;
 
     store_begin_script(store, script_commit, 1);
-    redis_addf(redis, STORE_KEY_MANIFEST, store->group, commit->shard);
+    redis_addf(redis, STORE_KEY_MANIFEST, store->space, store->group, commit->shard);
     redis_addf(redis, "%" PRIu64, commit->epoch);
     redis_addf(redis, "%016" PRIx64, manifest->claim);
     redis_addf(redis, "%" PRIu64, manifest->generation);
@@ -314,9 +322,9 @@ static int clean(struct store *store, const struct store_manifest *manifest,
     if (garbage->n == 0)
         return 0;
     store_begin_script(store, script_clean, 1 + garbage->n);
-    redis_addf(redis, STORE_KEY_MANIFEST, store->group, manifest->shard);
+    redis_addf(redis, STORE_KEY_MANIFEST, store->space, store->group, manifest->shard);
     for (uint32_t i = 0; i < garbage->n; i++)
-        redis_addf(redis, STORE_KEY_OBJECTS "%s:%s", store->group, manifest->shard,
+        redis_addf(redis, STORE_KEY_OBJECTS "%s:%s", store->space, store->group, manifest->shard,
                    garbage->objects[i].name, garbage->objects[i].version);
     redis_addf(redis, "%" PRIu64, manifest->epoch);
     redis_addf(redis, "%016" PRIx64, manifest->claim);
@@ -429,7 +437,7 @@ int store_commit(struct store *store, struct store_manifest *manifest,
     *next = old;
     /* Orphans are no failure of the commit, and a lost connection tells the next call itself. */
     (void)clean_after_commit(store, next, manifest, commit);
-    return 0;
+    return store_is_staged(store) ? store_expire_staged(store, commit->shard) : 0;
 }
 
 /* ---- sweep ---- */
@@ -447,7 +455,7 @@ static void add_pattern(struct store *store, uint32_t shard)
         escaped[n++] = *c;
     }
     escaped[n] = '\0';
-    redis_addf(&store->redis, STORE_KEY_OBJECTS "*", escaped, shard);
+    redis_addf(&store->redis, STORE_KEY_OBJECTS "*", store->space, escaped, shard);
 }
 
 /* Takes "<name>:<version>" apart; false if that is not what it is. */
@@ -470,8 +478,8 @@ static int sweep_keys(struct store *store, const struct store_manifest *manifest
     size_t length;
     int r = 0;
 
-    length =
-        (size_t)snprintf(prefix, sizeof(prefix), STORE_KEY_OBJECTS, store->group, manifest->shard);
+    length = (size_t)snprintf(prefix, sizeof(prefix), STORE_KEY_OBJECTS, store->space, store->group,
+                              manifest->shard);
     for (size_t i = 0; i < keys->elements && !r; i++) {
         const redisReply *key = keys->element[i];
         const struct store_manifest_object *object;

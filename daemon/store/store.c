@@ -39,6 +39,7 @@ int store_new(struct store **ret_store, const struct store_options *options)
     }
     if (!store->redis.invalid)
         store->redis.invalid = judge_group(store->group);
+    store->space = "";
     store->n_replicas = options->n_replicas;
     store->wait_timeout_us = options->wait_timeout_us > 0 ? options->wait_timeout_us : 500000;
     *ret_store = store;

@@ -10,13 +10,15 @@
  * late writes of an owner that was fenced never meet the objects of the next one kpid:{g/0}:alerts
  * hash: fields of the leader (alert state, outbox), fenced by shard 0's epoch
  *   kpid:<g>:summary:<shard>  bytes, with the epoch in them
+ *   kpid:staged:{g/3}:…       a shard that `kpid rebuild` has made, in the same form; all expires
+ *   kpid:<g>:staged           what all staged shards are of, once the last one is there; expires
  *   kpid:<g>:identity         fingerprint of the secret key and version of the format
  *
  * A group is 1 to 200 bytes without '{', '}' and control characters; others are STORE_E_REFUSED, by
  * the first call that talks to Redis, as is a URL that cannot be read.
  *
  * What an ACL user of kpid needs (Redis 6.2 or later): ~kpid:* &kpid:* and +auth +select +info +get
- * +set +unlink +hget +hset +hdel +hkeys +hmget +hgetall +scan +eval +publish +wait.
+ * +set +setex +expire +unlink +hget +hset +hdel +hkeys +hmget +hgetall +scan +eval +publish +wait.
  *
  * The rules and their evidence: design section 8, reference faults section 0.
  */
@@ -80,7 +82,7 @@ struct store_manifest {
     uint64_t epoch;
     uint64_t claim; /* which take-over made the epoch: a rollback may give it to two */
     uint64_t generation;
-    uint64_t plan; /* fingerprint */
+    uint64_t plan; /* config.fold of what it was counted by */
     bool damaged;  /* some fields make no sense: store_load() will say STORE_E_CORRUPT */
     struct store_position *positions;
     uint32_t n_positions;
@@ -119,8 +121,8 @@ struct store_commit {
     uint32_t shard;
     uint64_t epoch;
     uint64_t generation; /* of this commit: above the last one */
-    uint64_t plan;
-    bool replace; /* a rebuild: takes the place of all that is stored; offsets may go back */
+    uint64_t plan;       /* likewise */
+    bool replace;        /* a rebuild: takes the place of all that is stored; offsets may go back */
     const struct store_position *positions;
     uint32_t n_positions;
     /* Changed ones (replace: all), each once, at most 60 MiB; data NULL removes. */
@@ -146,6 +148,23 @@ int store_commit(struct store *store, struct store_manifest *manifest,
  * any more.
  */
 int store_sweep(struct store *store, const struct store_manifest *manifest);
+
+/*
+ * What `kpid rebuild` has made waits beside what is live, in keys that expire in a day. While
+ * `staged` is set, claim, peek, load, commit and sweep are about that.
+ */
+void store_use_staged(struct store *store, bool staged);
+/*
+ * Says, or no longer says, that all shards are staged, made by the definitions of this fingerprint.
+ */
+int store_staged_announce(struct store *store, uint64_t fold);
+int store_staged_withdraw(struct store *store);
+/* *ret_there false: nothing is announced. */
+int store_staged_find(struct store *store, bool *ret_there, uint64_t *ret_fold);
+/* Who staged the shard; 0: it is not, or not whole. */
+int store_staged_claim(struct store *store, uint32_t shard, uint64_t *ret_claim);
+/* Removes a staged shard if it is still that of this claim (0: of any). */
+int store_staged_remove(struct store *store, uint32_t shard, uint64_t claim);
 
 int store_put_summary(struct store *store, uint32_t shard, const void *bytes, size_t size);
 /* Free with free(). *ret_size 0: there is none. */

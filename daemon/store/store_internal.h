@@ -9,10 +9,20 @@ struct store {
     struct redis redis;
     char *group;
     char *owner;
+    const char *space; /* "", or STORE_SPACE_STAGED while shards are staged ones */
     unsigned n_replicas;
     int64_t wait_timeout_us;
     _Atomic uint64_t n_rollbacks;
 };
+
+#define STORE_SPACE_STAGED "staged:"
+/* How long what is staged waits to be taken over. */
+#define STORE_STAGED_SECONDS 86400
+
+static inline bool store_is_staged(const struct store *store)
+{
+    return store->space[0] != '\0';
+}
 
 /* Most arguments that a script may hand to one HSET: Lua's stack in Redis ends at 8000. */
 #define STORE_SCRIPT_ARGUMENTS_MAX 7000
@@ -21,20 +31,24 @@ struct store {
 #define STORE_VERSION "%" PRIu64 ".%016" PRIx64
 
 /* The keys, to be given to redis_addf() as format and arguments. */
-#define STORE_KEY_MANIFEST "kpid:{%s/%u}:m"
-#define STORE_KEY_OBJECTS  "kpid:{%s/%u}:o:" /* name:version follow */
+#define STORE_KEY_MANIFEST "kpid:%s{%s/%u}:m"  /* space, group, shard */
+#define STORE_KEY_OBJECTS  "kpid:%s{%s/%u}:o:" /* likewise; name:version follow */
 #define STORE_KEY_OBJECT   STORE_KEY_OBJECTS "%s:" STORE_VERSION
 #define STORE_KEY_ALERTS   "kpid:{%s/0}:alerts"
 #define STORE_KEY_SUMMARY  "kpid:%s:summary:%u"
 #define STORE_KEY_IDENTITY "kpid:%s:identity"
 #define STORE_KEY_VALUES   "kpid:%s:kpi:%s"
 #define STORE_KEY_CHANGES  "kpid:%s:changes"
+#define STORE_KEY_STAGED   "kpid:%s:staged"
 
 /*
  * Begins a call: an outcome if the group cannot name keys or the server cannot be reached. All
  * calls of store.h start here.
  */
 int store_open(struct store *store);
+
+/* Sets the time after which a staged manifest goes, with its objects. */
+int store_expire_staged(struct store *store, uint32_t shard);
 
 /* Begins EVAL of a script; the caller adds keys and arguments and sends. */
 void store_begin_script(struct store *store, const char *script, unsigned n_keys);

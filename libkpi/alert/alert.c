@@ -1,11 +1,12 @@
 /*
  * The machine that judges targets.
  *
- * A look first gets a verdict: over (the target's time is not now), inconclusive (stale, no data,
- * undefined), too small (a sample below the minimum), or judged, with a distance in bands. Then the
- * verdict moves the state. Whatever is not a judged value can neither raise nor resolve an alert:
- * it leaves a firing one alone and makes all others forget that they were pending, so that a
- * deviation must be seen throughout `hold`, not only at both ends of it.
+ * A look first gets a verdict: over (the target's time is not now), inconclusive (stale, counting
+ * since too short a time, no data, undefined), too small (a sample below the minimum), or judged,
+ * with a distance in bands. Then the verdict moves the state. Whatever is not a judged value can
+ * neither raise nor resolve an alert: it leaves a firing one alone and makes all others forget that
+ * they were pending, so that a deviation must be seen throughout `hold`, not only at both ends of
+ * it.
  */
 #include <kpi/alert.h>
 
@@ -114,7 +115,7 @@ static enum kpi_alert_status inconclusive(const struct kpi_observation *observat
 {
     const struct kpi_value *value = &observation->value;
 
-    if (observation->stale)
+    if (observation->stale || value->counts_from != KPI_TIME_NONE)
         return KPI_ALERT_STALE;
     if (value->state == KPI_VALUE_NO_DATA)
         return KPI_ALERT_NO_DATA;

@@ -41,10 +41,13 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
     derived->updates = kpi_mem_zalloc(mem, program->n_updates_max * sizeof(*derived->updates));
+    derived->attributes_from =
+        kpi_mem_alloc(mem, program->n_attributes * sizeof(*derived->attributes_from));
     r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
     if (r < 0 || (derived->n_zones && !derived->zones) ||
         (n_instances && (!derived->instances || !derived->matches)) ||
-        (program->n_updates_max && !derived->updates)) {
+        (program->n_updates_max && !derived->updates) ||
+        (program->n_attributes && !derived->attributes_from)) {
         if (!derived->zones)
             derived->n_zones = 0;
         kpi_derived_free(derived, program, mem);
@@ -64,6 +67,10 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
         if (instance->minutes)
             *minutes = kpi_common_divisor(*minutes, instance->minutes);
     }
+    for (uint32_t i = 0; i < n_instances; i++)
+        derived->instances[i].counts_from = KPI_TIME_NONE;
+    for (uint32_t i = 0; i < program->n_attributes; i++)
+        derived->attributes_from[i] = KPI_TIME_NONE;
     return 0;
 }
 
@@ -77,13 +84,20 @@ void kpi_derived_free(struct kpi_derived *derived, const struct kpi_program *pro
     kpi_mem_free(mem, derived->instances, program->n_instances * sizeof(*derived->instances));
     kpi_mem_free(mem, derived->matches, program->n_instances * sizeof(*derived->matches));
     kpi_mem_free(mem, derived->updates, program->n_updates_max * sizeof(*derived->updates));
+    kpi_mem_free(mem, derived->attributes_from,
+                 program->n_attributes * sizeof(*derived->attributes_from));
     kpi_tuples_free(&derived->tuples);
 }
 
 static struct kpi_derived derived_of(const struct kpi_engine *engine)
 {
-    return (struct kpi_derived){engine->zones,   engine->n_zones, engine->instances,
-                                engine->matches, engine->updates, engine->tuples};
+    return (struct kpi_derived){.zones = engine->zones,
+                                .n_zones = engine->n_zones,
+                                .instances = engine->instances,
+                                .matches = engine->matches,
+                                .updates = engine->updates,
+                                .attributes_from = engine->attributes_from,
+                                .tuples = engine->tuples};
 }
 
 static void derived_set(struct kpi_engine *engine, const struct kpi_derived *derived)
@@ -93,6 +107,7 @@ static void derived_set(struct kpi_engine *engine, const struct kpi_derived *der
     engine->instances = derived->instances;
     engine->matches = derived->matches;
     engine->updates = derived->updates;
+    engine->attributes_from = derived->attributes_from;
     engine->tuples = derived->tuples;
     engine->turn_at = KPI_TIME_NONE;
 }
@@ -228,8 +243,10 @@ static int instances_move(struct kpi_engine *engine, const struct kpi_program *t
     for (uint32_t i = 0; i < from->n_instances; i++)
         for (uint32_t k = 0; k < to->n_instances; k++)
             if (from->instances[i].fingerprint == to->instances[k].fingerprint) {
-                derived->instances[k] = engine->instances[i];
-                engine->instances[i] = (struct kpi_instance_state){0};
+                derived->instances[k].series = engine->instances[i].series;
+                derived->instances[k].n_series = engine->instances[i].n_series;
+                engine->instances[i].series = NULL;
+                engine->instances[i].n_series = 0;
                 break;
             }
     for (uint32_t k = 0; k < to->n_instances; k++)
@@ -283,6 +300,7 @@ int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan)
         kpi_slots_deinit(&engine->slots);
         engine->slots = slots;
     }
+    kpi_starts_move(engine, to, &derived);
     r = instances_move(engine, to, &derived);
     kpi_tuples_adopt(&derived.tuples, to, &engine->tuples, engine->program);
     kpi_save_forget_dictionaries(engine);

@@ -273,7 +273,7 @@ static int push_arm(struct kpi_answers *answers, uint32_t index, uint32_t arm,
 }
 
 static int push_tally(struct kpi_answers *answers, const struct kpi_experiment *experiment,
-                      uint32_t index, const struct tally *tally)
+                      uint32_t index, const struct tally *tally, kpi_time counts_from)
 {
     const kpi_wide excluded = tally->n_excluded, one = 1;
     uint32_t places[KPI_ARMS_MAX];
@@ -287,6 +287,8 @@ static int push_tally(struct kpi_answers *answers, const struct kpi_experiment *
         r = push(answers, index, KPI_EXPERIMENT_EXCLUDED, 0, &excluded, 1);
     if (r == 0 && tally->began != KPI_TIME_NONE)
         r = push(answers, index, KPI_EXPERIMENT_BEGAN, tally->began, &one, 1);
+    if (r == 0 && counts_from != KPI_TIME_NONE)
+        r = push(answers, index, KPI_EXPERIMENT_COUNTS_FROM, counts_from, &one, 1);
     return r;
 }
 
@@ -306,7 +308,8 @@ int kpi_experiments_answer(struct kpi_engine *engine, struct kpi_answers *answer
         tallies[i].began = KPI_TIME_NONE;
     tally_all(engine, tallies);
     for (uint32_t i = 0; i < program->n_experiments && r == 0; i++)
-        r = push_tally(answers, &program->experiments[i], i, &tallies[i]);
+        r = push_tally(answers, &program->experiments[i], i, &tallies[i],
+                       engine->attributes_from[program->experiments[i].attribute]);
     kpi_mem_free(&engine->mem, tallies, size);
     return r;
 }

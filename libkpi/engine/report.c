@@ -480,6 +480,8 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
     if (r == 0)
         r = fill_all(&making);
     kpi_making_end(&making);
+    /* Starts stand last: spec/program.h. */
+    kpi_starts_report(engine, making.cache->rows + n_rows - engine->program->n_instances);
     /* Rows of a report that failed half way are of no state: the next one makes all of them. */
     making.cache->version = r < 0 ? 0 : engine->version + 1;
     if (r == 0 && n_rows)

@@ -104,6 +104,7 @@ struct kpi_series {
 struct kpi_instance_state {
     struct kpi_series **series; /* by tuple */
     uint32_t n_series;
+    kpi_time counts_from; /* events before are missing; KPI_TIME_NONE: none is */
 };
 
 struct kpi_zone_state {
@@ -156,6 +157,7 @@ struct kpi_engine {
     struct kpi_instance_state *instances;
     struct kpi_match *matches;         /* room for n_instances */
     const struct kpi_action **updates; /* room for n_updates_max */
+    kpi_time *attributes_from;         /* by attribute: as kpi_instance_state.counts_from */
 
     struct kpi_users users;
     struct kpi_slots slots;
@@ -189,6 +191,7 @@ struct kpi_derived {
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
     const struct kpi_action **updates;
+    kpi_time *attributes_from;
     struct kpi_tuples tuples;
 };
 
@@ -291,6 +294,16 @@ bool kpi_attributes_same(const struct kpi_attributes *a, const struct kpi_attrib
 int kpi_slots_convert(const struct kpi_slots *from_slots, const struct kpi_attributes *from,
                       struct kpi_slots *to_slots, const struct kpi_attributes *to,
                       uint32_t n_users);
+
+/* --- starts.c: from when instances and attributes count --- */
+
+/* From when something counts that begins now: behind every event that was applied without it. */
+kpi_time kpi_engine_begins(const struct kpi_engine *engine);
+/* What another plan's instances and attributes have of those of the engine; others begin now. */
+void kpi_starts_move(const struct kpi_engine *engine, const struct kpi_program *to,
+                     struct kpi_derived *derived);
+/* The rows of a report that tell them, one of each instance. */
+void kpi_starts_report(const struct kpi_engine *engine, struct kpi_row *rows);
 
 /* --- objects that ceased to exist, in ../snapshot/save.c --- */
 

@@ -7,7 +7,9 @@
  *   m    m             META     counters, newest times, attributes, and how much there is of all
  * else v    v             META     both dictionaries: u32 n, then n of u16 length and bytes (ids 2
  * …), twice; since version 2 for each of u32 n dimensions u64 fingerprint and a dictionary, then
- * the same of the sets of dimensions, whose strings are u32 ids u    u.chunk       USERS    hashes
+ * the same of the sets of dimensions, whose strings are u32 ids; since version 3 from when
+ * everything counts: u32 n instances, for each u64 fingerprint and i64 time, and the same of
+ * attributes u    u.chunk       USERS    hashes
  * of KPI_USERS_CHUNK ids (fewer in the last) s s.day SCALARS  every cell of a day (day + 2^31):
  * key, counts, and of sets how they are saved h h.serial CELL     a hot set, whole: pages p
  * p.serial.g    CELL     a large hot set: pages of group g, KPI_SAVE_GROUP each c    c.serial CELL
@@ -28,7 +30,7 @@
 
 enum {
     KPI_SAVE_VERSION = 1,            /* of all objects, but for */
-    KPI_SAVE_VERSION_TUPLES = 2,     /* `v` with dimensions */
+    KPI_SAVE_VERSION_STARTS = 3,     /* `v`, with dimensions and starts */
     KPI_SAVE_VERSION_WINDOWS = 2,    /* packs with cells of windows */
     KPI_SAVE_WINDOW = 0x80,          /* of a cell's form: u16 follows, the window of the day */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
@@ -111,9 +113,10 @@ void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t 
 int kpi_saving_end(struct kpi_saving *saving);
 int kpi_saving_remove(struct kpi_saving *saving, const struct kpi_name *name);
 
-int kpi_saving_rows(struct kpi_saving *saving);  /* save_rows.c */
-int kpi_saving_cells(struct kpi_saving *saving); /* save_cells.c */
-int kpi_saving_ids(struct kpi_saving *saving);   /* save_ids.c */
+void kpi_saving_starts(struct kpi_saving *saving); /* starts.c: the end of `v` */
+int kpi_saving_rows(struct kpi_saving *saving);    /* save_rows.c */
+int kpi_saving_cells(struct kpi_saving *saving);   /* save_cells.c */
+int kpi_saving_ids(struct kpi_saving *saving);     /* save_ids.c */
 
 /* --- loading --- */
 
@@ -157,11 +160,22 @@ struct kpi_loading {
     size_t n_sets, n_sets_max;
 };
 
+/* A time that arithmetic with it cannot overflow. */
+static inline bool kpi_time_fits(kpi_time time)
+{
+    return time == KPI_TIME_NONE || (time > -(INT64_MAX / 4) && time < INT64_MAX / 4);
+}
+
 /* Each returns 0, KPI_ENGINE_E_CORRUPT or -ENOMEM. */
 int kpi_loading_strings(struct kpi_dictionary *dictionary, const struct kpi_mem *mem,
                         struct kpi_reader *reader);
 /* Values and tuples of dimensions: what follows in `v`, if anything does. */
 int kpi_loading_tuples(struct kpi_loading *loading, struct kpi_reader *reader);
+/*
+ * From when instances and attributes count: the end of `v`, if it is there. What the checkpoint's
+ * plan did not have begins now.
+ */
+int kpi_loading_starts(struct kpi_loading *loading, struct kpi_reader *reader);
 int kpi_loading_pack(struct kpi_loading *loading, const struct kpi_name *name,
                      struct kpi_reader *reader);
 /* A pack has been read; passed_over: with cells of other plans in it. */

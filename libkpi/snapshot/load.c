@@ -123,12 +123,6 @@ static void load_counters(struct kpi_engine *engine, struct kpi_reader *reader)
     engine->serial_next = kpi_reader_u64(reader);
 }
 
-/* A time that arithmetic with it cannot overflow. */
-static bool time_fits(kpi_time time)
-{
-    return time == KPI_TIME_NONE || (time > -(INT64_MAX / 4) && time < INT64_MAX / 4);
-}
-
 static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
 {
     struct kpi_engine *engine = loading->engine;
@@ -151,8 +145,8 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     loading->n_cells = kpi_reader_u64(reader);
     loading->n_ids = kpi_reader_u64(reader);
     loading->ids_floor = (int64_t)kpi_reader_u64(reader);
-    if (!kpi_reader_done(reader) || !time_fits(engine->newest_record) ||
-        !time_fits(engine->newest_event) || !engine->serial_next ||
+    if (!kpi_reader_done(reader) || !kpi_time_fits(engine->newest_record) ||
+        !kpi_time_fits(engine->newest_event) || !engine->serial_next ||
         (save->cursor &&
          save->cursor >= (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK))
         return KPI_ENGINE_E_CORRUPT;
@@ -209,7 +203,9 @@ static int load_dictionaries(struct kpi_loading *loading, struct kpi_reader *rea
         r = kpi_engine_enter_campaigns(engine, engine->plan);
     loading->save->n_values = loading->n_values;
     loading->save->n_strings = loading->n_strings;
-    return r ? r : kpi_loading_tuples(loading, reader);
+    if (r == 0)
+        r = kpi_loading_tuples(loading, reader);
+    return r ? r : kpi_loading_starts(loading, reader);
 }
 
 static int load_users(struct kpi_loading *loading, const struct kpi_name *name,

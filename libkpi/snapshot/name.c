@@ -104,5 +104,5 @@ uint16_t kpi_name_version_max(const struct kpi_name *name)
 {
     if (name->tag == 's')
         return KPI_SAVE_VERSION_WINDOWS;
-    return name->tag == 'v' ? KPI_SAVE_VERSION_TUPLES : KPI_SAVE_VERSION;
+    return name->tag == 'v' ? KPI_SAVE_VERSION_STARTS : KPI_SAVE_VERSION;
 }

@@ -235,9 +235,6 @@ static void add_tuples(struct kpi_saving *saving)
     const struct kpi_tuples *tuples = &saving->engine->tuples;
     struct kpi_buffer *buffer = &saving->buffer;
 
-    if (!program->n_sets)
-        return;
-    saving->version = KPI_SAVE_VERSION_TUPLES;
     kpi_buffer_u32(buffer, program->n_dimensions);
     for (uint32_t i = 0; i < program->n_dimensions; i++) {
         kpi_buffer_u64(buffer, program->dimensions[i].fingerprint);
@@ -263,6 +260,7 @@ static int save_dictionaries(struct kpi_saving *saving)
     add_strings(&saving->buffer, &engine->values);
     add_strings(&saving->buffer, &engine->strings);
     add_tuples(saving);
+    kpi_saving_starts(saving);
     save->n_values = engine->values.n;
     save->n_strings = engine->strings.n;
     save->n_tuples = n_tuples;

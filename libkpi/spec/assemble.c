@@ -594,9 +594,9 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, experiments_assemble,    attribute_conditions,
-        leaves_assemble,     kpi_assemble_breakdowns, kpi_assemble_tables,
-        types_assemble,      dispatch_assemble,       program_keep,
+        attributes_assemble,     experiments_assemble, attribute_conditions, leaves_assemble,
+        kpi_assemble_breakdowns, kpi_assemble_tables,  kpi_assemble_reads,   types_assemble,
+        dispatch_assemble,       program_keep,
     };
     struct assembler assembler;
     int r = 0;

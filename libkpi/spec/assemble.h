@@ -57,3 +57,6 @@ int kpi_assemble_tables(struct assembler *assembler);
 
 /* breakdowns.c: dimensions, sets and breakdowns, once the leaves are there. 0 or -ENOMEM. */
 int kpi_assemble_breakdowns(struct assembler *assembler);
+
+/* reads.c: which attributes each instance reads. */
+int kpi_assemble_reads(struct assembler *assembler);

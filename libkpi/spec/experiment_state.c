@@ -66,8 +66,17 @@ static bool read_answers(const struct kpi_experiment_info *info, uint32_t experi
             state->n_excluded = (int64_t)cell_of(&answer, 0);
         else if (answer.part == KPI_EXPERIMENT_BEGAN && state->began == KPI_TIME_NONE)
             state->began = answer.start; /* in their order: the first one is the least */
+        else if (answer.part == KPI_EXPERIMENT_COUNTS_FROM)
+            state->counts_from = answer.start; /* and the last one the greatest */
     }
     return good;
+}
+
+static void leave_undecided(struct kpi_experiment_result *result, enum kpi_verdict_reason reason)
+{
+    result->verdict = KPI_VERDICT_UNDECIDED;
+    result->reason = reason;
+    result->winner = KPI_ARM_NONE;
 }
 
 void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
@@ -82,6 +91,7 @@ void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
     *ret_state = (struct kpi_experiment_state){
         .began = KPI_TIME_NONE,
         .decidable_at = KPI_TIME_NONE,
+        .counts_from = KPI_TIME_NONE,
     };
     for (uint32_t arm = 0; arm < info->n_arms; ++arm)
         ret_state->arms[arm].weight = info->weights[arm];
@@ -93,9 +103,9 @@ void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
         elapsed = as_of > ret_state->began ? as_of - ret_state->began : 0;
     }
     kpi_experiment_judge(&options, ret_state->arms, info->n_arms, elapsed, &ret_state->result);
-    if (!good) {
-        ret_state->result.verdict = KPI_VERDICT_UNDECIDED;
-        ret_state->result.reason = KPI_REASON_ARM_SUMS;
-        ret_state->result.winner = KPI_ARM_NONE;
-    }
+    if (!good)
+        leave_undecided(&ret_state->result, KPI_REASON_ARM_SUMS);
+    else if (info->from != KPI_TIME_NONE && ret_state->counts_from > info->from &&
+             ret_state->result.verdict == KPI_VERDICT_ARM)
+        leave_undecided(&ret_state->result, KPI_REASON_MISSED);
 }

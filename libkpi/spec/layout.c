@@ -319,7 +319,7 @@ int kpi_layout_new(struct kpi_layout **ret_layout, struct kpi_plan *plan, kpi_ti
     size_t scopes_size, size;
 
     campaigns_add(&counting);
-    if (counting.n_scopes > UINT32_MAX || counting.n_rows > UINT32_MAX)
+    if (counting.n_scopes > UINT32_MAX || counting.n_rows + plan->program.n_instances > UINT32_MAX)
         return -ENOMEM; /* rows could not be numbered, nor would they fit anywhere */
     scopes_size = sizeof(*layout) + counting.n_scopes * sizeof(layout->scopes[0]);
     size = scopes_size + counting.n_scopes * sizeof(uint32_t);
@@ -409,5 +409,5 @@ uint32_t kpi_layout_scope_rows(const struct kpi_layout *layout, uint32_t scope)
 
 uint32_t kpi_layout_n_rows(const struct kpi_layout *layout)
 {
-    return layout->n_rows;
+    return kpi_layout_first_start(layout) + layout->plan->program.n_instances;
 }

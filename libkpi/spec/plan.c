@@ -32,6 +32,11 @@ uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan)
     return plan->fingerprint;
 }
 
+kpi_duration kpi_plan_keep(const struct kpi_plan *plan)
+{
+    return plan->program.keep;
+}
+
 uint32_t kpi_plan_n_fields(const struct kpi_plan *plan)
 {
     return plan->n_fields;

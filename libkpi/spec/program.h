@@ -77,6 +77,8 @@ struct kpi_instance {
     uint32_t field;     /* SUM, SCORES, GAUGE */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
+    uint64_t reads;     /* attributes that say what feeds it, and those behind them: bit i is the
+                           program's attribute i */
 };
 
 /* What an event of a known type may do: feed `instance` if the residual condition holds. */
@@ -334,6 +336,18 @@ struct kpi_program {
 };
 
 const struct kpi_program *kpi_plan_program(const struct kpi_plan *plan);
+
+/*
+ * Behind the rows of all scopes a report has one of each instance, its *start*: n_events is
+ * KPI_START_WHOLE (nothing is missing), KPI_START_FROM (events up to and not with `value` are), or
+ * KPI_START_NEVER (likewise, and an attribute that it reads does not know them either). Of two
+ * shards' the later one counts.
+ */
+enum {
+    KPI_START_WHOLE,
+    KPI_START_FROM,
+    KPI_START_NEVER,
+};
 
 /* The entry of a type: by its hash, then its bytes. Always an entry. */
 const struct kpi_dispatch *kpi_program_dispatch(const struct kpi_plan *plan,

@@ -3,6 +3,7 @@
  */
 #include "spec/evaluate.h"
 #include "spec/layout.h"
+#include "spec/starts.h"
 
 #include <kpi/supplement.h>
 
@@ -61,6 +62,8 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
             }
         }
     }
+    kpi_starts_add(program, rows + kpi_layout_first_start(layout),
+                   other + kpi_layout_first_start(layout));
     return r;
 }
 
@@ -184,15 +187,22 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
     return XXH3_64bits(parts, sizeof(parts));
 }
 
-/* A formula over the rows that inputs give; where they come from is the caller's matter. */
-static void evaluate(const struct kpi_formula *formula, const struct kpi_inputs *inputs,
+/*
+ * A formula over the rows that inputs give, from wherever they come; `starts` are those behind the
+ * rows of the layout.
+ */
+static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *formula,
+                     const struct kpi_inputs *inputs, const struct kpi_row *starts,
                      const struct kpi_scope *scope, kpi_time as_of, struct kpi_value *ret_value)
 {
     struct leaves_state leaves = leaves_look(formula, inputs);
     enum kpi_reason reason;
 
-    *ret_value = (struct kpi_value){0};
+    *ret_value = (struct kpi_value){.counts_from = KPI_TIME_NONE};
     ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of);
+    for (uint32_t i = 0; i < formula->n_leaves; ++i)
+        kpi_starts_judge(plan, inputs, &inputs->leaves[formula->leaves[i]], starts, scope, as_of,
+                         ret_value);
     reason = sides_evaluate(formula, inputs, ret_value);
     if (leaves.any && (!leaves.fed || leaves.immature)) {
         ret_value->state = KPI_VALUE_NO_DATA;
@@ -238,10 +248,11 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     const struct kpi_scope *where = kpi_layout_scope(layout, scope);
 
     assert(kpi < layout->plan->n_kpis);
-    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (!kpi_layout_reports(layout, scope, kpi))
         return;
-    evaluate(&layout->plan->formulas[kpi], &inputs, where, as_of, ret_value);
+    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+             rows + kpi_layout_first_start(layout), where, as_of, ret_value);
     ret_value->definition = definition(layout, where, kpi);
 }
 
@@ -251,8 +262,9 @@ void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *ro
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
 
     assert(target->varies && target->formula < layout->plan->n_formulas);
-    evaluate(&layout->plan->formulas[target->formula], &inputs, kpi_layout_scope(layout, scope),
-             as_of, ret_value);
+    evaluate(layout->plan, &layout->plan->formulas[target->formula], &inputs,
+             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, scope), as_of,
+             ret_value);
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -265,13 +277,14 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     uint64_t parts[2];
 
     assert(kpi < layout->plan->n_kpis && breakdown->kpis[kpi]);
-    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (!kpi_layout_reports(layout, group->scope, kpi))
         return;
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(&layout->plan->formulas[kpi], &inputs, kpi_layout_scope(layout, group->scope), as_of,
+    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, group->scope), as_of,
              ret_value);
     parts[0] = definition(layout, kpi_layout_scope(layout, group->scope), kpi);
     parts[1] = program->sets[breakdown->set].fingerprint;

@@ -39,6 +39,8 @@ const char *kpi_verdict_reason_name(enum kpi_verdict_reason reason)
         return "no_winner";
     case KPI_REASON_ARM_SUMS:
         return "overflow";
+    case KPI_REASON_MISSED:
+        return "missed";
     }
     return "unknown";
 }

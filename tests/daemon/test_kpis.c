@@ -76,6 +76,21 @@ static void test_golden(void **state)
     view_unref(view);
 }
 
+static void test_a_value_says_from_when_it_counts(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    const struct kpis_filter filter = {.scope = "campaign", .kpi = "participation_rate"};
+    char *text;
+
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_RATE, KPI_VALUE_OK, 13, 20);
+    view->values[0].counts_from = VIEW_FIXTURE_AS_OF - KPI_HOUR;
+    text = write_kpis(view, &filter);
+    assert_non_null(strstr(text, "\"complete\":1,\"counts_from\":\"2026-11-11T03:00:00Z\","
+                                 "\"definition\""));
+    free(text);
+    view_unref(view);
+}
+
 static void test_scopes_say_what_they_are(void **state)
 {
     struct view *view = view_fixture_new(1);
@@ -364,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_a_value_says_from_when_it_counts),
         cmocka_unit_test(test_scopes_say_what_they_are),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_what_is_not_there),

@@ -222,6 +222,23 @@ static void test_windows_are_judged_when_they_are_over(void **state)
     fixture_free(fixture);
 }
 
+/* A target that lacks what was before it was there is none to judge by: no more than such a value.
+ */
+static void test_a_target_that_varies_says_from_when_it_counts(void **state)
+{
+    const struct kpi_target target = {.varies = true};
+    struct view_alert alert = {
+        .target = &target,
+        .value = {.state = KPI_VALUE_OK, .complete = 1, .counts_from = KPI_TIME_NONE},
+        .aim = {.state = KPI_VALUE_OK, .complete = 1, .counts_from = KPI_TIME_NONE}};
+
+    assert_true(view_observation(&alert).value.counts_from == KPI_TIME_NONE);
+    alert.aim.counts_from = KPI_HOUR;
+    assert_true(view_observation(&alert).value.counts_from == KPI_HOUR);
+    alert.value.counts_from = KPI_DAY;
+    assert_true(view_observation(&alert).value.counts_from == KPI_DAY);
+}
+
 static void test_targets_of_different_times_are_one_alert(void **state)
 {
     struct fixture *fixture = fixture_new(
@@ -281,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fires_once),
         cmocka_unit_test(test_windows_are_judged_when_they_are_over),
+        cmocka_unit_test(test_a_target_that_varies_says_from_when_it_counts),
         cmocka_unit_test(test_targets_of_different_times_are_one_alert),
         cmocka_unit_test(test_who_is_not_leader_says_nothing),
         cmocka_unit_test(test_incomplete_fires_nothing),

@@ -635,6 +635,115 @@ static void test_tombstones_are_passed(void **state)
     instance_free(instance);
 }
 
+/* ---- state that was made anew waits beside ---- */
+
+enum {
+    FOLD = 77,
+};
+
+/* Three records, staged; then five, read and saved. */
+static void stage_three_and_save_five(struct mock_kafka *kafka)
+{
+    struct instance *beside = instance_new(kafka, ONE_TOPIC, false);
+    struct instance *live = instance_new(kafka, ONE_TOPIC, true);
+
+    produce(kafka, 0, 3);
+    open_and_read(beside, 3);
+    assert_int_equal(shard_stage(beside->shard, live->store, FOLD), 0);
+    assert_int_equal(store_staged_announce(live->store, FOLD), 0);
+    produce(kafka, 3, 5);
+    open_and_read(live, 5);
+    checkpoint(live);
+    instance_free(beside);
+    instance_free(live);
+}
+
+static int open_with(struct instance *instance, uint64_t fold)
+{
+    return shard_open(instance->shard, instance->store,
+                      &(struct shard_open_options){.intake = instance->intake,
+                                                   .plan = instance->config->plan,
+                                                   .on_loss = CONFIG_ON_LOSS_HALT,
+                                                   .fold = fold});
+}
+
+static uint64_t staged_claim(struct instance *instance)
+{
+    uint64_t claim = 0;
+
+    assert_int_equal(store_staged_claim(instance->store, 0, &claim), 0);
+    return claim;
+}
+
+static void test_staged_state_is_taken_over_for_good(void **state)
+{
+    struct instance *instance;
+
+    stage_three_and_save_five(*state);
+    instance = instance_new(*state, ONE_TOPIC, true);
+    assert_int_equal(open_with(instance, FOLD), 0);
+    assert_int_equal(instance->shard->positions[0].next, 3);
+    assert_int_equal(stats(instance).n_applied, 3);
+    assert_int_equal(instance->shard->staged_claim, staged_claim(instance));
+    /* Its last record is young, but five were shown. */
+    assert_false(shard_caught_up(instance->shard, clock_now_us()));
+    assign(instance);
+    assert_int_equal(read_until(instance, 5), 0);
+    instance->shard->at_end[0] = false;
+    assert_true(shard_caught_up(instance->shard, clock_now_us()));
+    checkpoint(instance);
+    assert_int_equal(staged_claim(instance), 0);
+    instance_free(instance);
+    instance = instance_new(*state, ONE_TOPIC, true);
+    assert_int_equal(open_with(instance, FOLD), 0);
+    assert_int_equal(instance->shard->positions[0].next, 5);
+    assert_int_equal(stats(instance).n_applied, 5);
+    instance_free(instance);
+}
+
+static void test_staged_state_is_taken_over_again_after_a_crash(void **state)
+{
+    struct instance *instance;
+
+    stage_three_and_save_five(*state);
+    for (int i = 0; i < 2; i++) {
+        instance = instance_new(*state, ONE_TOPIC, true);
+        assert_int_equal(open_with(instance, FOLD), 0);
+        assert_int_equal(stats(instance).n_applied, 3);
+        instance_free(instance);
+    }
+    /* The old state was there all the time. */
+    instance = instance_new(*state, ONE_TOPIC, true);
+    assert_int_equal(open_with(instance, FOLD + 1), 0);
+    assert_int_equal(stats(instance).n_applied, 5);
+    instance_free(instance);
+}
+
+static void test_staged_state_is_nothing_before_it_is_announced(void **state)
+{
+    struct instance *instance;
+
+    stage_three_and_save_five(*state);
+    instance = instance_new(*state, ONE_TOPIC, true);
+    assert_int_equal(store_staged_withdraw(instance->store), 0);
+    assert_int_equal(open_with(instance, FOLD), 0);
+    assert_int_equal(stats(instance).n_applied, 5);
+    instance_free(instance);
+}
+
+static void test_damaged_staged_state_is_passed_over(void **state)
+{
+    struct instance *instance;
+
+    stage_three_and_save_five(*state);
+    instance = instance_new(*state, ONE_TOPIC, true);
+    redis_server_do(server, "HSET kpid:staged:{test/0}:m o:m 9.0123456789abcdef");
+    assert_int_equal(open_with(instance, FOLD), 0);
+    assert_int_equal(stats(instance).n_applied, 5);
+    assert_int_equal(staged_claim(instance), 0);
+    instance_free(instance);
+}
+
 static void test_a_plan_may_change_between(void **state)
 {
     struct instance *instance = instance_new(*state, ONE_TOPIC, false);
@@ -674,6 +783,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_failed_questions_are_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tombstones_are_passed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_staged_state_is_taken_over_for_good, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_staged_state_is_taken_over_again_after_a_crash, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_staged_state_is_nothing_before_it_is_announced, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_staged_state_is_passed_over, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_plan_may_change_between, set_up, tear_down),
     };
     int n_failed;

@@ -336,6 +336,96 @@ static void a_rebuild_takes_the_place_of_all_that_was(void **state)
     assert_int_equal(ask_number("DBSIZE"), 2);
 }
 
+/* ---- what is staged waits beside what is live ---- */
+
+static void stage(struct store *store, const char *text, struct store_manifest **ret_manifest)
+{
+    const struct kpi_object object = checkpoint_object("a", text);
+
+    store_use_staged(store, true);
+    *ret_manifest = claim(store);
+    assert_int_equal(checkpoint_commit(store, *ret_manifest, 7, &object, 1), 0);
+    store_use_staged(store, false);
+}
+
+static void what_is_staged_is_no_checkpoint_and_expires(void **state)
+{
+    CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+    const struct kpi_object object = checkpoint_object("a", "live");
+    CLEANUP_MANIFEST live = claim(store);
+    CLEANUP_MANIFEST staged = NULL;
+    CLEANUP_MANIFEST seen = NULL;
+
+    assert_int_equal(checkpoint_commit(store, live, 100, &object, 1), 0);
+    stage(store, "staged", &staged);
+    seen = peek(store);
+    assert_int_equal(seen->claim, live->claim);
+    assert_string_equal(checkpoint_text(store, seen), "a=live;");
+    assert_int_equal(store_sweep(store, seen), 0);
+    store_use_staged(store, true);
+    assert_string_equal(checkpoint_text(store, staged), "a=staged;");
+    assert_in_range(ask_number("TTL kpid:staged:{g/3}:m"), 3600, 86400);
+    assert_int_equal(ask_number("TTL kpid:{g/3}:m"), -1);
+    assert_int_equal(ask_number("DBSIZE"), 4);
+    store_use_staged(store, false);
+    assert_int_equal(store_staged_remove(store, 3, 0), 0);
+    assert_int_equal(ask_number("DBSIZE"), 2);
+    assert_string_equal(checkpoint_text(store, seen), "a=live;");
+}
+
+static void of_two_who_stage_the_later_one_wins(void **state)
+{
+    CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+    CLEANUP_STORE other = checkpoint_store(server->url, "g", "b:1");
+    const struct kpi_object late = checkpoint_object("a", "late");
+    CLEANUP_MANIFEST first = NULL;
+    CLEANUP_MANIFEST second = NULL;
+    uint64_t found = 1;
+
+    assert_int_equal(store_staged_claim(store, 3, &found), 0);
+    assert_int_equal(found, 0);
+    stage(store, "first", &first);
+    stage(other, "second", &second);
+    assert_int_equal(store_staged_claim(store, 3, &found), 0);
+    assert_true(found == second->claim);
+    store_use_staged(store, true);
+    assert_int_equal(checkpoint_commit(store, first, 8, &late, 1), STORE_E_FENCED);
+    store_use_staged(store, false);
+    assert_int_equal(store_staged_remove(store, 3, first->claim), 0); /* not the other's */
+    assert_int_equal(store_staged_claim(store, 3, &found), 0);
+    assert_true(found == second->claim);
+}
+
+static void a_staged_claim_without_state_is_none(void **state)
+{
+    CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+    CLEANUP_MANIFEST staged = NULL;
+    uint64_t found = 1;
+
+    store_use_staged(store, true);
+    staged = claim(store);
+    assert_int_equal(store_staged_claim(store, 3, &found), 0);
+    assert_int_equal(found, 0);
+    assert_in_range(ask_number("TTL kpid:staged:{g/3}:m"), 3600, 86400);
+}
+
+static void what_is_ready_is_announced_until_it_is_withdrawn(void **state)
+{
+    CLEANUP_STORE store = checkpoint_store(server->url, "g", "a:1");
+    uint64_t fold = 0;
+    bool there = true;
+
+    assert_int_equal(store_staged_find(store, &there, &fold), 0);
+    assert_false(there);
+    assert_int_equal(store_staged_announce(store, UINT64_C(0xfedcba9876543210)), 0);
+    assert_int_equal(store_staged_find(store, &there, &fold), 0);
+    assert_true(there && fold == UINT64_C(0xfedcba9876543210));
+    assert_in_range(ask_number("TTL kpid:g:staged"), 3600, 86400);
+    assert_int_equal(store_staged_withdraw(store), 0);
+    assert_int_equal(store_staged_find(store, &there, &fold), 0);
+    assert_false(there);
+}
+
 /* ---- one owner at a time ---- */
 
 static void a_fenced_owner_changes_nothing(void **state)
@@ -633,6 +723,10 @@ int main(void)
         TEST(an_object_too_large_to_read_back_is_refused),
         TEST(changed_and_removed_objects_leave_nothing_behind),
         TEST(a_rebuild_takes_the_place_of_all_that_was),
+        TEST(what_is_staged_is_no_checkpoint_and_expires),
+        TEST(of_two_who_stage_the_later_one_wins),
+        TEST(a_staged_claim_without_state_is_none),
+        TEST(what_is_ready_is_announced_until_it_is_withdrawn),
         TEST(a_fenced_owner_changes_nothing),
         TEST(owners_to_whom_a_rollback_gave_the_same_epoch_are_told_apart),
         TEST(offsets_do_not_go_back),

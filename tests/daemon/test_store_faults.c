@@ -271,12 +271,16 @@ static void the_documented_rights_suffice(void **state)
     struct store_position position = checkpoint_position(5);
     CLEANUP_MANIFEST manifest = NULL;
     CLEANUP_MANIFEST seen = NULL;
+    CLEANUP_MANIFEST staged = NULL;
+    uint64_t fold = 0, staged_by = 0;
     void *bytes = NULL;
+    bool there = false;
     size_t size;
 
-    redis_server_do(server, "ACL SETUSER kpid on >pw resetkeys ~kpid:* resetchannels &kpid:* -@all "
-                            "+auth +select +info +get +set +unlink +hget +hset +hdel +hkeys +hmget "
-                            "+hgetall +scan +eval +publish +wait");
+    redis_server_do(server,
+                    "ACL SETUSER kpid on >pw resetkeys ~kpid:* resetchannels &kpid:* -@all "
+                    "+auth +select +info +get +set +setex +expire +unlink +hget +hset +hdel "
+                    "+hkeys +hmget +hgetall +scan +eval +publish +wait");
     assert_int_equal(check(store), 0);
     manifest = claim(store);
     assert_int_equal(checkpoint_commit(store, manifest, 1, objects, 2), 0);
@@ -299,6 +303,17 @@ static void the_documented_rights_suffice(void **state)
     assert_int_equal(store_put_fields(store, manifest->epoch, fields, 2), 0);
     assert_int_equal(store_get_fields(store, ignore_field, NULL), 0);
     assert_int_equal(store_put_values(store, "c", fields, 2), 0);
+    store_use_staged(store, true);
+    staged = claim(store);
+    assert_int_equal(checkpoint_commit(store, staged, 1, objects, 2), 0);
+    store_use_staged(store, false);
+    assert_int_equal(store_staged_announce(store, 0x123), 0);
+    assert_int_equal(store_staged_find(store, &there, &fold), 0);
+    assert_true(there && fold == 0x123);
+    assert_int_equal(store_staged_claim(store, 0, &staged_by), 0);
+    assert_true(staged_by == staged->claim);
+    assert_int_equal(store_staged_remove(store, 0, staged_by), 0);
+    assert_int_equal(store_staged_withdraw(store), 0);
 }
 
 static void missing_rights_are_refused_by_name(void **state)

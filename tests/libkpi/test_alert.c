@@ -40,6 +40,7 @@ static struct kpi_observation seen(double value)
             .numerator = {.kind = KPI_NUMBER_COUNT, .real = value * 1000},
             .denominator = {.kind = KPI_NUMBER_COUNT, .value = 1000, .real = 1000},
             .complete = 1,
+            .counts_from = KPI_TIME_NONE,
         }};
 }
 
@@ -230,10 +231,10 @@ static void test_clears_below_half_the_band(void **state)
 static void test_firing_survives_what_is_inconclusive(void **state)
 {
     const struct kpi_target target = target_65();
-    struct kpi_observation observations[6];
+    struct kpi_observation observations[7];
     size_t i;
 
-    for (i = 0; i < 6; i++)
+    for (i = 0; i < 7; i++)
         observations[i] = seen(0.65);
     observations[0].stale = true;
     observations[1].value.state = KPI_VALUE_NO_DATA;
@@ -241,8 +242,9 @@ static void test_firing_survives_what_is_inconclusive(void **state)
     observations[3].value.complete = 0;
     observations[4].value.denominator.real = 99;
     observations[5].value.value = NAN;
+    observations[6].value.counts_from = T0;
 
-    for (i = 0; i < 6; i++) {
+    for (i = 0; i < 7; i++) {
         struct kpi_alert alert = fired(&target, 0.5);
 
         assert_int_equal(kpi_alert_step(&alert, &target, &observations[i], T0 + KPI_DAY),
@@ -250,6 +252,17 @@ static void test_firing_survives_what_is_inconclusive(void **state)
         assert_int_equal(alert.status, KPI_ALERT_FIRING);
         assert_int_equal(alert.since, T0);
     }
+}
+
+static void test_a_value_that_began_late_does_not_fire(void **state)
+{
+    const struct kpi_target target = target_65();
+    struct kpi_observation observation = seen(0.1);
+    struct kpi_alert alert = fresh();
+
+    observation.value.counts_from = T0 - KPI_DAY;
+    assert_int_equal(kpi_alert_step(&alert, &target, &observation, T0), KPI_TRANSITION_NONE);
+    assert_int_equal(alert.status, KPI_ALERT_STALE);
 }
 
 static void test_sample_is_denominator_or_else_numerator(void **state)
@@ -416,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_level_rises_but_does_not_fall),
         cmocka_unit_test(test_clears_below_half_the_band),
         cmocka_unit_test(test_firing_survives_what_is_inconclusive),
+        cmocka_unit_test(test_a_value_that_began_late_does_not_fire),
         cmocka_unit_test(test_sample_is_denominator_or_else_numerator),
         cmocka_unit_test(test_judged_only_in_its_time),
         cmocka_unit_test(test_clock_set_back_restarts_hold),

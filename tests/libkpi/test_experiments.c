@@ -887,8 +887,10 @@ static void another_name_keeps_the_state_and_another_meaning_begins_anew(void **
 
         kpi_experiment_evaluate(other, 0, answers, AT(9, 0), &now);
         assert_int_equal(now.arms[2].sums.units, units); /* A stands last now */
+        assert_int_equal(now.counts_from, KPI_TIME_NONE);
         kpi_experiment_evaluate(other, 1, answers, AT(9, 0), &now);
         assert_int_equal(now.arms[0].sums.units + now.arms[1].sums.units, 0);
+        assert_in_range(now.counts_from, AT(7, 0), AT(8, 0)); /* behind all events so far */
         (void)kpi_answers_unref(answers);
     }
     (void)kpi_engine_free(engine);
@@ -1082,6 +1084,44 @@ static void without_anybody_nothing_is_decided(void **state)
     kpi_plan_unref(plan);
 }
 
+static void since_november(struct kpi_experiment_definition *e)
+{
+    e->from = AT(1, 0);
+}
+
+/* What was missed decides nothing, if the experiment should have begun before. */
+static void what_was_missed_is_told(void **state)
+{
+    const int64_t clear[] = {100, 110, 260};
+    const struct {
+        void (*change)(struct kpi_experiment_definition *e);
+        kpi_time counts_from;
+        enum kpi_verdict_reason reason;
+    } cases[] = {
+        {NULL, AT(1, 2), KPI_REASON_EVIDENCE},
+        {since_november, AT(1, 2), KPI_REASON_MISSED},
+        {since_november, AT(1, 0), KPI_REASON_EVIDENCE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct kpi_plan *plan = plan_of_theme(cases[i].change);
+        struct kpi_answers *answers = answers_of_hits(clear, 3);
+        struct kpi_experiment_state is;
+        const kpi_wide one = 1;
+
+        push(answers, KPI_EXPERIMENT_COUNTS_FROM, AT(0, 0), &one, 1);
+        push(answers, KPI_EXPERIMENT_COUNTS_FROM, cases[i].counts_from, &one, 1);
+        kpi_experiment_evaluate(plan, 0, answers, AT(5, 0), &is);
+        assert_int_equal(is.counts_from, cases[i].counts_from);
+        assert_int_equal(is.result.reason, cases[i].reason);
+        assert_int_equal(is.result.winner,
+                         cases[i].reason == KPI_REASON_EVIDENCE ? 2 : KPI_ARM_NONE);
+        (void)kpi_answers_unref(answers);
+        kpi_plan_unref(plan);
+    }
+}
+
 static void uneven(struct kpi_experiment_definition *e)
 {
     static const kpi_decimal weights[] = {ONE, ONE, 2 * ONE};
@@ -1132,7 +1172,7 @@ static void sums_that_are_none_decide_nothing(void **state)
         push(answers, 1, 0, bad[i], KPI_EXPERIMENT_CELLS);
         push(answers, 2, 0, good, COUNT_OF(good));
         push(answers, KPI_EXPERIMENT_BEGAN, AT(1, 0), &one, 1);
-        push(answers, KPI_EXPERIMENT_BEGAN + 1, 0, &one, 1); /* a later version's */
+        push(answers, KPI_EXPERIMENT_COUNTS_FROM + 1, 0, &one, 1); /* a later version's */
         kpi_experiment_evaluate(plan, 0, answers, AT(5, 0), &is);
         assert_int_equal(is.result.verdict, KPI_VERDICT_UNDECIDED);
         assert_int_equal(is.result.reason, KPI_REASON_ARM_SUMS);
@@ -1185,6 +1225,7 @@ int main(void)
         cmocka_unit_test(three_arms_are_decided_at_48_hours),
         cmocka_unit_test(a_fixed_horizon_is_waited_for),
         cmocka_unit_test(without_anybody_nothing_is_decided),
+        cmocka_unit_test(what_was_missed_is_told),
         cmocka_unit_test(the_split_is_the_declared_one),
         cmocka_unit_test(sums_that_are_none_decide_nothing),
         cmocka_unit_test(a_sum_out_of_reach_is_told),

@@ -179,7 +179,7 @@ static void scopes_stand_in_their_order(void **state)
     assert_ptr_equal(kpi_layout_plan(layout), plan);
     assert_int_equal(kpi_layout_n_scopes(layout), (1 + 2 + 2 + 10) + (1 + 2 + 3));
     assert_int_equal(kpi_layout_scope_rows(layout, 0), 5);
-    assert_int_equal(kpi_layout_n_rows(layout), 5 * 21);
+    assert_int_equal(kpi_layout_n_rows(layout), 5 * 21 + 6); /* and a start of each instance */
 
     scope = kpi_layout_scope(layout, 0);
     assert_int_equal(scope->kind, KPI_SCOPE_CAMPAIGN);
@@ -427,7 +427,7 @@ static void scopes_have_the_rows_of_their_kpis(void **state)
     layout = layout_at(plan, (DAY_2026_11_01 + 8) * KPI_DAY);
     assert_int_equal(n_scopes_of(layout, KPI_SCOPE_DAY, &day), 9);
     assert_int_equal(n_scopes_of(layout, KPI_SCOPE_WEEK, &week), 3);
-    assert_int_equal(kpi_layout_n_rows(layout), 5 * 3 + 9 * 3 + 3 * 2);
+    assert_int_equal(kpi_layout_n_rows(layout), 5 * 3 + 9 * 3 + 3 * 2 + 3); /* and starts */
     rows = calloc(kpi_layout_n_rows(layout), sizeof(*rows));
     for (uint32_t i = 0; i < kpi_layout_n_rows(layout); ++i)
         rows[i] = (struct kpi_row){1, 1};
@@ -444,7 +444,7 @@ static void scopes_have_the_rows_of_their_kpis(void **state)
             assert_int_equal(value.state, reported ? KPI_VALUE_OK : KPI_VALUE_NO_DATA);
         }
     }
-    assert_int_equal(n, kpi_layout_n_rows(layout));
+    assert_int_equal(n + 3, kpi_layout_n_rows(layout));
     free(rows);
     kpi_layout_unref(layout);
     kpi_plan_unref(plan);

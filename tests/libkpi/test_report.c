@@ -12,12 +12,12 @@
 #include <math.h>
 
 #define MIDDLE   ((DAY_2026_11_01 + 15) * KPI_DAY) /* half of November is over */
-#define ROWS_MAX 64
+#define ROWS_MAX 4096
 
 static struct fixture f;
 static struct kpi_plan *plan;
 static struct kpi_layout *layout;
-static struct kpi_row rows[4096];
+static struct kpi_row rows[ROWS_MAX];
 
 static int setup(void **state)
 {

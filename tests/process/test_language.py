@@ -55,6 +55,16 @@ class Language(ProcessCase):
         (shown,) = [text for text in blocks(self.page, "text") if text.startswith("experiment ")]
         self.assertTrue(done.stdout.endswith(f"\n{shown}"), done.stdout[-2000:])
 
+    def test_a_change_and_what_check_says_of_it(self):
+        at = os.path.dirname(self.config)
+        write(at, "share.yaml", "".join(blocks(self.page, "yaml share.yaml")))
+        with open(self.config, encoding="utf-8") as file:
+            new = write(at, "new.yaml", file.read() + "include: share.yaml\n")
+        done = daemon.run("check", "-c", new, "--against", self.config)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = next(b for b in blocks(self.page, "console") if b.startswith("$ kpid check"))
+        self.assertEqual(done.stdout.replace(at + "/", ""), said.split("\n", 1)[1])
+
     def test_every_function_has_an_example(self):
         """The functions are those that the schema explains to editors."""
         with open(os.path.join(ROOT, "config", "schema.json"), encoding="utf-8") as file:

@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import ctypes
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -307,17 +306,7 @@ class Cluster:
 
     def delete_records(self, topic, before):
         """Moves the start of each partition of `before` ({partition: offset}) up."""
-        rows = ",".join('{"topic":"%s","partition":%d,"offset":%d}' % (topic, p, o)
-                        for p, o in before.items())
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
-            f.write('{"version":1,"partitions":[%s]}' % rows)
-            f.flush()
-            done = subprocess.run(
-                java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server",
-                     self.address, "--offset-json-file", f.name),
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
-        if re.search(r"error", done.stdout, re.I):
-            raise AssertionError("delete records: " + done.stdout)
+        _delete_records(self.address, topic, before)
 
     def alter_topic(self, topic, **config):
         resource = client().admin.ConfigResource("topic", topic)
@@ -352,33 +341,69 @@ class _TopicPartitionList(ctypes.Structure):
                 ("elems", ctypes.POINTER(_TopicPartition))]
 
 
-def _committed(address, group, topic, partitions):
+@contextlib.contextmanager
+def _librdkafka(address, **properties):
+    """The C library and a handle, for what the Python client of Debian 12 does not have."""
     lib = ctypes.CDLL("librdkafka.so.1")
-    lib.rd_kafka_conf_new.restype = ctypes.c_void_p
-    lib.rd_kafka_new.restype = ctypes.c_void_p
-    lib.rd_kafka_topic_partition_list_new.restype = ctypes.POINTER(_TopicPartitionList)
+    for name in ("conf_new", "new", "queue_new", "queue_poll", "DeleteRecords_new",
+                 "event_DeleteRecords_result"):
+        getattr(lib, "rd_kafka_" + name).restype = ctypes.c_void_p
+    for name in ("topic_partition_list_new", "DeleteRecords_result_offsets"):
+        getattr(lib, "rd_kafka_" + name).restype = ctypes.POINTER(_TopicPartitionList)
     error = ctypes.create_string_buffer(512)
     conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
-    for name, value in (("bootstrap.servers", address), ("group.id", group), ("log_level", "0")):
+    for name, value in {"bootstrap.servers": address, "log_level": "0", **properties}.items():
         lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), error, ctypes.c_size_t(512))
     handle = ctypes.c_void_p(lib.rd_kafka_new(1, conf, error, ctypes.c_size_t(512)))
-    wanted = lib.rd_kafka_topic_partition_list_new(len(partitions))
     try:
-        for p in partitions:
-            lib.rd_kafka_topic_partition_list_add(wanted, topic.encode(), p)
-        r = lib.rd_kafka_committed(handle, wanted, 10000)
-        if r != 0:
-            raise AssertionError(f"committed offsets of {group}: error {r}")
-        result = {}
-        for i in range(wanted.contents.cnt):
-            e = wanted.contents.elems[i]
-            if e.offset >= 0:
-                result[e.partition] = (e.offset, ctypes.string_at(e.metadata, e.metadata_size)
-                                       .decode() if e.metadata else "")
-        return result
+        yield lib, handle
     finally:
-        lib.rd_kafka_topic_partition_list_destroy(wanted)
         lib.rd_kafka_destroy(handle)
+
+
+def _partitions(lib, topic, offsets):
+    """A list of partitions ({partition: offset}); the caller destroys it."""
+    made = lib.rd_kafka_topic_partition_list_new(len(offsets))
+    for partition, offset in offsets.items():
+        lib.rd_kafka_topic_partition_list_add(made, topic.encode(), partition)
+        made.contents.elems[made.contents.cnt - 1].offset = offset
+    return made
+
+
+def _committed(address, group, topic, partitions):
+    with _librdkafka(address, **{"group.id": group}) as (lib, handle):
+        wanted = _partitions(lib, topic, dict.fromkeys(partitions, 0))
+        try:
+            r = lib.rd_kafka_committed(handle, wanted, 10000)
+            if r != 0:
+                raise AssertionError(f"committed offsets of {group}: error {r}")
+            found = (wanted.contents.elems[i] for i in range(wanted.contents.cnt))
+            return {e.partition: (e.offset, ctypes.string_at(e.metadata, e.metadata_size).decode()
+                                  if e.metadata else "") for e in found if e.offset >= 0}
+        finally:
+            lib.rd_kafka_topic_partition_list_destroy(wanted)
+
+
+def _delete_records(address, topic, before):
+    with _librdkafka(address, **{"group.id": "-"}) as (lib, handle):
+        offsets = _partitions(lib, topic, before)
+        asked = ctypes.c_void_p(lib.rd_kafka_DeleteRecords_new(offsets))
+        queue = ctypes.c_void_p(lib.rd_kafka_queue_new(handle))
+        lib.rd_kafka_DeleteRecords(handle, ctypes.byref(asked), ctypes.c_size_t(1), None, queue)
+        event = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, 30000))
+        try:
+            error = lib.rd_kafka_event_error(event) if event else "no answer"
+            if not error:
+                result = ctypes.c_void_p(lib.rd_kafka_event_DeleteRecords_result(event))
+                done = lib.rd_kafka_DeleteRecords_result_offsets(result).contents
+                error = next((done.elems[i].err for i in range(done.cnt) if done.elems[i].err), 0)
+            if error:
+                raise AssertionError(f"delete records of {topic}: error {error}")
+        finally:
+            lib.rd_kafka_event_destroy(event)
+            lib.rd_kafka_queue_destroy(queue)
+            lib.rd_kafka_DeleteRecords_destroy(asked)
+            lib.rd_kafka_topic_partition_list_destroy(offsets)
 
 
 _shared = None

@@ -209,7 +209,7 @@ static void add_alerts(struct view *view, const struct kpi_plan *plan)
             .target = target,
             .present = *target,
             .alert = {.since = KPI_TIME_NONE, .deviating_since = KPI_TIME_NONE},
-            .value = {.state = KPI_VALUE_NO_DATA},
+            .value = {.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE},
             .scope = *kpi_layout_scope(view->layout, scope),
             .distance = __builtin_nan(""),
         };
@@ -230,10 +230,12 @@ struct view *view_fixture_new(uint32_t n_campaigns)
     view->leader = true;
     assert_int_equal(kpi_layout_new(&view->layout, plan, view->as_of, &mem), 0);
     assert_int_equal(kpi_layout_n_scopes(view->layout), n_campaigns * FIXTURE_SCOPES);
+    view->rows = calloc(kpi_layout_n_rows(view->layout), sizeof(*view->rows));
     n_values = (size_t)n_campaigns * FIXTURE_SCOPES * FIXTURE_KPIS;
     view->values = calloc(n_values, sizeof(*view->values));
     for (size_t i = 0; i < n_values; i++)
-        view->values[i].state = KPI_VALUE_NO_DATA;
+        view->values[i] =
+            (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     add_shards(view);
     add_alerts(view, plan);
     (void)kpi_plan_unref(plan); /* the layout holds another */

@@ -84,10 +84,11 @@ double kpi_target_distance(const struct kpi_target *target, double value);
 
 /*
  * Advances one target by one look. Every return other than NONE has incremented alert->sequence.
- * A firing alert stays firing while nothing can be concluded (stale, no data, undefined, nothing of
- * the scope passed yet, a sample below sample_min); any other forgets that it was pending. Outside
- * [from, to) nothing deviates and a firing alert is resolved. RESOLVED has cleared level and
- * deviating_since: who wants to tell about them keeps the alert as it was before.
+ * A firing alert stays firing while nothing can be concluded (stale, a value that counts from later
+ * than its scope, no data, undefined, nothing of the scope passed yet, a sample below sample_min);
+ * any other forgets that it was pending. Outside [from, to) nothing deviates and a firing alert is
+ * resolved. RESOLVED has cleared level and deviating_since: who wants to tell about them keeps the
+ * alert as it was before.
  */
 enum kpi_transition kpi_alert_step(struct kpi_alert *alert, const struct kpi_target *target,
                                    const struct kpi_observation *observation, kpi_time now);

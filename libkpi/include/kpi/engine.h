@@ -30,10 +30,13 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch);
 
 /*
  * Goes on under another plan: the state of measures, attributes and dedupe whose fingerprints the
- * new plan has stays, the rest is dropped, new measures start empty. Returns 0 or -ENOMEM (old plan
- * stays).
+ * new plan has stays, the rest is dropped. New ones start empty and say from when they count: from
+ * behind the newest event so far (kpi_value.counts_from). Returns 0 or -ENOMEM (old plan stays).
  */
 int kpi_engine_replan(struct kpi_engine *engine, struct kpi_plan *plan);
+
+/* Events before `time` were not to be had: nothing counts from earlier than that. */
+void kpi_engine_set_counts_from(struct kpi_engine *engine, kpi_time time);
 
 /*
  * Fills rows (kpi_layout_n_rows() of them) with this shard's share. The layout must be of the
@@ -112,7 +115,8 @@ enum {
 
 /*
  * Loading into a fresh engine: every object of a checkpoint once, in any order, then load_end().
- * State whose fingerprint the plan does not have is passed over. Returns 0, a KPI_ENGINE_E_… or
+ * State whose fingerprint the plan does not have is passed over; what the plan has and the
+ * checkpoint's did not begins to count, as in kpi_engine_replan(). Returns 0, a KPI_ENGINE_E_… or
  * -ENOMEM; after anything but 0 the engine must only be freed.
  */
 int kpi_engine_load(struct kpi_engine *engine, const struct kpi_object *object);

@@ -127,6 +127,7 @@ enum kpi_verdict_reason {
     KPI_REASON_UNITS,     /* UNDECIDED: not decidable yet, an arm has fewer than units_min */
     KPI_REASON_NO_WINNER, /* UNDECIDED: no arm is shown to be the best */
     KPI_REASON_ARM_SUMS,  /* UNDECIDED: the sums of an arm have overflowed */
+    KPI_REASON_MISSED,    /* UNDECIDED: it counts from later than the `from` that it has */
 };
 
 const char *kpi_verdict_name(enum kpi_verdict verdict);              /* "undecided", "arm", … */
@@ -180,11 +181,13 @@ const struct kpi_experiment_info *kpi_plan_experiment(const struct kpi_plan *pla
  * What a shard answers of an experiment (kpi/answers.h), without values. By part:
  * - that of an arm, in the order of the definition: the cells below, sums as in kpi_arm_sums;
  * - EXCLUDED: how many users were in two arms, which are in none;
- * - BEGAN: the shard's first exposure is at `start`; the cell says nothing.
+ * - BEGAN: the shard's first exposure is at `start`; the cell says nothing;
+ * - COUNTS_FROM: the shard has missed what happened before `start`; likewise.
  */
 enum {
     KPI_EXPERIMENT_EXCLUDED = KPI_ARMS_MAX,
     KPI_EXPERIMENT_BEGAN,
+    KPI_EXPERIMENT_COUNTS_FROM,
 };
 
 enum {
@@ -207,12 +210,16 @@ struct kpi_experiment_state {
     int64_t n_excluded;
     kpi_time began;        /* the first exposure; KPI_TIME_NONE: none yet */
     kpi_time decidable_at; /* no verdict before; KPI_TIME_NONE: not known yet */
+    /* What happened before was missed, as the experiment is newer; KPI_TIME_NONE: nothing was. */
+    kpi_time counts_from;
     struct kpi_experiment_result result;
 };
 
 /*
  * Judges an experiment by the answers of all shards (NULL: none), at a time. With the method FIXED
- * there is no verdict before `to`, after which the sums stand still.
+ * there is no verdict before `to`, after which the sums stand still. There is none either of an
+ * experiment with a `from` that counts from later than that; without one it begins when it is
+ * defined.
  */
 void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
                              const struct kpi_answers *answers, kpi_time as_of,

@@ -50,6 +50,8 @@ void kpi_plan_unrefp(struct kpi_plan **plan);
 
 /* Hash of all that decides results; independent of order and of names of unused things. */
 uint64_t kpi_plan_fingerprint(const struct kpi_plan *plan);
+/* How long cells are kept. */
+kpi_duration kpi_plan_keep(const struct kpi_plan *plan);
 
 /* What a field is used as. A decoder refuses another kind (KPI_REFUSAL_FIELD). */
 enum kpi_field_use {

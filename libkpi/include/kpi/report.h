@@ -40,8 +40,9 @@ const struct kpi_scope *kpi_layout_scope(const struct kpi_layout *layout, uint32
 bool kpi_layout_reports(const struct kpi_layout *layout, uint32_t scope, uint32_t kpi);
 
 /*
- * Rows: each scope has a block of those that its KPIs need, blocks stand in the order of scopes,
- * n_rows is all of them together.
+ * Rows: each scope has a block of those that its KPIs need, blocks stand in the order of scopes.
+ * Behind those of all scopes stand rows that say from when measures count; they are merged like the
+ * others. n_rows is all of them together.
  */
 uint32_t kpi_layout_first_row(const struct kpi_layout *layout, uint32_t scope);
 uint32_t kpi_layout_scope_rows(const struct kpi_layout *layout, uint32_t scope);
@@ -100,8 +101,17 @@ struct kpi_value {
     double value;                /* if OK: numerator.real / denominator.real */
     struct kpi_number numerator; /* the formula's upper side, or all of it if it does not divide */
     struct kpi_number denominator;
-    double
-        complete; /* share of the scope that has passed at as_of, or of cohort users mature: 0..1 */
+    /*
+     * 0..1: the share of the scope that has passed at as_of, or of cohort users that are mature;
+     * with counts_from at most the share of what the value is made of that has passed and was
+     * counted.
+     */
+    double complete;
+    /*
+     * The value lacks what happened before: a measure of it is newer than the time that it is
+     * about. KPI_TIME_NONE: it lacks nothing. Never a reason to conclude anything.
+     */
+    kpi_time counts_from;
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 

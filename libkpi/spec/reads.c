@@ -1,0 +1,83 @@
+/*
+ * Which attributes stand behind what an instance counts: named by its filter, its answer or its
+ * dimensions, or by the conditions of such attributes in turn.
+ */
+#include "spec/assemble.h"
+
+_Static_assert(KPI_ATTRIBUTES_MAX <= 64, "a set of attributes is the bits of a number");
+
+/* By definition: the program's attributes that one stands for and reads. */
+struct reads {
+    const struct kpi_compile *compile;
+    uint64_t attributes[KPI_ATTRIBUTES_MAX];
+};
+
+static uint64_t cond_reads(const struct reads *reads, const struct kpi_cond *cond)
+{
+    uint64_t mask = 0;
+
+    if (!cond)
+        return 0;
+    if (cond->kind == KPI_COND_ATTRIBUTE || cond->kind == KPI_COND_ATTRIBUTE_TIME)
+        mask |= reads->attributes[cond->index];
+    for (const struct kpi_cond *child = cond->first; child; child = child->next)
+        mask |= cond_reads(reads, child);
+    return mask;
+}
+
+/* Attributes are not sorted by what they name, but there are few: again until nothing is new. */
+static void attributes_read(struct reads *reads)
+{
+    const struct kpi_compile *compile = reads->compile;
+    bool changed = true;
+
+    for (uint32_t i = 0; i < compile->n_attributes; ++i)
+        reads->attributes[i] = UINT64_C(1) << compile->attributes[i].program;
+    while (changed) {
+        changed = false;
+        for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+            uint64_t mask = reads->attributes[i] | cond_reads(reads, compile->attributes[i].where);
+
+            changed |= mask != reads->attributes[i];
+            reads->attributes[i] = mask;
+        }
+    }
+}
+
+static uint64_t dimension_reads(const struct reads *reads, const struct kpi_dimension *dimension)
+{
+    for (uint32_t i = 0; i < reads->compile->n_dimensions; ++i) {
+        const struct kpi_dimension_work *work = &reads->compile->dimensions[i];
+
+        if (work->fingerprint != dimension->fingerprint)
+            continue;
+        if (work->kind == KPI_DIMENSION_ATTRIBUTE)
+            return reads->attributes[work->index];
+        return work->kind == KPI_DIMENSION_CONDITION ? cond_reads(reads, work->where) : 0;
+    }
+    return 0;
+}
+
+int kpi_assemble_reads(struct assembler *assembler)
+{
+    const struct kpi_dimension *dimensions = assembler->dimensions.data;
+    const struct kpi_dimension_set *sets = assembler->sets.data;
+    const uint32_t *sources = assembler->instance_sources.data;
+    struct kpi_instance *instances = assembler->instances.data;
+    struct reads reads = {.compile = assembler->compile};
+
+    attributes_read(&reads);
+    for (uint32_t i = 0; i < assembler->instances.n; ++i) {
+        const struct kpi_measure_work *measure = &assembler->compile->measures[sources[i]];
+
+        instances[i].reads =
+            cond_reads(&reads, measure->where) | cond_reads(&reads, measure->answer);
+        if (instances[i].dimensions < KPI_DIMENSIONS_SETS)
+            continue;
+        for (uint32_t k = 0; k < sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].n; ++k)
+            instances[i].reads |= dimension_reads(
+                &reads,
+                &dimensions[sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].dimensions[k]]);
+    }
+    return 0;
+}
