@@ -16,6 +16,10 @@
 #include <string.h>
 
 #define MERGE_DELAY_US 5000
+/* With quantiles of many scopes and shards a merge takes milliseconds. The main thread has more to
+ * do: after one it rests so many times as long, up to a bound. */
+#define MERGE_REST        4
+#define MERGE_REST_US_MAX 250000
 /* How long the old view may stand in while shards have not reported under a new layout. */
 #define LAYOUT_PATIENCE_US 5000000
 /* Another instance writes its summaries every second. */
@@ -36,7 +40,8 @@ void merge_summary(struct server *server, struct summary *summary)
 
 void merge_request(struct server *server)
 {
-    static const struct timeval delay = {.tv_usec = MERGE_DELAY_US};
+    int64_t wait = server->merge_rested_at - clock_monotonic_us();
+    const struct timeval delay = {.tv_usec = wait > MERGE_DELAY_US ? wait : MERGE_DELAY_US};
 
     if (!server->merge_wanted)
         (void)event_add(server->merge_timer, &delay);
@@ -174,9 +179,36 @@ static struct view *make_view(struct server *server, const struct kpi_row *rows,
     return view;
 }
 
+/* Puts the quantiles of all shards that are in the rows into them. Returns 0 or -ENOMEM. */
+static int fill_quantiles(const struct server *server, struct kpi_row *rows)
+{
+    const struct kpi_supplement **parts;
+    uint32_t n_parts = 0;
+    int r;
+
+    if (!kpi_plan_has_quantiles(kpi_layout_plan(server->layout)))
+        return 0;
+    parts = calloc(server->n_shards, sizeof(*parts));
+    if (!parts)
+        return error_origin(-ENOMEM);
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        const struct summary *summary = server->summaries[i];
+
+        /* Without what does not fit, the row tells that something is missing. */
+        if (reports_present(server, summary) && summary->supplement &&
+            kpi_supplement_fits(summary->supplement, server->layout))
+            parts[n_parts++] = summary->supplement;
+    }
+    r = kpi_rows_fill_quantiles(server->layout, parts, n_parts, &memory_kpi, rows);
+    free(parts);
+    return r < 0 ? error_origin(r) : 0;
+}
+
 /* False: no memory. */
 static bool add_groups(const struct server *server, struct view *view)
 {
+    if (kpi_plan_n_breakdowns(kpi_layout_plan(server->layout)) == 0)
+        return true;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         const struct summary *summary = server->summaries[i];
 
@@ -224,6 +256,14 @@ static void tell_overflow(const struct view *before, const struct view *view)
                 LOG_INT("values", view->n_overflowed), LOG_STRING("first", value));
 }
 
+/* Notes what a merge has cost that began then. */
+static void rest(struct server *server, int64_t began)
+{
+    int64_t now = clock_monotonic_us(), us = MERGE_REST * (now - began);
+
+    server->merge_rested_at = now + (us < MERGE_REST_US_MAX ? us : MERGE_REST_US_MAX);
+}
+
 static void merge(struct server *server)
 {
     uint32_t n_rows = kpi_layout_n_rows(server->layout);
@@ -235,7 +275,7 @@ static void merge(struct server *server)
         if (reports_present(server, server->summaries[i]))
             (void)kpi_rows_add(server->layout, rows, server->summaries[i]->rows);
     }
-    if (rows)
+    if (rows && fill_quantiles(server, rows) == 0)
         view = make_view(server, rows, clock_now_us());
     free(rows);
     if (view && (!add_groups(server, view) || !add_answers(server, view)))
@@ -294,6 +334,7 @@ void merge_tick(struct server *server)
         now < server->layout_told_at + LAYOUT_PATIENCE_US)
         return;
     merge(server);
+    rest(server, now);
     /* Only now: while catching up days fly past, and each layout is to be reported under once. */
     if (!kpi_layout_current(server->layout, time))
         (void)tell_layout(server, time);

@@ -84,7 +84,8 @@ struct server {
     struct view *view;
     uint64_t view_version;
     bool merge_wanted;
-    bool readers_busy; /* a readers job is under way */
+    int64_t merge_rested_at; /* monotonic: no merge before */
+    bool readers_busy;       /* a readers job is under way */
 
     struct leader *leader;
     struct sink *sink;

@@ -383,7 +383,7 @@ struct summary *shard_summarize(struct shard *shard, const struct kpi_layout *la
         return NULL;
     if (kpi_engine_report(shard->engine, layout, summary->rows) < 0)
         return summary_free(summary);
-    if (kpi_plan_n_breakdowns(kpi_layout_plan(layout)) > 0 &&
+    if (kpi_plan_has_supplement(kpi_layout_plan(layout)) &&
         kpi_engine_supplement(shard->engine, layout, &summary->supplement) < 0)
         return summary_free(summary);
     if (shard->answers) {

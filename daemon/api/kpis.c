@@ -84,6 +84,8 @@ void kpis_add_value(struct json *json, cJSON *object, const struct kpi_value *va
     if (value->counts_from != KPI_TIME_NONE)
         json_add_time(json, object, "counts_from", value->counts_from, 0);
     json_add_hash(json, object, "definition", value->definition);
+    if (value->error > 0)
+        json_add_real(json, object, "error", value->error);
 }
 
 static bool has_campaign(const struct kpi_plan *plan, const char *id)

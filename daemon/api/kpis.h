@@ -9,6 +9,9 @@
  * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
  * are counts or real, decimal strings if they are money, null if there is none.
  *
+ * Where a value is made of quantiles of more than 1,000 values there is "error":0.01, the relative
+ * error that each of these may have; all else is exact.
+ *
  * A scope's kind is campaign, phase, day, week, month, quarter, year, hour, minutes or rolling. Of
  * minutes there is "minutes":5. A rolling one of days has "days":7, any other "count":4 and
  * "unit":"week" ("minutes" beside it if the unit is minutes).

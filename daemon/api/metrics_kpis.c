@@ -4,7 +4,8 @@
  * because a label that names a date would start new series every midnight; the API has all. So it
  * is with weeks ("week" and "this_week") and all others, down to "5m" and "this_5m".
  *
- * "No data" is no sample; "undefined" is NaN.
+ * "No data" is no sample; "undefined" is NaN. What may be off says by how much; what is exact has
+ * no such sample.
  *
  * Breakdowns are shown of the whole campaign and of today, with a label by_NAME for each dimension:
  * "__none__" for events without the value, as a label that is empty is no label. They have a bound
@@ -66,6 +67,7 @@ enum part {
     PART_NUMERATOR,
     PART_DENOMINATOR,
     PART_COMPLETE,
+    PART_ERROR, /* only of what is approximate */
 };
 
 static bool take_part(const struct kpi_value *value, enum part part, double *ret_number)
@@ -85,6 +87,9 @@ static bool take_part(const struct kpi_value *value, enum part part, double *ret
     case PART_COMPLETE:
         *ret_number = value->complete;
         return true;
+    case PART_ERROR:
+        *ret_number = value->error;
+        return value->error > 0;
     }
     return false;
 }
@@ -301,6 +306,9 @@ void metrics_write_kpis(struct exposition *exposition, const struct view *view)
                               "Lower side of the KPI's formula."},
         [PART_COMPLETE] = {"kpid_kpi_complete_ratio", EXPOSITION_GAUGE, "ratio",
                            "Share of the KPI's scope that has passed, or of its cohorts mature."},
+        [PART_ERROR] = {"kpid_kpi_error_ratio", EXPOSITION_GAUGE, "ratio",
+                        "Relative error, at most, of the quantiles that the KPI is made of; none "
+                        "if it is exact."},
     };
     struct shown_groups shown = {NULL};
 
@@ -310,7 +318,7 @@ void metrics_write_kpis(struct exposition *exposition, const struct view *view)
         if (has_unit(kpi_layout_plan(view->layout), (enum kpi_unit)unit))
             write_family(exposition, view, &shown, &units[unit], PART_VALUE, (int)unit);
     }
-    for (unsigned part = PART_NUMERATOR; part <= PART_COMPLETE; part++)
+    for (unsigned part = PART_NUMERATOR; part <= PART_ERROR; part++)
         write_family(exposition, view, &shown, &parts[part], (enum part)part, -1);
     free(shown.indices);
 }

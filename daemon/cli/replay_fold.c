@@ -227,19 +227,79 @@ static kpi_time newest_event(const struct replay_fold *fold)
     return newest;
 }
 
-static int add_groups(struct kpi_engine *engine, const struct kpi_layout *layout, struct view *view)
+/* What engines say at a moment, added up. */
+struct sum {
+    struct kpi_layout *layout;
+    struct kpi_row *rows, *scratch;
+    struct kpi_supplement **supplements; /* NULL: there are none */
+    uint32_t n_supplements;
+};
+
+static void sum_deinit(struct sum *sum)
 {
-    struct kpi_supplement *supplement;
+    for (uint32_t i = 0; i < sum->n_supplements; i++)
+        (void)kpi_supplement_unref(sum->supplements[i]);
+    free(sum->supplements);
+    free(sum->rows);
+    free(sum->scratch);
+    (void)kpi_layout_unref(sum->layout);
+}
+
+static int sum_init(struct sum *sum, const struct replay_fold *fold, kpi_time at)
+{
+    uint32_t n_rows;
     int r;
 
-    if (kpi_plan_n_breakdowns(kpi_layout_plan(layout)) == 0)
-        return 0;
-    r = kpi_engine_supplement(engine, layout, &supplement);
+    *sum = (struct sum){0};
+    r = kpi_layout_new(&sum->layout, fold->config->plan, at, &memory_kpi);
     if (r < 0)
         return error_origin(r);
-    r = view_add_groups(view, supplement);
-    (void)kpi_supplement_unref(supplement);
-    return r < 0 ? error_trace(r) : 0;
+    n_rows = kpi_layout_n_rows(sum->layout);
+    sum->rows = calloc(n_rows + 1, sizeof(*sum->rows));
+    sum->scratch = calloc(n_rows + 1, sizeof(*sum->scratch));
+    if (kpi_plan_has_supplement(fold->config->plan))
+        sum->supplements = calloc(fold->n_shards, sizeof(struct kpi_supplement *));
+    if (!sum->rows || !sum->scratch ||
+        (!sum->supplements && kpi_plan_has_supplement(fold->config->plan))) {
+        sum_deinit(sum);
+        return error_origin(-ENOMEM);
+    }
+    return 0;
+}
+
+static int sum_add(struct sum *sum, struct kpi_engine *engine)
+{
+    int r = kpi_engine_report(engine, sum->layout, sum->scratch);
+
+    if (r < 0)
+        return error_origin(r);
+    (void)kpi_rows_add(sum->layout, sum->rows, sum->scratch); /* an overflow marks its row */
+    if (!sum->supplements)
+        return 0;
+    r = kpi_engine_supplement(engine, sum->layout, &sum->supplements[sum->n_supplements]);
+    if (r < 0)
+        return error_origin(r);
+    sum->n_supplements++;
+    return 0;
+}
+
+/* NULL: no memory. */
+static struct view *sum_view(struct sum *sum, kpi_time at)
+{
+    const struct kpi_supplement *const *parts =
+        (const struct kpi_supplement *const *)sum->supplements;
+    struct view *view;
+
+    if (kpi_rows_fill_quantiles(sum->layout, parts, sum->n_supplements, &memory_kpi, sum->rows) < 0)
+        return NULL;
+    view = view_of_rows(sum->layout, sum->rows, at);
+    if (kpi_plan_n_breakdowns(kpi_layout_plan(sum->layout)) == 0)
+        return view;
+    for (uint32_t i = 0; view && i < sum->n_supplements; i++) {
+        if (view_add_groups(view, sum->supplements[i]) < 0)
+            view = view_unref(view);
+    }
+    return view;
 }
 
 static int add_answers(struct kpi_engine *engine, const struct kpi_layout *layout,
@@ -260,35 +320,23 @@ static int add_answers(struct kpi_engine *engine, const struct kpi_layout *layou
 
 struct view *replay_view(const struct replay_fold *fold, kpi_time at)
 {
-    struct kpi_layout *layout;
-    struct kpi_row *sum, *rows;
     struct view *view = NULL;
-    uint32_t n_rows;
-    int r = -ENOMEM;
+    struct sum sum;
+    int r;
 
     if (at == KPI_TIME_NONE)
         at = newest_event(fold);
-    if (kpi_layout_new(&layout, fold->config->plan, at, &memory_kpi) < 0)
+    r = sum_init(&sum, fold, at);
+    if (r < 0)
         return NULL;
-    n_rows = kpi_layout_n_rows(layout);
-    sum = calloc(n_rows + 1, sizeof(*sum));
-    rows = calloc(n_rows + 1, sizeof(*rows));
-    if (sum && rows)
-        r = 0;
-    for (uint32_t i = 0; i < fold->n_shards && r == 0; i++) {
-        r = kpi_engine_report(fold->engines[i], layout, rows);
-        if (r == 0)
-            (void)kpi_rows_add(layout, sum, rows); /* an overflow marks its row */
-    }
+    for (uint32_t i = 0; i < fold->n_shards && r == 0; i++)
+        r = sum_add(&sum, fold->engines[i]);
     if (r == 0)
-        view = view_of_rows(layout, sum, at);
+        view = sum_view(&sum, at);
     for (uint32_t i = 0; view && i < fold->n_shards; i++) {
-        if (add_groups(fold->engines[i], layout, view) < 0 ||
-            add_answers(fold->engines[i], layout, view) < 0)
+        if (add_answers(fold->engines[i], sum.layout, view) < 0)
             view = view_unref(view);
     }
-    free(sum);
-    free(rows);
-    (void)kpi_layout_unref(layout);
+    sum_deinit(&sum);
     return view;
 }

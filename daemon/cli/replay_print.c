@@ -27,16 +27,18 @@ static void add_number(struct table *table, const struct kpi_number *number)
 
 static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_value *value)
 {
+    const char *about = value->error > 0 ? "~ " : "";
+
     if (value->state == KPI_VALUE_UNDEFINED)
         table_add_format(table, "undefined: %s", kpi_reason_name(value->reason));
     else if (value->state == KPI_VALUE_NO_DATA)
         table_add(table, "no data");
     else if (unit == KPI_UNIT_RATIO)
-        table_add_format(table, "%.2f %%", 100 * value->value);
+        table_add_format(table, "%s%.2f %%", about, 100 * value->value);
     else if (unit == KPI_UNIT_MULTIPLE)
-        table_add_format(table, "1 : %.2f", value->value);
+        table_add_format(table, "%s1 : %.2f", about, value->value);
     else
-        table_add_format(table, "%.6g", value->value);
+        table_add_format(table, "%s%.6g", about, value->value);
 }
 
 int replay_print_table(const struct view *view, FILE *out)
@@ -137,10 +139,10 @@ static int print_item(const cJSON *item, FILE *out)
 }
 
 /* Behind as_of. */
-static const char *const columns[] = {"kpi",         "campaign",    "scope.kind", "scope.start",
-                                      "scope.end",   "scope.phase", "scope.days", "by",
-                                      "unit",        "state",       "value",      "numerator",
-                                      "denominator", "complete",    "definition", "reason"};
+static const char *const columns[] = {
+    "kpi",         "campaign", "scope.kind", "scope.start", "scope.end", "scope.phase",
+    "scope.days",  "by",       "unit",       "state",       "value",     "numerator",
+    "denominator", "complete", "definition", "reason",      "error"};
 
 static int print_row(const cJSON *as_of, const cJSON *item, FILE *out)
 {

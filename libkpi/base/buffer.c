@@ -31,3 +31,39 @@ void *kpi_buffer_extend(struct kpi_buffer *buffer, size_t size)
     buffer->size += size;
     return at;
 }
+
+void kpi_buffer_number(struct kpi_buffer *buffer, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        kpi_buffer_u8(buffer, (uint8_t)(number | 0x80));
+    kpi_buffer_u8(buffer, (uint8_t)number);
+}
+
+void kpi_buffer_signed(struct kpi_buffer *buffer, int64_t number)
+{
+    kpi_buffer_number(buffer, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+}
+
+uint64_t kpi_reader_number(struct kpi_reader *reader)
+{
+    uint64_t number = 0;
+
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = kpi_reader_u8(reader);
+
+        if (shift == 63 && byte > 1)
+            break;
+        number |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return number;
+    }
+    reader->failed = true;
+    return 0;
+}
+
+int64_t kpi_reader_signed(struct kpi_reader *reader)
+{
+    uint64_t number = kpi_reader_number(reader);
+
+    return (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
+}

@@ -52,6 +52,11 @@ static inline void kpi_buffer_u64(struct kpi_buffer *buffer, uint64_t value)
     kpi_buffer_add(buffer, &value, sizeof(value));
 }
 
+/* Numbers of variable length, 7 bits a byte: small ones are short; signed: small ones of either
+ * sign. */
+void kpi_buffer_number(struct kpi_buffer *buffer, uint64_t number);
+void kpi_buffer_signed(struct kpi_buffer *buffer, int64_t number);
+
 struct kpi_reader {
     const uint8_t *at, *end;
     bool failed;
@@ -117,6 +122,10 @@ static inline uint64_t kpi_reader_u64(struct kpi_reader *reader)
     kpi_reader_get(reader, &value, sizeof(value));
     return value;
 }
+
+/* As kpi_buffer_number() and kpi_buffer_signed() write them; 0 if there is none. */
+uint64_t kpi_reader_number(struct kpi_reader *reader);
+int64_t kpi_reader_signed(struct kpi_reader *reader);
 
 static inline size_t kpi_reader_left(const struct kpi_reader *reader)
 {

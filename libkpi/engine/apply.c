@@ -215,6 +215,24 @@ static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match,
     return r;
 }
 
+static int feed_quantiles(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
+                          const struct kpi_event *event)
+{
+    int64_t number = event->fields[engine->program->instances[match->instance].field].number;
+    struct kpi_series *series;
+    struct kpi_cell *cell;
+    int r;
+
+    r = kpi_cell_get(engine, match->instance, tuple, match->window, &series, &cell);
+    if (r < 0)
+        return r;
+    cell->n_events++;
+    cell->quantiles.sum += number;
+    cell->dirty = cell->pack->dirty = true;
+    cell->version = series->version = engine->version;
+    return kpi_quantiles_put(&cell->quantiles.sketch, &engine->mem, number);
+}
+
 static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
                        const struct kpi_event *event)
 {
@@ -274,6 +292,8 @@ static int feed(struct kpi_engine *engine, struct applying *applying)
             r = feed_latest(engine, match, tuple, applying);
         else if (instance->aggregate == KPI_AGGREGATE_SCORES)
             r = feed_scores(engine, match, tuple, applying);
+        else if (instance->aggregate == KPI_AGGREGATE_QUANTILES)
+            r = feed_quantiles(engine, match, tuple, applying->event);
         else
             r = feed_scalar(engine, match, tuple, applying->event);
         if (r < 0)

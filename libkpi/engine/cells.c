@@ -175,6 +175,8 @@ static enum kpi_cell_form form_of(const struct kpi_engine *engine, uint32_t inst
         return KPI_CELL_LATEST;
     case KPI_AGGREGATE_SCORES:
         return KPI_CELL_SCORES;
+    case KPI_AGGREGATE_QUANTILES:
+        return KPI_CELL_QUANTILES;
     default:
         return KPI_CELL_SCALAR;
     }
@@ -323,6 +325,8 @@ static void cell_free(struct kpi_engine *engine, struct kpi_cell *cell)
         kpi_set_deinit(&cell->hot, &engine->mem);
     } else if (cell->form == KPI_CELL_LATEST || cell->form == KPI_CELL_SCORES) {
         kpi_latest_deinit(&cell->latest, &engine->mem);
+    } else if (cell->form == KPI_CELL_QUANTILES) {
+        kpi_quantiles_deinit(&cell->quantiles.sketch, &engine->mem);
     } else if (cell->form == KPI_CELL_FROZEN) {
         engine->bytes_roaring -= cell->frozen.bytes;
         roaring_bitmap_free(cell->frozen.bitmap);

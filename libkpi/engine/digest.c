@@ -30,6 +30,8 @@ enum {
     SEED_CELL,
     SEED_ID,
     SEED_ATTRIBUTE,
+    SEED_VALUE,
+    SEED_BUCKET,
 };
 
 struct summing {
@@ -67,6 +69,24 @@ static void add_answers(struct summing *summing, const struct kpi_latest *latest
     }
 }
 
+static void add_values(struct summing *summing, const struct kpi_quantiles *quantiles)
+{
+    bool exact = kpi_quantiles_are_exact(quantiles);
+
+    for (uint32_t i = 0; i < quantiles->n_slots; i++) {
+        int64_t value = exact ? quantiles->values[i] : 0;
+        uint64_t bucket[2] = {0};
+
+        if (exact) {
+            summing->sum += hash(&value, sizeof(value), SEED_VALUE);
+            continue;
+        }
+        bucket[0] = (uint64_t)quantiles->buckets[i].index;
+        bucket[1] = quantiles->buckets[i].count;
+        summing->sum += hash(bucket, sizeof(bucket), SEED_BUCKET);
+    }
+}
+
 static sum128 cell_content(const struct kpi_engine *engine, const struct kpi_cell *cell)
 {
     struct summing summing = {engine, 0};
@@ -83,6 +103,10 @@ static sum128 cell_content(const struct kpi_engine *engine, const struct kpi_cel
     case KPI_CELL_LATEST:
     case KPI_CELL_SCORES:
         add_answers(&summing, &cell->latest);
+        break;
+    case KPI_CELL_QUANTILES: /* of which the sum follows while they are exact, but not after */
+        add_values(&summing, &cell->quantiles.sketch);
+        summing.sum += hash(&cell->quantiles.sum, sizeof(cell->quantiles.sum), SEED_VALUE);
         break;
     }
     return summing.sum;

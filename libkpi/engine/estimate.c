@@ -12,6 +12,7 @@ enum {
     ROARING_ARRAY_MAX = 4096,
     ROARING_HEAD = 24, /* of a container: key, type, pointers */
     STRING_BYTES = 24, /* of a kept string, with its allocation */
+    BUCKETS = 768,     /* of a sketch of many values: the greatest 4,096 times the least */
 };
 
 /* A shard. Counts are real: they are expectations. */
@@ -129,22 +130,36 @@ static void sets_add(struct shard *shard, const struct kpi_instance *instance,
         (uint64_t)(hot + (stretch->days - 1) * bitmap_bytes(shard->users, members));
 }
 
+/* Arrays double, so that a quarter of them is empty, but the least has 8 places. */
+static double sketch_bytes(double n_values)
+{
+    double bytes = n_values <= KPI_QUANTILES_EXACT ? fmax(6, n_values) * sizeof(int64_t)
+                                                   : BUCKETS * sizeof(struct kpi_quantiles_bucket);
+
+    return bytes / 0.75;
+}
+
+/* A user feeds each measure once a day, so one of its windows. */
 static void series_add(struct shard *shard, const struct kpi_instance *instance,
-                       const struct stretch *stretch)
+                       const struct stretch *of_days)
 {
     /* a table of answers is between 1/2 and 3/4 full */
     const double entry = sizeof(struct kpi_latest_entry) / 0.62;
-    double users = seen_in(shard->users, stretch->users_daily, stretch->days);
+    double windows = instance->minutes ? 1440.0 / instance->minutes : 1;
+    const struct stretch stretch = {of_days->days * windows, of_days->users_daily / windows};
+    double users = seen_in(shard->users, of_days->users_daily, of_days->days);
 
-    if (stretch->days <= 0)
+    if (stretch.days <= 0)
         return;
     shard->bytes->cells +=
-        (uint64_t)(stretch->days * (sizeof(struct kpi_cell) + 1.25 * sizeof(struct kpi_cell *))) +
+        (uint64_t)(stretch.days * (sizeof(struct kpi_cell) + 1.25 * sizeof(struct kpi_cell *))) +
         sizeof(struct kpi_series);
     if (instance->aggregate == KPI_AGGREGATE_LEVEL)
-        sets_add(shard, instance, stretch);
+        sets_add(shard, instance, &stretch);
     else if (instance->aggregate == KPI_AGGREGATE_LATEST)
         shard->bytes->answers += (uint64_t)(users * entry);
+    else if (instance->aggregate == KPI_AGGREGATE_QUANTILES)
+        shard->bytes->sketches += (uint64_t)(stretch.days * sketch_bytes(stretch.users_daily));
     else if (instance->aggregate == KPI_AGGREGATE_SCORES)
         shard->bytes->answers += (uint64_t)(users * (entry + sizeof(int64_t) / 0.62));
 }
@@ -336,7 +351,7 @@ void kpi_plan_estimate(const struct kpi_plan *plan, const struct kpi_estimate_st
     dedupe_estimate(&shard);
     cells_estimate(&shard);
     unions_estimate(&shard);
-    bytes.total = bytes.users + bytes.attributes + bytes.sets + bytes.answers + bytes.unions +
-                  bytes.dedupe + bytes.cells;
+    bytes.total = bytes.users + bytes.attributes + bytes.sets + bytes.answers + bytes.sketches +
+                  bytes.unions + bytes.dedupe + bytes.cells;
     *ret_estimate = bytes;
 }

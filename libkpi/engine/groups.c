@@ -479,6 +479,8 @@ int kpi_engine_supplement(struct kpi_engine *engine, const struct kpi_layout *la
         if (r < 0)
             kpi_groups_flush(engine);
     }
+    if (r == 0 && engine->program->has_sketches)
+        r = kpi_engine_sketches(engine, layout, kpi_supplement_sketches(supplement));
     if (r < 0)
         (void)kpi_supplement_unref(supplement);
     else

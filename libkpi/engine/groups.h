@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/state.h"
+#include "spec/supplement.h"
 
 /* The scopes of a campaign in which a tuple has counted anything, and its rows there. */
 struct kpi_group_block {
@@ -27,5 +28,12 @@ struct kpi_groups {
     struct kpi_group_list *lists; /* by breakdown */
     uint32_t n_lists;
 };
+
+/*
+ * The sketches of all scopes (sketches.c), into an empty one. As kpi_engine_supplement(), of which
+ * it is a part.
+ */
+int kpi_engine_sketches(struct kpi_engine *engine, const struct kpi_layout *layout,
+                        struct kpi_sketches *sketches);
 
 void kpi_groups_flush(struct kpi_engine *engine);

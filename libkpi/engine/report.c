@@ -59,6 +59,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     kpi_tables_flush(engine);
     if (!cache)
         return;
+    kpi_sketches_deinit(&cache->sketches);
     rows_free(engine, cache);
     kpi_mem_free(&engine->mem, cache->todays, cache->n_zones * sizeof(*cache->todays));
     kpi_mem_free(&engine->mem, cache, sizeof(*cache));
@@ -80,6 +81,7 @@ int kpi_report_make(struct kpi_engine *engine)
         return -ENOMEM;
     }
     cache->n_zones = engine->n_zones;
+    cache->sketches = kpi_sketches_make(&engine->mem);
     engine->report = cache;
     return 0;
 }
@@ -208,6 +210,8 @@ static void add_cells(const struct kpi_making *making, const struct kpi_leaf_at 
         n_events += series->cells[i]->n_events;
         if (series->cells[i]->form == KPI_CELL_SCALAR)
             sum += series->cells[i]->sum;
+        else if (series->cells[i]->form == KPI_CELL_QUANTILES)
+            sum += series->cells[i]->quantiles.sum;
     }
     row->n_events = (int64_t)n_events;
     row->value = at->leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
@@ -277,6 +281,9 @@ int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, str
     case KPI_LEAF_COUNT:
     case KPI_LEAF_SUM:
     case KPI_LEAF_MEAN:
+        return 0;
+    case KPI_LEAF_QUANTILE:
+        rows[0].value = 0; /* a sketch says, once those of all shards are one */
         return 0;
     case KPI_LEAF_SCORES:
         return add_scores(making, at, rows);

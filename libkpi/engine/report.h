@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/state.h"
+#include "spec/supplement.h"
 
 struct kpi_hot;
 
@@ -24,7 +25,9 @@ struct kpi_report_cache {
     uint32_t n_rows;
     kpi_day *todays; /* by zone: the day that was today */
     uint32_t n_zones;
-    struct kpi_cell *views; /* cells with a view */
+    struct kpi_cell *views;                     /* cells with a view */
+    struct kpi_sketches sketches;               /* of the supplement before, for */
+    uint64_t sketches_layout, sketches_version; /* this layout and version; 0: none */
     struct kpi_hot *hots;
 };
 

@@ -18,6 +18,7 @@
 #include "base/set.h"
 #include "base/users.h"
 #include "engine/tuples.h"
+#include "sketch/quantiles.h"
 #include "spec/program.h"
 
 #include <kpi/engine.h>
@@ -37,6 +38,7 @@ enum kpi_cell_form {
     KPI_CELL_FROZEN, /* LEVEL of a finished window */
     KPI_CELL_LATEST,
     KPI_CELL_SCORES,
+    KPI_CELL_QUANTILES,
 };
 
 struct kpi_cell {
@@ -50,7 +52,7 @@ struct kpi_cell {
     struct kpi_cell *pack_next, *pack_previous;
     roaring_bitmap_t *view; /* of a hot set, while a report is made; owned by the report */
     struct kpi_cell *view_next;
-    bool dirty; /* form FROZEN, LATEST or SCORES: the content is not saved */
+    bool dirty; /* form FROZEN, LATEST, SCORES or QUANTILES: the content is not saved */
     bool paged; /* form HOT: saved in groups of pages, not whole */
     bool saved; /* an object named by the serial exists (not the pages) */
     union {
@@ -62,6 +64,10 @@ struct kpi_cell {
             size_t bytes;
         } frozen;
         struct kpi_latest latest; /* LATEST, SCORES */
+        struct {
+            __int128 sum;
+            struct kpi_quantiles sketch;
+        } quantiles;
     };
 };
 

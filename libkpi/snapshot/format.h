@@ -18,6 +18,8 @@
  * last) x    x.save.part   ROWS     rows changed before that save: u32 id, row d    d.hour.index
  * DEDUPE   ids that arrived in that hour: u64 id, u32 event hour, u16 content
  *
+ * q.serial, a CELL, is a sketch of quantiles; its cell's counts end with the sum of its values.
+ *
  * A cell's key is u64 fingerprint, u32 tuple, u8 form (and u16 window, see KPI_SAVE_WINDOW), u64
  * serial. A page is u16 key, u8 bits or array, u32 count, and 8 KiB or count u16.
  */
@@ -32,6 +34,7 @@ enum {
     KPI_SAVE_VERSION = 1,            /* of all objects, but for */
     KPI_SAVE_VERSION_STARTS = 3,     /* `v`, with dimensions and starts */
     KPI_SAVE_VERSION_WINDOWS = 2,    /* packs with cells of windows */
+    KPI_SAVE_VERSION_QUANTILES = 3,  /* packs with cells of quantiles */
     KPI_SAVE_WINDOW = 0x80,          /* of a cell's form: u16 follows, the window of the day */
     KPI_SAVE_GROUP = 4,              /* pages in an object */
     KPI_SAVE_WHOLE_MAX = 32 * 1024,  /* bytes of a hot set that is saved whole */

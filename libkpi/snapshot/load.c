@@ -458,7 +458,7 @@ static int compare_objects(const void *a, const void *b)
 
 static int load_stash(struct kpi_loading *loading, struct kpi_stash *stash)
 {
-    static const char tags[] = "mvushpclrxd";
+    static const char tags[] = "mvushpclqrxd";
     size_t i = 0;
     int r;
 

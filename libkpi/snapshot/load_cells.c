@@ -97,6 +97,8 @@ static bool form_fits(const struct kpi_instance *instance, uint8_t form)
         return form == KPI_CELL_LATEST;
     case KPI_AGGREGATE_SCORES:
         return form == KPI_CELL_SCORES;
+    case KPI_AGGREGATE_QUANTILES:
+        return form == KPI_CELL_QUANTILES;
     default:
         return form == KPI_CELL_SCALAR;
     }
@@ -139,6 +141,8 @@ static bool record_read(struct kpi_reader *reader, struct record *record)
         kpi_reader_get(reader, &record->sum, sizeof(record->sum));
     else
         record->count = kpi_reader_u64(reader);
+    if (record->form == KPI_CELL_QUANTILES)
+        kpi_reader_get(reader, &record->sum, sizeof(record->sum));
     if (record->form == KPI_CELL_HOT) {
         uint8_t paged = kpi_reader_u8(reader);
 
@@ -146,7 +150,7 @@ static bool record_read(struct kpi_reader *reader, struct record *record)
         if (paged > 1)
             return false;
     }
-    return !reader->failed && record->form <= KPI_CELL_SCORES;
+    return !reader->failed && record->form <= KPI_CELL_QUANTILES;
 }
 
 /* The cell of a record whose instance the plan has. */
@@ -176,6 +180,8 @@ static int cell_make(struct kpi_loading *loading, uint32_t instance, kpi_day day
     cell->paged = record->paged;
     if (record->form == KPI_CELL_SCALAR)
         cell->sum = record->sum;
+    else if (record->form == KPI_CELL_QUANTILES)
+        cell->quantiles.sum = record->sum;
     *ret_cell = cell;
     return 0;
 }
@@ -339,6 +345,26 @@ static int load_answers(struct kpi_loading *loading, struct kpi_loading_cell *se
     return 0;
 }
 
+/* A sketch holds as many values as events fed the cell. */
+static int load_quantiles(struct kpi_loading *loading, struct kpi_loading_cell *set,
+                          struct kpi_reader *reader)
+{
+    const struct kpi_mem *mem = &loading->engine->mem;
+    struct kpi_quantiles quantiles;
+    int r = kpi_quantiles_decode(&quantiles, mem, reader);
+
+    if (r)
+        return r < 0 ? r : KPI_ENGINE_E_CORRUPT;
+    set->n_loaded += quantiles.n;
+    if (!set->cell) {
+        kpi_quantiles_deinit(&quantiles, mem);
+        return 0;
+    }
+    kpi_quantiles_deinit(&set->cell->quantiles.sketch, mem);
+    set->cell->quantiles.sketch = quantiles;
+    return kpi_reader_done(reader) && quantiles.n == set->cell->n_events ? 0 : KPI_ENGINE_E_CORRUPT;
+}
+
 int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name,
                         struct kpi_reader *reader)
 {
@@ -349,6 +375,7 @@ int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name
         return KPI_ENGINE_E_CORRUPT;
     tag = set->form == KPI_CELL_FROZEN                                   ? 'c'
           : set->form == KPI_CELL_LATEST || set->form == KPI_CELL_SCORES ? 'l'
+          : set->form == KPI_CELL_QUANTILES                              ? 'q'
           : set->paged                                                   ? 'p'
                                                                          : 'h';
     if (name->tag != tag)
@@ -364,6 +391,8 @@ int kpi_loading_content(struct kpi_loading *loading, const struct kpi_name *name
         return load_bitmap(loading, set, reader);
     if (tag == 'l')
         return load_answers(loading, set, reader);
+    if (tag == 'q')
+        return load_quantiles(loading, set, reader);
     while (kpi_reader_left(reader)) {
         int r = load_page(loading, set, name, reader);
 

@@ -2,7 +2,7 @@
 #include "snapshot/format.h"
 
 /* In the order in which they are loaded. */
-static const char TAGS[] = "mvushpclrxd";
+static const char TAGS[] = "mvushpclqrxd";
 
 static size_t hex(uint64_t value, char *text)
 {
@@ -103,6 +103,6 @@ enum kpi_object_kind kpi_name_kind(const struct kpi_name *name)
 uint16_t kpi_name_version_max(const struct kpi_name *name)
 {
     if (name->tag == 's')
-        return KPI_SAVE_VERSION_WINDOWS;
+        return KPI_SAVE_VERSION_QUANTILES;
     return name->tag == 'v' ? KPI_SAVE_VERSION_STARTS : KPI_SAVE_VERSION;
 }

@@ -132,7 +132,8 @@ int kpi_save_forget_cell(struct kpi_engine *engine, const struct kpi_cell *cell)
     static const char tags[] = {[KPI_CELL_HOT] = 'h',
                                 [KPI_CELL_FROZEN] = 'c',
                                 [KPI_CELL_LATEST] = 'l',
-                                [KPI_CELL_SCORES] = 'l'};
+                                [KPI_CELL_SCORES] = 'l',
+                                [KPI_CELL_QUANTILES] = 'q'};
     struct kpi_name name = {0};
 
     if (cell->form == KPI_CELL_HOT && cell->paged)

@@ -108,6 +108,17 @@ static int save_latest(struct kpi_saving *saving, struct kpi_cell *cell)
     return kpi_saving_end(saving);
 }
 
+static int save_quantiles(struct kpi_saving *saving, struct kpi_cell *cell)
+{
+    if (!cell->dirty && !saving->all)
+        return 0;
+    kpi_saving_begin(saving, 'q', cell->serial, 0);
+    kpi_quantiles_encode(&cell->quantiles.sketch, &saving->buffer);
+    cell->dirty = false;
+    cell->saved = true;
+    return kpi_saving_end(saving);
+}
+
 static int save_content(struct kpi_saving *saving, struct kpi_cell *cell)
 {
     switch (cell->form) {
@@ -118,6 +129,8 @@ static int save_content(struct kpi_saving *saving, struct kpi_cell *cell)
     case KPI_CELL_LATEST:
     case KPI_CELL_SCORES:
         return save_latest(saving, cell);
+    case KPI_CELL_QUANTILES:
+        return save_quantiles(saving, cell);
     default:
         return 0;
     }
@@ -134,16 +147,23 @@ static void add_cell(struct kpi_saving *saving, const struct kpi_pack *pack,
     kpi_buffer_u8(buffer, (uint8_t)(cell->form | (instance->minutes ? KPI_SAVE_WINDOW : 0)));
     if (instance->minutes) {
         kpi_buffer_u16(buffer, (uint16_t)(cell->window - kpi_instance_day(instance, pack->day)));
-        saving->version = KPI_SAVE_VERSION_WINDOWS;
+        if (saving->version < KPI_SAVE_VERSION_WINDOWS)
+            saving->version = KPI_SAVE_VERSION_WINDOWS;
     }
+    if (cell->form == KPI_CELL_QUANTILES)
+        saving->version = KPI_SAVE_VERSION_QUANTILES;
     kpi_buffer_u64(buffer, cell->serial);
     kpi_buffer_u64(buffer, cell->n_events);
     if (cell->form == KPI_CELL_SCALAR)
         kpi_buffer_add(buffer, &cell->sum, sizeof(cell->sum));
     else if (cell->form == KPI_CELL_LATEST || cell->form == KPI_CELL_SCORES)
         kpi_buffer_u64(buffer, cell->latest.n);
+    else if (cell->form == KPI_CELL_QUANTILES)
+        kpi_buffer_u64(buffer, cell->quantiles.sketch.n);
     else
         kpi_buffer_u64(buffer, kpi_cell_count(cell));
+    if (cell->form == KPI_CELL_QUANTILES)
+        kpi_buffer_add(buffer, &cell->quantiles.sum, sizeof(cell->quantiles.sum));
     if (cell->form == KPI_CELL_HOT)
         kpi_buffer_u8(buffer, cell->paged);
 }

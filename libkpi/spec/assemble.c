@@ -180,7 +180,8 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
                                      const struct kpi_measure_work *measure,
                                      const struct kpi_instance *instance)
 {
-    static const char *const aggregates[] = {"count", "sum", "level", "latest", "scores", "gauge"};
+    static const char *const aggregates[] = {"count",  "sum",   "level",    "latest",
+                                             "scores", "gauge", "quantiles"};
     struct kpi_compile *compile = assembler->compile;
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
@@ -315,6 +316,36 @@ static int leaf_instances(struct assembler *assembler, const struct kpi_leaf_wor
     return r;
 }
 
+/* Are two leaves about the same values? */
+static bool same_values(const struct kpi_compile *compile, const struct kpi_leaf_work *a,
+                        const struct kpi_leaf_work *b)
+{
+    return b->kind == KPI_LEAF_QUANTILE && a->total == b->total && a->shift.kind == b->shift.kind &&
+           a->shift.n == b->shift.n &&
+           compile->measures[a->measure].fingerprint == compile->measures[b->measure].fingerprint;
+}
+
+/* Quantiles of the same values come from one sketch. */
+static void sketches_assemble(struct assembler *assembler, struct kpi_leaf *leaves)
+{
+    const struct kpi_leaf_work *works = assembler->compile->leaves.data;
+    uint32_t n = assembler->compile->leaves.n;
+
+    for (uint32_t i = 0; i < n; ++i) {
+        struct kpi_leaf *leaf = &leaves[works[i].index];
+
+        if (works[i].kind != KPI_LEAF_QUANTILE)
+            continue;
+        leaf->sketch = works[i].index;
+        for (uint32_t j = 0; j < n; ++j) {
+            if (same_values(assembler->compile, &works[i], &works[j]) &&
+                works[j].index < leaf->sketch)
+                leaf->sketch = works[j].index;
+        }
+        assembler->plan->program.has_sketches = true;
+    }
+}
+
 /*
  * Leaves stand in the order of their fingerprints, so that plans that differ only in the order of
  * definitions report the same rows.
@@ -354,12 +385,14 @@ static int leaves_assemble(struct assembler *assembler)
             .level = compile->measures[order[i]->measure].level,
             .basis = order[i]->basis,
             .at = order[i]->at,
+            .share = order[i]->share,
             .shift = order[i]->shift,
             .total = order[i]->total,
             .instance = instances,
             .return_instance = returns,
         };
     }
+    sketches_assemble(assembler, leaves);
     plan->program.leaves = leaves;
     plan->program.n_leaves = n;
     return 0;

@@ -172,6 +172,46 @@ static void build_retained(struct kpi_builder *builder, const struct kpi_functio
     leaf_add(builder, leaf);
 }
 
+/* Of the values of a measure that keeps them: one of them, or their mean. */
+static void build_quantile(struct kpi_builder *builder, const struct kpi_function *function,
+                           const struct kpi_bound *bound)
+{
+    struct kpi_measure_work *measure = kpi_measures_find(builder->compile, bound[0].node->string);
+    struct kpi_leaf_work leaf = {.kind = KPI_LEAF_QUANTILE, .share = KPI_DECIMAL_ONE / 2};
+
+    if (!measure) {
+        kpi_build_unknown(builder, bound[0].node);
+        return;
+    }
+    measure->used = true;
+    if (measure->broken)
+        return;
+    if (measure->aggregate != KPI_AGGREGATE_QUANTILES) {
+        kpi_error(builder->compile->diag, kpi_place_node(builder->text, bound[0].node),
+                  KPI_NO_SUGGESTION,
+                  "%s() takes measures with the aggregate quantiles(field); \"%S\" is none",
+                  function->name, bound[0].node->string);
+        return;
+    }
+    if (function->id == KPI_FUNCTION_QUANTILE)
+        leaf.share = bound[1].integer;
+    if (function->id == KPI_FUNCTION_AVERAGE)
+        leaf = (struct kpi_leaf_work){.kind = KPI_LEAF_MEAN};
+    leaf.measure = measure_index(builder->compile, measure);
+    leaf.fingerprint = XXH3_64bits_withSeed(&leaf.share, sizeof(leaf.share), measure->fingerprint);
+    if (!builder->hidden) {
+        kpi_writer_format(&builder->shown, "%s(%S", function->name, bound[0].node->string);
+        if (function->id == KPI_FUNCTION_QUANTILE) {
+            kpi_writer_format(&builder->shown, ", ");
+            kpi_writer_decimal_add(&builder->shown, leaf.share);
+        }
+        kpi_writer_format(&builder->shown, ")");
+    }
+    kpi_writer_format(&builder->meant, "quantile %d ", leaf.share);
+    meant_add(builder, measure->fingerprint);
+    leaf_add(builder, leaf);
+}
+
 /* Gauges know no campaign. */
 static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bound)
 {
@@ -416,6 +456,11 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_FIRST_TIME:
         build_first_time(builder, function, bound);
+        break;
+    case KPI_FUNCTION_QUANTILE:
+    case KPI_FUNCTION_MEDIAN:
+    case KPI_FUNCTION_AVERAGE:
+        build_quantile(builder, function, bound);
         break;
     case KPI_FUNCTION_TOTAL:
         build_total(builder, function, bound, sides);

@@ -56,7 +56,7 @@ struct kpi_measure_work {
     enum kpi_aggregate aggregate;
     bool is_mean;            /* SUM: over the number of events */
     uint32_t level;          /* LEVEL */
-    uint32_t field;          /* SUM, SCORES, GAUGE */
+    uint32_t field;          /* SUM, SCORES, GAUGE, QUANTILES */
     struct kpi_string gauge; /* GAUGE: its name; there is no definition */
     struct kpi_node *where_tree;
     struct kpi_cond *where;
@@ -112,6 +112,7 @@ struct kpi_leaf_work {
     enum kpi_basis basis;
     uint32_t at;
     bool match_both;
+    kpi_decimal share; /* QUANTILE */
     struct kpi_shift shift;
     bool total;
     uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */

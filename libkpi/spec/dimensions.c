@@ -335,6 +335,28 @@ static struct kpi_breakdown_work *breakdown_intern(struct kpi_compile *compile,
     return breakdowns[at].kpis ? &breakdowns[at] : NULL;
 }
 
+/* A group has rows and no sketch. */
+static bool has_quantiles(const struct kpi_compile *compile, uint32_t kpi)
+{
+    const struct kpi_formula *formula = &compile->plan->formulas[kpi];
+    const struct kpi_leaf_work *leaves = compile->leaves.data;
+
+    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
+        if (leaves[formula->leaves[i]].kind == KPI_LEAF_QUANTILE)
+            return true;
+    }
+    return false;
+}
+
+static void refuse_quantiles(struct kpi_compile *compile, uint32_t kpi, const struct kpi_text *by)
+{
+    kpi_error(
+        compile->diag, kpi_place_text(by), KPI_NO_SUGGESTION,
+        "\"%S\" cannot be broken down: quantiles are kept of all events of a scope and not of "
+        "each group; average() can be",
+        kpi_text_string(&compile->in->kpis[kpi].name));
+}
+
 /* A list of breakdowns, for one KPI or for all that have none of their own (kpi KPI_NO_INDEX). */
 static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown_definition *list,
                          uint32_t n, uint32_t kpi)
@@ -360,7 +382,11 @@ static void list_compile(struct kpi_compile *compile, const struct kpi_breakdown
         if (!entry)
             continue;
         for (uint32_t k = 0; k < compile->in->n_kpis; ++k)
-            entry->kpis[k] |= kpi == KPI_NO_INDEX ? !compile->in->kpis[k].has_by : k == kpi;
+            entry->kpis[k] |= kpi == KPI_NO_INDEX
+                                  ? !compile->in->kpis[k].has_by && !has_quantiles(compile, k)
+                                  : k == kpi;
+        if (kpi != KPI_NO_INDEX && has_quantiles(compile, kpi))
+            refuse_quantiles(compile, kpi, &list[i].dimensions[0]);
     }
 }
 

@@ -67,9 +67,12 @@ static enum kpi_reason leaf_number(const struct kpi_inputs *inputs, uint32_t ind
         reason = kpi_leaf_sides(inputs, index, &numerator, &denominator);
         return reason != KPI_REASON_NONE ? reason : divide(&numerator, &denominator, ret_number);
     }
+    if (leaf->kind == KPI_LEAF_QUANTILE && (row[0].n_events == 0 || row[0].value == INT64_MAX))
+        return KPI_REASON_NO_VALUES;
     if (row[0].value == INT64_MAX)
         return KPI_REASON_OVERFLOW;
-    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE
+    *ret_number = leaf->kind == KPI_LEAF_SUM || leaf->kind == KPI_LEAF_GAUGE ||
+                          leaf->kind == KPI_LEAF_QUANTILE
                       ? money(row[0].value)
                       : kpi_number_count(row[0].value);
     return KPI_REASON_NONE;

@@ -188,7 +188,13 @@ static void build_name(struct kpi_builder *builder, const struct kpi_node *node,
         (void)kpi_build_term(builder, parameters[i].kind); /* a failure is noted in the vector */
         return;
     }
-    if (measure)
+    if (measure && measure->aggregate == KPI_AGGREGATE_QUANTILES && !measure->broken) {
+        measure->used = true;
+        kpi_error(builder->compile->diag, kpi_place_node(builder->text, node), KPI_NO_SUGGESTION,
+                  "\"%S\" is many values and not one; say quantile(%S, 0.9), median(%S) or "
+                  "average(%S)",
+                  node->string, node->string, node->string, node->string);
+    } else if (measure)
         kpi_build_measure(builder, measure);
     else if (kpi != KPI_NO_INDEX)
         build_kpi(builder, node, kpi, sides);

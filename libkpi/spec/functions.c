@@ -76,6 +76,14 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
+        .id = KPI_FUNCTION_QUANTILES,
+        .name = "quantiles",
+        .roles = IN_MEASURE,
+        .usage = "quantiles(field): all values of a number field, for quantile(), median() and "
+                 "average() in formulas",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
         .id = KPI_FUNCTION_MIN,
         .name = "min",
         .roles = IN_ATTRIBUTE,
@@ -135,6 +143,30 @@ static const struct kpi_function functions[] = {
         .name = "first_time",
         .roles = IN_FORMULA,
         .usage = "first_time(MEASURE): users whose first event of a measure, ever, is in the scope",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
+    },
+    {
+        .id = KPI_FUNCTION_QUANTILE,
+        .name = "quantile",
+        .roles = IN_FORMULA,
+        .usage =
+            "quantile(MEASURE, q): the value of a quantiles(field) measure that the share q of "
+            "all do not exceed, exact up to 1,000 values, within 1 % above",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE},
+                      {.name = "q", .kind = KPI_ARGUMENT_SHARE}},
+    },
+    {
+        .id = KPI_FUNCTION_MEDIAN,
+        .name = "median",
+        .roles = IN_FORMULA,
+        .usage = "median(MEASURE): quantile(MEASURE, 0.5)",
+        .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
+    },
+    {
+        .id = KPI_FUNCTION_AVERAGE,
+        .name = "average",
+        .roles = IN_FORMULA,
+        .usage = "average(MEASURE): the exact mean of the values of a quantiles(field) measure",
         .arguments = {{.name = "measure", .kind = KPI_ARGUMENT_MEASURE}},
     },
     {
@@ -300,6 +332,21 @@ static bool bind_integer(const struct binder *binder, const struct kpi_argument 
     return false;
 }
 
+static bool bind_share(const struct binder *binder, const struct kpi_argument *argument,
+                       struct kpi_bound *bound)
+{
+    const struct kpi_node *node = bound->node;
+
+    if (node->kind == KPI_NODE_NUMBER && node->number > 0 && node->number < KPI_DECIMAL_ONE) {
+        bound->integer = node->number;
+        return true;
+    }
+    kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+              "\"%s\" of %s() is a number between 0 and 1, both left out", argument->name,
+              binder->function->name);
+    return false;
+}
+
 static bool bind_word(const struct binder *binder, const struct kpi_argument *argument,
                       struct kpi_bound *bound)
 {
@@ -333,6 +380,8 @@ static bool bind_value(const struct binder *binder, const struct kpi_argument *a
     switch (argument->kind) {
     case KPI_ARGUMENT_INTEGER:
         return bind_integer(binder, argument, bound);
+    case KPI_ARGUMENT_SHARE:
+        return bind_share(binder, argument, bound);
     case KPI_ARGUMENT_WORD:
         return bind_word(binder, argument, bound);
     case KPI_ARGUMENT_CONDITION:

@@ -20,6 +20,7 @@ enum kpi_function_id {
     KPI_FUNCTION_MEAN,
     KPI_FUNCTION_LATEST_USERS,
     KPI_FUNCTION_LATEST_MEAN,
+    KPI_FUNCTION_QUANTILES,
     KPI_FUNCTION_MIN,
     KPI_FUNCTION_MAX,
     KPI_FUNCTION_FIRST,
@@ -28,6 +29,9 @@ enum kpi_function_id {
     KPI_FUNCTION_RETAINED,
     KPI_FUNCTION_GAUGE,
     KPI_FUNCTION_FIRST_TIME,
+    KPI_FUNCTION_QUANTILE,
+    KPI_FUNCTION_MEDIAN,
+    KPI_FUNCTION_AVERAGE,
     KPI_FUNCTION_TOTAL,
     KPI_FUNCTION_CUMULATIVE,
     KPI_FUNCTION_PREVIOUS,
@@ -43,6 +47,7 @@ enum kpi_argument_kind {
     KPI_ARGUMENT_FIELD,     /* the name of an event field */
     KPI_ARGUMENT_ATTRIBUTE, /* the name of an attribute */
     KPI_ARGUMENT_INTEGER,   /* min … max */
+    KPI_ARGUMENT_SHARE,     /* between 0 and 1 */
     KPI_ARGUMENT_WORD,      /* one of words */
     KPI_ARGUMENT_MEASURE,   /* the name of a measure */
     KPI_ARGUMENT_STRING,
@@ -74,7 +79,7 @@ struct kpi_function {
 /* An argument as found; node is NULL if an optional one is absent. */
 struct kpi_bound {
     const struct kpi_node *node;
-    int64_t integer; /* INTEGER; WORD: index of the word */
+    int64_t integer; /* INTEGER; SHARE: in 10^-6; WORD: index of the word */
 };
 
 /*

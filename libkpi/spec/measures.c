@@ -109,8 +109,9 @@ static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_wo
         measure->answer_tree = bound[0].node;
         return true;
     default:
-        measure->aggregate =
-            function->id == KPI_FUNCTION_LATEST_MEAN ? KPI_AGGREGATE_SCORES : KPI_AGGREGATE_SUM;
+        measure->aggregate = function->id == KPI_FUNCTION_LATEST_MEAN ? KPI_AGGREGATE_SCORES
+                             : function->id == KPI_FUNCTION_QUANTILES ? KPI_AGGREGATE_QUANTILES
+                                                                      : KPI_AGGREGATE_SUM;
         measure->is_mean = function->id == KPI_FUNCTION_MEAN;
         measure->field = number_field(compile, text, bound[0].node, measure_owner(measure));
         return measure->field != KPI_NO_INDEX;
@@ -296,8 +297,8 @@ static void attributes_fingerprint(struct kpi_compile *compile)
 
 static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_work *measure)
 {
-    static const char *const aggregates[] = {"count",        "sum",         "users",
-                                             "latest_users", "latest_mean", "gauge"};
+    static const char *const aggregates[] = {"count",       "sum",   "users",    "latest_users",
+                                             "latest_mean", "gauge", "quantiles"};
     const struct kpi_cond_names names = kpi_compile_names(compile);
     struct kpi_writer writer = {.mem = compile->mem};
     struct kpi_string where = sealed_text(&compile->temp, measure->where, &names);

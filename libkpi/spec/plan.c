@@ -96,6 +96,11 @@ const struct kpi_target *kpi_plan_target(const struct kpi_plan *plan, uint32_t t
     return &plan->targets[target];
 }
 
+bool kpi_plan_has_quantiles(const struct kpi_plan *plan)
+{
+    return plan->program.has_sketches;
+}
+
 uint32_t kpi_plan_n_breakdowns(const struct kpi_plan *plan)
 {
     return plan->program.n_breakdowns;

@@ -54,6 +54,7 @@ enum kpi_aggregate {
     KPI_AGGREGATE_SCORES, /* the latest value of a number field of each user (by time; at a tie the
                              greater wins) */
     KPI_AGGREGATE_GAUGE,  /* the latest value of a number field; likewise */
+    KPI_AGGREGATE_QUANTILES, /* all values of a number field, as a sketch */
 };
 
 #define KPI_NO_INDEX UINT32_MAX
@@ -62,7 +63,7 @@ enum kpi_aggregate {
 static inline bool kpi_aggregate_has_field(enum kpi_aggregate aggregate)
 {
     return aggregate == KPI_AGGREGATE_SUM || aggregate == KPI_AGGREGATE_SCORES ||
-           aggregate == KPI_AGGREGATE_GAUGE;
+           aggregate == KPI_AGGREGATE_GAUGE || aggregate == KPI_AGGREGATE_QUANTILES;
 }
 
 struct kpi_instance {
@@ -74,7 +75,7 @@ struct kpi_instance {
     uint32_t level;     /* LEVEL: 1 … KPI_LEVELS_MAX */
     uint32_t below;     /* LEVEL > 1: instance of level - 1, else KPI_NO_INDEX */
     uint32_t above;     /* LEVEL: instance of level + 1 if one is stored, else KPI_NO_INDEX */
-    uint32_t field;     /* SUM, SCORES, GAUGE */
+    uint32_t field;     /* SUM, SCORES, GAUGE, QUANTILES */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
     uint64_t reads;     /* attributes that say what feeds it, and those behind them: bit i is the
@@ -193,13 +194,14 @@ struct kpi_dispatch {
 };
 
 enum kpi_leaf_kind {
-    KPI_LEAF_COUNT,      /* 1 row */
-    KPI_LEAF_SUM,        /* 1 row */
-    KPI_LEAF_USERS,      /* 1 row: distinct users seen at least `level` times in the scope */
-    KPI_LEAF_LATEST,     /* 1 row: users whose latest answer in the scope is yes */
-    KPI_LEAF_MEAN,       /* 1 row: as SUM; the mean is that over n_events */
-    KPI_LEAF_SCORES,     /* 2 rows: the sum of the users' latest values, how many users */
-    KPI_LEAF_GAUGE,      /* 1 row: the latest value before the scope's end; n_events is its time */
+    KPI_LEAF_COUNT,    /* 1 row */
+    KPI_LEAF_SUM,      /* 1 row */
+    KPI_LEAF_USERS,    /* 1 row: distinct users seen at least `level` times in the scope */
+    KPI_LEAF_LATEST,   /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_MEAN,     /* 1 row: as SUM; the mean is that over n_events. Also of QUANTILES */
+    KPI_LEAF_QUANTILE, /* 1 row: 0, and the value once kpi_rows_fill_quantiles() has put it there */
+    KPI_LEAF_SCORES,   /* 2 rows: the sum of the users' latest values, how many users */
+    KPI_LEAF_GAUGE,    /* 1 row: the latest value before the scope's end; n_events is its time */
     KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
     KPI_LEAF_RETAINED /* 3 rows: retained of mature cohorts, users of mature cohorts, users of all
                        */
@@ -250,6 +252,8 @@ struct kpi_leaf {
     uint32_t level;       /* USERS */
     enum kpi_basis basis; /* RETAINED */
     uint32_t at;          /* RETAINED */
+    kpi_decimal share;    /* QUANTILE: above 0, below 1 */
+    uint32_t sketch;      /* QUANTILE: the first leaf that is about the same values */
     struct kpi_shift shift;
     bool total; /* of all events, whatever their campaign: `instance` has dimensions NONE */
     /* by zone (n_zones of each): the instance; for USERS that of level 1,
@@ -326,6 +330,7 @@ struct kpi_program {
     uint32_t n_types;
     const struct kpi_leaf *leaves;
     uint32_t n_leaves;
+    bool has_sketches; /* a leaf is a QUANTILE */
     const struct kpi_grain
         *grains; /* [0]: campaigns and phases, with all KPIs; then as in layouts */
     uint32_t n_grains;

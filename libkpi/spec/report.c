@@ -70,11 +70,9 @@ int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows, const st
 const char *kpi_reason_name(enum kpi_reason reason)
 {
     static const char *const names[] = {
-        [KPI_REASON_NONE] = "none",
-        [KPI_REASON_DIVISION_BY_ZERO] = "division_by_zero",
-        [KPI_REASON_NO_BASE] = "no_base",
-        [KPI_REASON_NO_GAUGE] = "no_gauge",
-        [KPI_REASON_NO_PARAMETER] = "no_parameter",
+        [KPI_REASON_NONE] = "none",           [KPI_REASON_DIVISION_BY_ZERO] = "division_by_zero",
+        [KPI_REASON_NO_BASE] = "no_base",     [KPI_REASON_NO_GAUGE] = "no_gauge",
+        [KPI_REASON_NO_VALUES] = "no_values", [KPI_REASON_NO_PARAMETER] = "no_parameter",
         [KPI_REASON_OVERFLOW] = "overflow",
     };
 
@@ -94,6 +92,17 @@ static double elapsed(const struct kpi_scope *scope, kpi_time as_of)
     if (as_of >= scope->end)
         return 1;
     return clamped((double)(as_of - scope->start) / (double)(scope->end - scope->start));
+}
+
+/* How far off the quantiles of a formula may be. */
+static double quantiles_error(const struct kpi_formula *formula, const struct kpi_inputs *inputs)
+{
+    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
+        if (inputs->leaves[formula->leaves[i]].kind == KPI_LEAF_QUANTILE &&
+            kpi_leaf_rows(inputs, formula->leaves[i])[0].n_events > KPI_QUANTILES_EXACT)
+            return KPI_ERROR_QUANTILES;
+    }
+    return 0;
 }
 
 /* What the leaves of a formula say about its value. */
@@ -210,7 +219,9 @@ static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *form
         ret_value->state = KPI_VALUE_UNDEFINED;
         ret_value->reason = reason;
     }
-    if (ret_value->state != KPI_VALUE_OK)
+    if (ret_value->state == KPI_VALUE_OK)
+        ret_value->error = quantiles_error(formula, inputs);
+    else
         ret_value->value = 0;
 }
 

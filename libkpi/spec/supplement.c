@@ -2,13 +2,14 @@
  * Groups: a list in canonical order, whose values and rows stand in two growing blocks.
  *
  * Adding merges two such lists in one walk. As bytes: sections of u8 kind and u64 length, so that
- * there is room for other things that add up; the section of groups is, for each, numbers of
+ * there is room for other things that add up. The section of groups is, for each, numbers of
  * variable length: scope, breakdown, u8 n_values, each value's length + 1 (0: none) and bytes,
  * n_rows, and of each row value and n_events.
  */
 #include "base/buffer.h"
 #include "spec/evaluate.h"
 #include "spec/layout.h"
+#include "spec/supplement.h"
 
 #include <kpi/object.h>
 #include <kpi/supplement.h>
@@ -16,8 +17,10 @@
 #include <assert.h>
 
 enum {
-    VERSION = 1,
+    VERSION_GROUPS = 1, /* without sketches */
+    VERSION = 2,
     SECTION_GROUPS = 1,
+    SECTION_SKETCHES, /* sketches.c; if there are any */
     VALUE_BYTES_MAX = 256,
     NONE = UINT32_MAX, /* length of a value that is none */
 };
@@ -39,7 +42,18 @@ struct kpi_supplement {
     uint32_t n_references; /* atomic */
     const struct kpi_mem *mem;
     struct content content;
+    struct kpi_sketches sketches;
 };
+
+struct kpi_sketches *kpi_supplement_sketches(struct kpi_supplement *supplement)
+{
+    return &supplement->sketches;
+}
+
+const struct kpi_sketches *kpi_supplement_its_sketches(const struct kpi_supplement *supplement)
+{
+    return &supplement->sketches;
+}
 
 static struct content content_make(const struct kpi_mem *mem)
 {
@@ -122,6 +136,7 @@ int kpi_supplement_new(struct kpi_supplement **ret_supplement, const struct kpi_
     supplement->n_references = 1;
     supplement->mem = mem;
     supplement->content = content_make(mem);
+    supplement->sketches = kpi_sketches_make(mem);
     *ret_supplement = supplement;
     return 0;
 }
@@ -136,6 +151,7 @@ struct kpi_supplement *kpi_supplement_unref(struct kpi_supplement *supplement)
 {
     if (supplement && __atomic_sub_fetch(&supplement->n_references, 1, __ATOMIC_ACQ_REL) == 0) {
         content_deinit(&supplement->content);
+        kpi_sketches_deinit(&supplement->sketches);
         kpi_mem_free(supplement->mem, supplement, sizeof(*supplement));
     }
     return NULL;
@@ -261,51 +277,14 @@ bool kpi_supplement_fits(const struct kpi_supplement *supplement, const struct k
             group->n_rows != program->breakdowns[group->breakdown].n_rows)
             return false;
     }
-    return true;
+    return kpi_sketches_fit(&supplement->sketches, layout);
 }
 
 /* --- bytes --- */
 
-static void put_number(struct kpi_buffer *buffer, uint64_t number)
-{
-    for (; number >= 0x80; number >>= 7)
-        kpi_buffer_u8(buffer, (uint8_t)(number | 0x80));
-    kpi_buffer_u8(buffer, (uint8_t)number);
-}
-
-/* Small ones of either sign are short. */
-static void put_signed(struct kpi_buffer *buffer, int64_t number)
-{
-    put_number(buffer, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
-}
-
-static uint64_t get_number(struct kpi_reader *reader)
-{
-    uint64_t number = 0;
-
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = kpi_reader_u8(reader);
-
-        if (shift == 63 && byte > 1)
-            break;
-        number |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return number;
-    }
-    reader->failed = true;
-    return 0;
-}
-
-static int64_t get_signed(struct kpi_reader *reader)
-{
-    uint64_t number = get_number(reader);
-
-    return (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
-}
-
 static uint32_t get_small(struct kpi_reader *reader)
 {
-    uint64_t number = get_number(reader);
+    uint64_t number = kpi_reader_number(reader);
 
     reader->failed |= number > UINT32_MAX;
     return (uint32_t)number;
@@ -313,42 +292,66 @@ static uint32_t get_small(struct kpi_reader *reader)
 
 static void put_group(struct kpi_buffer *buffer, const struct kpi_group *group)
 {
-    put_number(buffer, group->scope);
-    put_number(buffer, group->breakdown);
+    kpi_buffer_number(buffer, group->scope);
+    kpi_buffer_number(buffer, group->breakdown);
     kpi_buffer_u8(buffer, (uint8_t)group->n_values);
     for (uint32_t i = 0; i < group->n_values; ++i) {
-        put_number(buffer, group->values[i].data ? group->values[i].length + 1 : 0);
+        kpi_buffer_number(buffer, group->values[i].data ? group->values[i].length + 1 : 0);
         kpi_buffer_add(buffer, group->values[i].data, group->values[i].length);
     }
-    put_number(buffer, group->n_rows);
+    kpi_buffer_number(buffer, group->n_rows);
     for (uint32_t i = 0; i < group->n_rows; ++i) {
-        put_signed(buffer, group->rows[i].value);
-        put_signed(buffer, group->rows[i].n_events);
+        kpi_buffer_signed(buffer, group->rows[i].value);
+        kpi_buffer_signed(buffer, group->rows[i].n_events);
     }
+}
+
+static void put_groups(const struct kpi_supplement *supplement, struct kpi_buffer *buffer)
+{
+    for (uint32_t i = 0; i < kpi_supplement_n_groups(supplement) && !buffer->failed; ++i) {
+        struct kpi_group group = kpi_supplement_group(supplement, i);
+
+        put_group(buffer, &group);
+    }
+}
+
+/* Begins a section, whose length is not known yet; returns where its content begins. */
+static size_t section_begin(struct kpi_buffer *buffer, uint8_t kind)
+{
+    kpi_buffer_u8(buffer, kind);
+    kpi_buffer_u64(buffer, 0);
+    return buffer->size;
+}
+
+static void section_end(struct kpi_buffer *buffer, size_t begin)
+{
+    uint64_t length = buffer->size - begin;
+
+    if (!buffer->failed)
+        memcpy(buffer->data + begin - sizeof(length), &length, sizeof(length));
 }
 
 int kpi_supplement_encode(const struct kpi_supplement *supplement, const struct kpi_mem *mem,
                           void **ret_bytes, size_t *ret_size)
 {
+    bool sketches = kpi_sketches_n(&supplement->sketches) > 0;
     struct kpi_buffer buffer = {.mem = mem};
-    size_t head = KPI_OBJECT_HEADER_BYTES + 1 + sizeof(uint64_t);
-    uint32_t n = kpi_supplement_n_groups(supplement);
-    uint64_t length;
+    size_t begin;
     void *bytes;
 
-    (void)kpi_buffer_extend(&buffer, head); /* written below, when its length is known */
-    for (uint32_t i = 0; i < n && !buffer.failed; ++i) {
-        struct kpi_group group = kpi_supplement_group(supplement, i);
-
-        put_group(&buffer, &group);
+    (void)kpi_buffer_extend(&buffer, KPI_OBJECT_HEADER_BYTES);
+    begin = section_begin(&buffer, SECTION_GROUPS);
+    put_groups(supplement, &buffer);
+    section_end(&buffer, begin);
+    if (sketches) {
+        begin = section_begin(&buffer, SECTION_SKETCHES);
+        kpi_sketches_encode(&supplement->sketches, &buffer);
+        section_end(&buffer, begin);
     }
     bytes = buffer.failed ? NULL : kpi_mem_alloc(mem, buffer.size);
     if (bytes) {
-        length = buffer.size - head;
-        buffer.data[KPI_OBJECT_HEADER_BYTES] = SECTION_GROUPS;
-        memcpy(buffer.data + KPI_OBJECT_HEADER_BYTES + 1, &length, sizeof(length));
         memcpy(bytes, buffer.data, buffer.size);
-        kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, VERSION,
+        kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, sketches ? VERSION : VERSION_GROUPS,
                         buffer.size - KPI_OBJECT_HEADER_BYTES);
         *ret_bytes = bytes;
         *ret_size = buffer.size;
@@ -399,8 +402,8 @@ static int get_groups(struct kpi_supplement *supplement, struct kpi_reader *read
         if (!rows)
             return -ENOMEM;
         for (uint32_t i = 0; i < group.n_rows; ++i) {
-            rows[i].value = get_signed(reader);
-            rows[i].n_events = get_signed(reader);
+            rows[i].value = kpi_reader_signed(reader);
+            rows[i].n_events = kpi_reader_signed(reader);
         }
         if (reader->failed)
             return KPI_SUPPLEMENT_E_CORRUPT;
@@ -408,30 +411,47 @@ static int get_groups(struct kpi_supplement *supplement, struct kpi_reader *read
     return 0;
 }
 
+/* The next section, if it is of this kind; else a failed reader. */
+static struct kpi_reader get_section(struct kpi_reader *reader, uint8_t kind)
+{
+    reader->failed |= kpi_reader_u8(reader) != kind;
+    return kpi_reader_take(reader, kpi_reader_u64(reader));
+}
+
+static int get_sections(struct kpi_supplement *supplement, struct kpi_reader *reader)
+{
+    struct kpi_reader section = get_section(reader, SECTION_GROUPS);
+    int r;
+
+    if (reader->failed)
+        return KPI_SUPPLEMENT_E_CORRUPT;
+    r = get_groups(supplement, &section);
+    if (r != 0 || !kpi_reader_left(reader))
+        return r;
+    section = get_section(reader, SECTION_SKETCHES);
+    if (!kpi_reader_done(reader))
+        return KPI_SUPPLEMENT_E_CORRUPT;
+    return kpi_sketches_decode(&supplement->sketches, &section);
+}
+
 int kpi_supplement_decode(struct kpi_supplement **ret_supplement, const void *bytes, size_t size,
                           const struct kpi_mem *mem)
 {
     struct kpi_supplement *supplement;
-    struct kpi_reader reader, section;
+    struct kpi_reader reader;
     const void *payload;
     uint16_t version;
-    uint8_t kind;
     size_t length;
     int r;
 
     r = kpi_object_open(bytes, size, KPI_OBJECT_SUPPLEMENT, VERSION, &version, &payload, &length);
     if (r)
         return r == KPI_OBJECT_E_NEWER ? KPI_SUPPLEMENT_E_NEWER : KPI_SUPPLEMENT_E_CORRUPT;
-    reader = kpi_reader_make(payload, length);
-    kind = kpi_reader_u8(&reader);
-    section = kpi_reader_take(&reader, kpi_reader_u64(&reader));
-    if (kind != SECTION_GROUPS || !kpi_reader_done(&reader))
-        return KPI_SUPPLEMENT_E_CORRUPT;
     r = kpi_supplement_new(&supplement, mem);
-    if (r == 0)
-        r = get_groups(supplement, &section);
-    else
+    if (r < 0)
         return r;
+    reader = kpi_reader_make(payload, length);
+    r = get_sections(supplement, &reader);
     if (r != 0) {
         (void)kpi_supplement_unref(supplement);
         return r;

@@ -506,7 +506,7 @@ static void whole_example_loads(void **state)
     output[0] = 0;
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 17);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 19);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);

@@ -135,6 +135,21 @@ static void test_kpis_by_unit_and_scope(void **state)
     view_unref(view);
 }
 
+static void test_only_what_is_approximate_has_an_error(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    char *text;
+
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_RATE, KPI_VALUE_OK, 13, 20);
+    view_fixture_set(view, 0, FIXTURE_CAMPAIGN, FIXTURE_DWELL, KPI_VALUE_OK, 1500000, 4);
+    view->values[FIXTURE_DWELL].error = 0.01;
+    text = write_text(view, EXPOSITION_TEXT);
+    assert_has(text, "kpid_kpi_error_ratio" LABELS("dwell_mean", "campaign") " 0.01");
+    assert_null(strstr(text, "kpid_kpi_error_ratio{kpi=\"participation_rate\""));
+    free(text);
+    view_unref(view);
+}
+
 static void test_undefined_is_nan_and_no_data_is_absent(void **state)
 {
     struct view *view = view_fixture_new(1);
@@ -302,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_kpis_by_unit_and_scope),
         cmocka_unit_test(test_breakdowns),
         cmocka_unit_test(test_breakdowns_have_a_bound),
+        cmocka_unit_test(test_only_what_is_approximate_has_an_error),
         cmocka_unit_test(test_undefined_is_nan_and_no_data_is_absent),
         cmocka_unit_test(test_values_overflowed_are_counted),
         cmocka_unit_test(test_alert_states),

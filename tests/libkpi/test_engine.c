@@ -7,6 +7,8 @@
 #include "counting_mem.h"
 #include "engine_world.h"
 
+#include <kpi/supplement.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -17,6 +19,36 @@ static struct kpi_row *report(struct kpi_engine *engine, struct kpi_layout *layo
     struct kpi_row *rows = calloc(kpi_layout_n_rows(layout), sizeof(*rows));
 
     assert_int_equal(kpi_engine_report(engine, layout, rows), 0);
+    return rows;
+}
+
+/* As it comes from a shard, by way of bytes. */
+static struct kpi_supplement *supplement_of(struct kpi_engine *engine, struct kpi_layout *layout,
+                                            const struct kpi_mem *mem)
+{
+    struct kpi_supplement *supplement, *read;
+    void *bytes;
+    size_t size;
+
+    assert_int_equal(kpi_engine_supplement(engine, layout, &supplement), 0);
+    assert_int_equal(kpi_supplement_encode(supplement, mem, &bytes, &size), 0);
+    assert_int_equal(kpi_supplement_decode(&read, bytes, size, mem), 0);
+    assert_true(kpi_supplement_fits(read, layout));
+    kpi_mem_free(mem, bytes, size);
+    kpi_supplement_unref(supplement);
+    return read;
+}
+
+/* A report with its quantiles. */
+static struct kpi_row *report_filled(struct kpi_engine *engine, struct kpi_layout *layout,
+                                     const struct kpi_mem *mem)
+{
+    struct kpi_row *rows = report(engine, layout);
+    struct kpi_supplement *supplement = supplement_of(engine, layout, mem);
+    const struct kpi_supplement *parts[] = {supplement};
+
+    assert_int_equal(kpi_rows_fill_quantiles(layout, parts, 1, mem, rows), 0);
+    kpi_supplement_unref(supplement);
     return rows;
 }
 
@@ -50,13 +82,13 @@ static void compare_reports(struct kpi_engine *engine, const struct naive *naive
     struct kpi_row *rows, *expected;
 
     assert_int_equal(kpi_layout_new(&layout, plan, as_of, mem), 0);
-    rows = report(engine, layout);
+    rows = report_filled(engine, layout, mem);
     expected = calloc(kpi_layout_n_rows(layout), sizeof(*expected));
     naive_report(naive, layout, expected);
     assert_rows_equal(layout, rows, expected);
     free(rows);
     /* Once more, all from the caches. */
-    rows = report(engine, layout);
+    rows = report_filled(engine, layout, mem);
     assert_rows_equal(layout, rows, expected);
     free(rows);
     free(expected);
@@ -89,6 +121,7 @@ static void run_against_naive(const struct naive_run *run)
     plan = fixture_plan(&f);
     assert_non_null(plan);
     naive = naive_new(plan);
+    naive->quantiles = true;
     assert_int_equal(kpi_engine_new(&engine, plan, &counting.mem), 0);
     assert_int_equal(kpi_batch_new(&batch, plan, &counting.mem), 0);
     for (uint32_t i = 0; i < run->n_events;) {
@@ -199,6 +232,7 @@ static void time_alone_matures_cohorts(void **state)
     plan = fixture_plan(&f);
     assert_non_null(plan);
     naive = naive_new(plan);
+    naive->quantiles = true;
     assert_int_equal(kpi_engine_new(&engine, plan, &counting.mem), 0);
     assert_int_equal(kpi_batch_new(&batch, plan, &counting.mem), 0);
     stream.step_s = 3000;
@@ -364,6 +398,7 @@ static void law_6_shards_add_up(void **state)
     assert_int_equal(kpi_layout_new(&layout, world.plan, stream.now, &world.counting.mem), 0);
     for (unsigned n_shards = 1; n_shards <= SHARDS_MAX; n_shards *= 4) {
         struct kpi_row *sum = calloc(kpi_layout_n_rows(layout), sizeof(*sum));
+        struct kpi_supplement *supplements[SHARDS_MAX];
 
         for (unsigned shard = 0; shard < n_shards; shard++) {
             struct world_event *mine = calloc(N, sizeof(*mine));
@@ -378,10 +413,17 @@ static void law_6_shards_add_up(void **state)
             apply_all(&world, engine, mine, n, 64);
             part = report(engine, layout);
             assert_int_equal(kpi_rows_add(layout, sum, part), 0);
+            supplements[shard] = supplement_of(engine, layout, &world.counting.mem);
             free(part);
             free(mine);
             kpi_engine_free(engine);
         }
+        assert_int_equal(kpi_rows_fill_quantiles(layout,
+                                                 (const struct kpi_supplement *const *)supplements,
+                                                 n_shards, &world.counting.mem, sum),
+                         0);
+        for (unsigned shard = 0; shard < n_shards; shard++)
+            kpi_supplement_unref(supplements[shard]);
         if (rows[0])
             assert_rows_equal(layout, sum, rows[0]);
         else
@@ -640,13 +682,13 @@ static void counting_again_allocates_nothing(void **state)
     stream.now += 3 * KPI_HOUR;
     events = make_events(&world, N, &stream);
     assert_int_equal(kpi_engine_new(&engine, world.plan, &world.counting.mem), 0);
-    for (unsigned i = 0; i < 4; i++) /* up to the highest level */
+    for (unsigned i = 0; i < 24; i++) /* up to the highest level, and to buckets of quantiles */
         apply_all(&world, engine, events, N, 64);
     n_calls = world.counting.n_calls;
     apply_all(&world, engine, events, N, 64);
     assert_int_equal(world.counting.n_calls, n_calls);
     kpi_engine_stats(engine, &stats);
-    assert_true(stats.n_applied > 4 * N);
+    assert_true(stats.n_applied > 24 * N);
     kpi_engine_free(engine);
     free(events);
     world_close(&world);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <kpi/engine.h>
 #include <kpi/estimate.h>
 #include <spec/program.h>
@@ -21,6 +22,7 @@ struct shape {
     bool product;    /* the product's KPIs, else one */
     bool attributes; /* five of them */
     unsigned campaigns;
+    const char *quantiles; /* NULL: none, else by this grain */
 };
 
 static const struct shape shapes[] = {
@@ -31,6 +33,9 @@ static const struct shape shapes[] = {
     {"three campaigns", 60000, 12000, 5, 8, true, false, 3},
     {"one KPI", 100000, 20000, 5, 2, false, false, 1},
     {"one KPI with attributes", 100000, 20000, 5, 2, false, true, 1},
+    {"few quantiles", 10000, 800, 30, 1, false, false, 1, "day"},
+    {"many quantiles", 20000, 4000, 30, 1, false, false, 1, "day"},
+    {"quantiles of windows", 30000, 12000, 20, 1, false, false, 1, "5m"},
 };
 
 static struct kpi_plan *plan_of(const struct shape *shape)
@@ -55,6 +60,13 @@ static struct kpi_plan *plan_of(const struct shape *shape)
     } else {
         fixture_measure(&f, "reached", "users", "type == \"exposure\"");
         fixture_kpi(&f, "reach", "reached", KPI_UNIT_COUNT);
+    }
+    if (shape->quantiles) {
+        f.kpi_grains[0] = TEXT(shape->quantiles);
+        fixture_measure(&f, "dwell", "quantiles(seconds)", "");
+        fixture_kpi(&f, "dwell_p90", "quantile(dwell, 0.9)", KPI_UNIT_DURATION);
+        f.kpis[f.in.n_kpis - 1].grains = f.kpi_grains;
+        f.kpis[f.in.n_kpis - 1].n_grains = 1;
     }
     for (unsigned i = 0; i < shape->campaigns; ++i)
         (void)fixture_campaign(&f, ids[i], 0);
@@ -111,6 +123,7 @@ static void put_event(const struct kpi_plan *plan, const struct shape *shape, ui
     set(event, 0, string_field(ids[user % shape->campaigns]));
     set(event, field_of(plan, "amount"), number_field(3));
     set(event, field_of(plan, "score"), number_field(user % 11));
+    set(event, field_of(plan, "seconds"), number_field(exp2((double)(user % 997) / 83)));
     set(event, field_of(plan, "channel"), string_field(channels[user % 3]));
 }
 
@@ -211,8 +224,8 @@ static void shards_share(void **state)
 
     assert_true(eight.total * 8 >= one.total);
     assert_true(eight.total * 8 <= one.total + one.total / 2);
-    assert_int_equal(one.total, one.users + one.attributes + one.sets + one.answers + one.unions +
-                                    one.dedupe + one.cells);
+    assert_int_equal(one.total, one.users + one.attributes + one.sets + one.answers + one.sketches +
+                                    one.unions + one.dedupe + one.cells);
     kpi_plan_unref(plan);
 }
 

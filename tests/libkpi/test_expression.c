@@ -37,7 +37,11 @@ static int compile(enum place place, const char *text, struct kpi_plan **ret_pla
     fixture_measure(&f, "repeaters", "users(2)", "type == 'purchase'");
     fixture_measure(&f, "revenue", "sum(amount)", "type == 'purchase'");
     fixture_measure(&f, "extra", place == AGGREGATE ? text : "count", place == WHERE ? text : "");
-    fixture_kpi(&f, "base", "revenue / buyers + repeaters + extra", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "base",
+                place == AGGREGATE && strncmp(text, "quantiles", 9) == 0
+                    ? "revenue / buyers + repeaters + median(extra)"
+                    : "revenue / buyers + repeaters + extra",
+                KPI_UNIT_COUNT);
     fixture_kpi(&f, "k", place == FORMULA ? text : "buyers", KPI_UNIT_COUNT);
     (void)fixture_campaign(&f, "a", 0);
     (void)fixture_target(&f, "k", place == VALUE ? text : "1");
@@ -81,6 +85,7 @@ static void what_must_compile(void **state)
         {AGGREGATE, "sum(field=score)"},
         {AGGREGATE, "mean(score)"},
         {AGGREGATE, "latest_mean(score)"},
+        {AGGREGATE, "quantiles(amount)"},
         {AGGREGATE, "latest_users(score >= 9 and vip)"},
         {ATTRIBUTE, "count"},
         {ATTRIBUTE, "sum(score)"},
@@ -285,7 +290,7 @@ static void what_is_unknown(void **state)
     static const struct refused table[] = {
         {AGGREGATE, "cuont", 0, 5, "there is no function \"cuont\"", "count"},
         {AGGREGATE, "user", 0, 4, "there is no function", "users"},
-        {AGGREGATE, "average(amount)", 0, 15, "there is no function", NULL},
+        {AGGREGATE, "kurtosis(amount)", 0, 16, "there is no function", NULL},
         {AGGREGATE, "last(amount)", 0, 12, "cannot stand in a measure", NULL},
         {AGGREGATE, "3", 0, 1, "a function is expected", NULL},
         {AGGREGATE, "sum", 0, 3, "the argument \"field\" is missing", NULL},
@@ -316,7 +321,7 @@ static void what_is_unknown(void **state)
         {FORMULA, "retained(buyer, buyers, day, 1)", 9, 5, "there is no measure", "buyers"},
         {FORMULA, "retained(1, buyers, day, 1)", 9, 1, "the name of a measure", NULL},
         {FORMULA, "gauge(cac)", 6, 3, "stands in quotes", NULL},
-        {FORMULA, "mean(amount)", 0, 12, "cannot stand in a formula", NULL},
+        {FORMULA, "mean(amount)", 0, 12, "cannot stand in a formula", "median"},
         {FORMULA, "k + 1", 0, 1, "the formula of this KPI names itself", NULL},
         {FORMULA, "1 + previous(k)", 13, 1, "the formula of this KPI names itself", NULL},
         {FORMULA, "previous(previous(buyers))", 9, 16, "cannot stand inside another one", NULL},

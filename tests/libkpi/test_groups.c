@@ -1152,7 +1152,7 @@ static void hostile_bytes_are_refused(void **state)
         }
     }
     assert_true(n_refused > size);
-    kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, 2, size - KPI_OBJECT_HEADER_BYTES);
+    kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, 3, size - KPI_OBJECT_HEADER_BYTES);
     assert_int_equal(kpi_supplement_decode(&read, bytes, size, &small.counting.mem),
                      KPI_SUPPLEMENT_E_NEWER);
     free(copy);

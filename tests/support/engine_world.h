@@ -59,6 +59,7 @@ static inline void world_fixture(struct fixture *f)
     fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
     fixture_measure(f, "dwell", "mean(amount)", "type == \"exposure\"");
     fixture_measure(f, "content", "latest_mean(score)", "type == \"survey\"");
+    fixture_measure(f, "stay", "quantiles(amount)", "type == \"exposure\"");
     fixture_kpi(f, "k1", "events / fans", KPI_UNIT_RATIO);
     fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
     fixture_kpi(f, "k3", "rich / touched + middling", KPI_UNIT_RATIO);
@@ -81,6 +82,8 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k14", "content", KPI_UNIT_POINTS);
     fixture_kpi(f, "k15", "growth(gauge(\"index\"), previous(gauge(\"index\")))", KPI_UNIT_RATIO);
     fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k17", "quantile(stay, 0.9) - previous(median(stay))", KPI_UNIT_DURATION);
+    fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -231,6 +234,8 @@ struct naive {
     uint32_t n_strings;
     kpi_time newest;
     uint64_t n_refused, n_duplicates, n_conflicts, n_late;
+    bool quantiles;  /* rows of quantiles have them; else 0, as engines report */
+    int64_t *values; /* of the leaf being walked; room for all events */
     /* of breakdowns, if there are any: takes down an event's values before it updates attributes;
      * and is it in the group that is being looked at? */
     void (*note)(struct naive *naive, struct naive_event *e);
@@ -244,6 +249,7 @@ static inline struct naive *naive_new(struct kpi_plan *plan)
     naive->plan = plan;
     naive->program = kpi_plan_program(plan);
     naive->events = calloc(WORLD_EVENTS_MAX, sizeof(*naive->events));
+    naive->values = calloc(WORLD_EVENTS_MAX, sizeof(*naive->values));
     naive->newest = INT64_MIN / 4;
     assert(naive->program->n_instances <= WORLD_INSTANCES_MAX);
     assert(naive->program->n_slots <= WORLD_SLOTS_MAX);
@@ -256,6 +262,7 @@ static inline struct naive *naive_new(struct kpi_plan *plan)
 static inline void naive_free(struct naive *naive)
 {
     free(naive->events);
+    free(naive->values);
     free(naive);
 }
 
@@ -484,6 +491,24 @@ static inline bool naive_lies_in(const struct naive *naive, const struct kpi_sco
     return time >= scope->start && time < scope->end;
 }
 
+static inline int naive_compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* By nearest rank; all are few enough to be exact. */
+static inline int64_t naive_quantile(const struct naive *naive, size_t n, kpi_decimal share)
+{
+    assert(n <= KPI_QUANTILES_EXACT);
+    qsort(naive->values, n, sizeof(*naive->values), naive_compare);
+    for (size_t i = 0; i < n; i++)
+        if ((int64_t)(i + 1) * KPI_DECIMAL_ONE >= (int64_t)n * share)
+            return naive->values[i];
+    return 0;
+}
+
 static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *leaf,
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
@@ -524,7 +549,7 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
             gauge_time = e->w.event.time;
         if (shifted ? e->w.event.time < from : !naive_lies_in(naive, scope, i, as_of))
             continue;
-        n_events++;
+        naive->values[n_events++] = number;
         sum += number;
         if (e->user == UINT32_MAX)
             continue;
@@ -542,7 +567,10 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         rows[i] = (struct kpi_row){0, n_events};
     for (uint32_t u = 0; u < WORLD_USERS; u++)
         users += leaf->kind == KPI_LEAF_LATEST ? yes[u] : times[u] >= leaf->level;
-    if (leaf->kind == KPI_LEAF_GAUGE) {
+    if (leaf->kind == KPI_LEAF_QUANTILE) {
+        if (naive->quantiles)
+            rows[0].value = naive_quantile(naive, (size_t)n_events, leaf->share);
+    } else if (leaf->kind == KPI_LEAF_GAUGE) {
         rows[0] = (struct kpi_row){gauge, gauge_time};
     } else if (leaf->kind == KPI_LEAF_SCORES) {
         rows[0].value = rows[1].value = 0;

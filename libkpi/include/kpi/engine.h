@@ -47,9 +47,10 @@ int kpi_engine_report(struct kpi_engine *engine, const struct kpi_layout *layout
                       struct kpi_row *rows);
 
 /*
- * The groups of all breakdowns, as *ret_supplement, with one reference and the memory that the
- * engine was given. kpi_engine_report() under this layout must have been the call before. Costs
- * what changed since the last call, and a copy of all groups. 0 or -ENOMEM.
+ * The groups of all breakdowns and the sketches of quantiles, as *ret_supplement, with one
+ * reference and the memory that the engine was given. kpi_engine_report() under this layout must
+ * have been the call before. Costs what changed since the last call, and a copy of all groups. 0 or
+ * -ENOMEM.
  */
 int kpi_engine_supplement(struct kpi_engine *engine, const struct kpi_layout *layout,
                           struct kpi_supplement **ret_supplement);

@@ -102,6 +102,18 @@ const struct kpi_breakdown_info *kpi_plan_breakdown(const struct kpi_plan *plan,
 /* Is this KPI broken down so? */
 bool kpi_plan_breaks_down(const struct kpi_plan *plan, uint32_t breakdown, uint32_t kpi);
 
+/*
+ * Does a formula name quantiles? Their rows are not done before kpi_rows_fill_quantiles()
+ * (kpi/supplement.h).
+ */
+bool kpi_plan_has_quantiles(const struct kpi_plan *plan);
+
+/* Has kpi_engine_supplement() anything to say: breakdowns or quantiles? */
+static inline bool kpi_plan_has_supplement(const struct kpi_plan *plan)
+{
+    return kpi_plan_n_breakdowns(plan) > 0 || kpi_plan_has_quantiles(plan);
+}
+
 struct kpi_phase_info {
     struct kpi_string name;
     kpi_day start_day, end_day;

@@ -64,6 +64,10 @@ struct kpi_row {
 int kpi_rows_add(const struct kpi_layout *layout, struct kpi_row *rows,
                  const struct kpi_row *other);
 
+/* Quantiles of more values than these are off by this relative error at most. */
+#define KPI_QUANTILES_EXACT 1000
+#define KPI_ERROR_QUANTILES 0.01
+
 enum kpi_value_state {
     KPI_VALUE_OK,
     KPI_VALUE_UNDEFINED, /* see enum kpi_reason */
@@ -76,6 +80,7 @@ enum kpi_reason {
     KPI_REASON_DIVISION_BY_ZERO,
     KPI_REASON_NO_BASE,      /* what it is compared with has no event */
     KPI_REASON_NO_GAUGE,     /* nobody has set a gauge yet */
+    KPI_REASON_NO_VALUES,    /* a quantile of nothing, or of what not all shards have told */
     KPI_REASON_NO_PARAMETER, /* the campaign gives no audience or budget */
     KPI_REASON_OVERFLOW,     /* a sum or what is made of it left its range */
 };
@@ -112,6 +117,7 @@ struct kpi_value {
      * about. KPI_TIME_NONE: it lacks nothing. Never a reason to conclude anything.
      */
     kpi_time counts_from;
+    double error; /* relative, at most, of each quantile that it is made of; 0: all is exact */
     uint64_t definition; /* fingerprint with zone and scope's words */
 };
 

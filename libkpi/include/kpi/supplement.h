@@ -6,6 +6,9 @@
  * like rows: those of all shards are merged by key, and only then are formulas evaluated. A group
  * of which nothing was counted is not there.
  *
+ * Beside the groups stand sketches of the values that quantile() and median() are about, of scopes
+ * as a whole; see kpi_rows_fill_quantiles().
+ *
  * Immutable once it is shared; reference counted, in any thread.
  */
 #pragma once
@@ -43,8 +46,8 @@ int kpi_group_compare(const struct kpi_group *a, const struct kpi_group *b);
 int kpi_supplement_push(struct kpi_supplement *supplement, const struct kpi_group *group);
 
 /*
- * supplement += other. Returns 0, ERANGE if a sum left 64 bits (that row then reads INT64_MAX), or
- * -ENOMEM (nothing changed).
+ * supplement += other, of groups; sketches stay apart. Returns 0, ERANGE if a sum left 64 bits
+ * (that row then reads INT64_MAX), or -ENOMEM (nothing changed).
  */
 int kpi_supplement_add(struct kpi_supplement *supplement, const struct kpi_supplement *other);
 
@@ -52,8 +55,19 @@ int kpi_supplement_add(struct kpi_supplement *supplement, const struct kpi_suppl
 uint32_t kpi_supplement_n_groups(const struct kpi_supplement *supplement);
 struct kpi_group kpi_supplement_group(const struct kpi_supplement *supplement, uint32_t group);
 
-/* Are all groups of scopes and breakdowns of this layout, with as many values and rows? */
+/* Are all groups of scopes and breakdowns of this layout, with as many values and rows, and all
+ * sketches of its scopes and leaves? */
 bool kpi_supplement_fits(const struct kpi_supplement *supplement, const struct kpi_layout *layout);
+
+/*
+ * Puts the quantiles of all shards into rows that are the sum of theirs: `parts` are the
+ * supplements of the same reports, and all must fit the layout. Where a part is missing that has
+ * counted something, the row reads INT64_MAX, and its KPIs undefined. Until this is called, rows of
+ * quantiles say 0. Costs nothing if no formula of the plan names quantiles. Returns 0 or -ENOMEM.
+ */
+int kpi_rows_fill_quantiles(const struct kpi_layout *layout,
+                            const struct kpi_supplement *const *parts, uint32_t n_parts,
+                            const struct kpi_mem *mem, struct kpi_row *rows);
 
 /* As a KPI_OBJECT_SUPPLEMENT; the bytes are the caller's, of mem. Returns 0 or -ENOMEM. */
 int kpi_supplement_encode(const struct kpi_supplement *supplement, const struct kpi_mem *mem,
