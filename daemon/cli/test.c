@@ -44,7 +44,9 @@ static const char help[] =
     "      duplicates: 0\n"
     "      conflicts: 0\n\n"
     "status is ok, pending, firing, resolved, no_data or undefined. Targets are judged on every "
-    "second,\nas by kpid run. campaign is needed where there are several.\n\n"
+    "second,\nas by kpid run. campaign is needed where there are several. A step may have\n"
+    "experiments: [{experiment: theme, verdict: B, reason: evidence, units: {A: 100}, excluded: "
+    "0}].\n\n"
     "Exit codes: 0 all pass, 1 a test fails, 66 a file cannot be read, 78 a file is wrong.\n";
 
 struct totals {
