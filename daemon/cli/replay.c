@@ -45,9 +45,10 @@ static const char help[] =
     "      --shards N       fold as N shards, by user (1)\n"
     "      --digest         print the digest of each shard's state instead\n\n"
     "Events that are refused are counted by reason on stderr; without --strict they do not make\n"
-    "replay fail. Exit codes: 64 usage, 65 bad data, 66 a file cannot be read, 74 stdout cannot "
-    "be\n"
-    "written, 78 configuration.\n";
+    "replay fail. Copies, events outside of --from and --to, and those that a mapping skips "
+    "(other:\n"
+    "skip) are not bad; what no mapping is for is. Exit codes: 64 usage, 65 bad data, 66 a file\n"
+    "cannot be read, 74 stdout cannot be written, 78 configuration.\n";
 
 enum output {
     OUTPUT_TABLE,

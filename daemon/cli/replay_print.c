@@ -6,6 +6,7 @@
 #include "api/table.h"
 #include "codec/time_text.h"
 #include "codec/value_text.h"
+#include "config/report.h"
 #include "util/error.h"
 
 #include <cjson/cJSON.h>
@@ -41,40 +42,99 @@ static void add_value(struct table *table, enum kpi_unit unit, const struct kpi_
         table_add_format(table, "%s%.6g", about, value->value);
 }
 
+static void add_numbers(struct table *table, const struct kpi_kpi_info *info,
+                        const struct kpi_value *value)
+{
+    add_value(table, info->unit, value);
+    add_number(table, &value->numerator);
+    add_number(table, &value->denominator);
+    table_add_format(table, "%.0f %%", 100 * value->complete);
+}
+
+/* `channel="wechat" newcomer="true"`; values come from outside. */
+static void add_by(struct table *table, const struct kpi_plan *plan, const struct kpi_group *group)
+{
+    const struct kpi_breakdown_info *breakdown = kpi_plan_breakdown(plan, group->breakdown);
+    char text[1024] = ""; /* 4 of them, each a name of at most 64 bytes, and less than 96 */
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < group->n_values; i++) {
+        struct kpi_string name = breakdown->dimensions[i].name, value = group->values[i];
+
+        n += (size_t)snprintf(text + n, sizeof(text) - n, " %.*s=%s", (int)name.length, name.data,
+                              value.data ? QUOTE(value) : "null");
+    }
+    table_add_format(table, " %s", text);
+}
+
+/* What is under a KPI's row of a scope: one of each of its groups there, from `from` on. */
+static void add_groups(struct table *table, const struct view *view,
+                       const struct kpi_supplement *groups, uint32_t from, uint32_t scope,
+                       uint32_t kpi)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    uint32_t n = groups ? kpi_supplement_n_groups(groups) : 0;
+
+    for (uint32_t i = from; i < n; i++) {
+        struct kpi_group group = kpi_supplement_group(groups, i);
+        struct kpi_value value;
+
+        if (group.scope != scope)
+            return;
+        if (!kpi_plan_breaks_down(plan, group.breakdown, kpi))
+            continue;
+        kpi_supplement_value(view->layout, view->rows, &group, kpi, view->as_of, &value);
+        table_add(table, "");
+        add_by(table, plan, &group);
+        table_add(table, "");
+        add_numbers(table, kpi_plan_kpi(plan, kpi), &value);
+    }
+}
+
+static void add_kpi(struct table *table, const struct view *view, uint32_t scope_index,
+                    uint32_t kpi)
+{
+    const struct kpi_scope *scope = kpi_layout_scope(view->layout, scope_index);
+    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
+    struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
+    const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
+    char name[KPI_SCOPE_NAME_BYTES_MAX];
+
+    table_add_format(table, "%.*s", (int)id.length, id.data);
+    table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
+                     (int)info->title_zh.length, info->title_zh.data);
+    (void)kpi_scope_name_format(name, plan, scope, true);
+    table_add(table, name);
+    add_numbers(table, info, &view->values[(size_t)scope_index * kpi_plan_n_kpis(plan) + kpi]);
+}
+
 int replay_print_table(const struct view *view, FILE *out)
 {
     static const struct table_column columns[] = {
         {"campaign", false}, {"KPI", false},        {"scope", false},   {"value", true},
         {"numerator", true}, {"denominator", true}, {"complete", true},
     };
-    const struct kpi_plan *plan = kpi_layout_plan(view->layout);
-    uint32_t n_kpis = kpi_plan_n_kpis(plan);
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-    int r;
+    uint32_t n_kpis = kpi_plan_n_kpis(kpi_layout_plan(view->layout)), first = 0;
+    const struct kpi_supplement *groups;
+    struct table *table;
+    int r = view_groups(view, &groups);
 
+    if (r < 0)
+        return error_trace(r);
+    table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     if (!table)
         return error_origin(-ENOMEM);
     for (uint32_t i = 0; i < kpi_layout_n_scopes(view->layout); i++) {
-        const struct kpi_scope *scope = kpi_layout_scope(view->layout, i);
-
         for (uint32_t kpi = 0; kpi < n_kpis; kpi++) {
-            const struct kpi_value *value = &view->values[(size_t)i * n_kpis + kpi];
-            char name[KPI_SCOPE_NAME_BYTES_MAX];
-            const struct kpi_kpi_info *info = kpi_plan_kpi(plan, kpi);
-            struct kpi_string id = kpi_plan_campaign(plan, scope->campaign)->id;
-
             if (!kpi_layout_reports(view->layout, i, kpi))
                 continue;
-            table_add_format(table, "%.*s", (int)id.length, id.data);
-            table_add_format(table, "%.*s %.*s", (int)info->name.length, info->name.data,
-                             (int)info->title_zh.length, info->title_zh.data);
-            (void)kpi_scope_name_format(name, plan, scope, true);
-            table_add(table, name);
-            add_value(table, info->unit, value);
-            add_number(table, &value->numerator);
-            add_number(table, &value->denominator);
-            table_add_format(table, "%.0f %%", 100 * value->complete);
+            add_kpi(table, view, i, kpi);
+            add_groups(table, view, groups, first, i, kpi);
         }
+        /* Groups stand in the order of scopes. */
+        while (groups && first < kpi_supplement_n_groups(groups) &&
+               kpi_supplement_group(groups, first).scope == i)
+            first++;
     }
     r = table_print(table, out);
     (void)table_free(table);
@@ -139,10 +199,11 @@ static int print_item(const cJSON *item, FILE *out)
 }
 
 /* Behind as_of. */
-static const char *const columns[] = {
-    "kpi",         "campaign", "scope.kind", "scope.start", "scope.end", "scope.phase",
-    "scope.days",  "by",       "unit",       "state",       "value",     "numerator",
-    "denominator", "complete", "definition", "reason",      "error"};
+static const char *const columns[] = {"kpi",        "campaign",      "scope.kind", "scope.start",
+                                      "scope.end",  "scope.phase",   "scope.days", "scope.count",
+                                      "scope.unit", "scope.minutes", "by",         "unit",
+                                      "state",      "value",         "numerator",  "denominator",
+                                      "complete",   "definition",    "reason",     "error"};
 
 static int print_row(const cJSON *as_of, const cJSON *item, FILE *out)
 {

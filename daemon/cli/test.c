@@ -35,6 +35,7 @@ static const char help[] =
     "            - {kpi: participation_rate, value: 65/100}       # or 65%, 0.65\n"
     "            - {kpi: roi, scope: day 2026-11-01, state: undefined}\n"
     "            - {kpi: nps, scope: rolling 7d, state: no_data}\n"
+    "            - {kpi: participation_rate, by: {channel: null}, value: 65/100}   # or a value\n"
     "            - {kpi: participation_rate, scope: day, numerator: 65, denominator: 100,\n"
     "               complete: 42%, tolerance: 0.01}               # without one: exactly\n"
     "          alerts:                          # []: none fires\n"
@@ -44,9 +45,11 @@ static const char help[] =
     "      duplicates: 0\n"
     "      conflicts: 0\n\n"
     "status is ok, pending, firing, resolved, no_data or undefined. Targets are judged on every "
-    "second,\nas by kpid run. campaign is needed where there are several. A step may have\n"
-    "experiments: [{experiment: theme, verdict: B, reason: evidence, units: {A: 100}, excluded: "
-    "0}].\n\n"
+    "second,\nas by kpid run. campaign is needed where there are several.\n"
+    "by names a group of a breakdown: a value of each of its dimensions, __other__, or null for "
+    "none.\n\n"
+    "A step may have experiments: [{experiment: theme, verdict: B, reason: evidence, units: {A: "
+    "100},\nexcluded: 0}].\n\n"
     "Exit codes: 0 all pass, 1 a test fails, 66 a file cannot be read, 78 a file is wrong.\n";
 
 struct totals {

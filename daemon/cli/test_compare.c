@@ -2,6 +2,7 @@
  * What was expected against what came. Without a tolerance nothing is compared as a double but
  * `complete`, a quotient that is rounded once on both sides.
  */
+#include "cli/test_by.h"
 #include "cli/test_run.h"
 
 #include "codec/time_text.h"
@@ -132,9 +133,9 @@ static const char *local_time(char text[TIME_TEXT_BYTES_MAX], const struct kpi_p
     return text;
 }
 
-/* "participation_rate of double11, campaign, at 2026-11-01T10:05:00+08:00" */
+/* "participation_rate of double11, campaign, channel="app", at 2026-11-01T10:05:00+08:00" */
 static void fail(struct test_output *output, const struct doc_node *node, const struct view *view,
-                 uint32_t kpi, const struct kpi_scope *scope)
+                 uint32_t kpi, const struct kpi_scope *scope, const struct test_group *group)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
     struct kpi_string name = kpi_plan_kpi(plan, kpi)->name;
@@ -142,8 +143,9 @@ static void fail(struct test_output *output, const struct doc_node *node, const 
     char scope_text[KPI_SCOPE_NAME_BYTES_MAX], time[TIME_TEXT_BYTES_MAX];
 
     scope_text_format(scope_text, plan, scope);
-    test_fail(output, node, "%.*s of %.*s, %s, at %s", (int)name.length, name.data,
+    test_fail(output, node, "%.*s of %.*s, %s%s, at %s", (int)name.length, name.data,
               (int)campaign.length, campaign.data, scope_text,
+              group && group->node ? group->text : "",
               local_time(time, plan, scope->campaign, view->as_of));
 }
 
@@ -166,7 +168,7 @@ static void compare_state(struct test_output *output, const struct test_expectat
     static const char *const names[] = {"ok", "undefined", "no_data"};
 
     fail(output, expectation->state_node ? expectation->state_node : expectation->value.node, view,
-         expectation->kpi, &expectation->scope);
+         expectation->kpi, &expectation->scope, &expectation->group);
     if (expectation->state_node)
         (void)fprintf(output->out, "  expected state %s", names[expectation->state]);
     else
@@ -186,7 +188,7 @@ static void compare_value(struct test_output *output, const struct test_expectat
         match = match_value(value, expected);
     if (match == MATCH)
         return;
-    fail(output, expected->node, view, expectation->kpi, &expectation->scope);
+    fail(output, expected->node, view, expectation->kpi, &expectation->scope, &expectation->group);
     (void)fprintf(output->out, "  expected value %s", expected->node->value);
     print_came(output->out, value, match);
 }
@@ -206,7 +208,7 @@ static void compare_side(struct test_output *output, const struct test_expectati
         match = MATCH;
     if (match == MATCH)
         return;
-    fail(output, expected->node, view, expectation->kpi, &expectation->scope);
+    fail(output, expected->node, view, expectation->kpi, &expectation->scope, &expectation->group);
     (void)fprintf(output->out, "  expected %s %s", expected->node->key->value,
                   expected->node->value);
     print_came(output->out, value, match);
@@ -221,16 +223,18 @@ static void compare_complete(struct test_output *output, const struct test_expec
 
     if (near(value->complete, real_of(expected), tolerance))
         return;
-    fail(output, expected->node, view, expectation->kpi, &expectation->scope);
+    fail(output, expected->node, view, expectation->kpi, &expectation->scope, &expectation->group);
     (void)value_text_format_double(value->complete, text);
     (void)fprintf(output->out, "  expected complete %s\n  got      complete %s\n",
                   expected->node->value, text);
 }
 
 static void compare_expectation(struct test_output *output,
-                                const struct test_expectation *expectation, const struct view *view)
+                                const struct test_expectation *expectation, const struct view *view,
+                                const struct kpi_supplement *groups)
 {
     uint32_t n_kpis = kpi_plan_n_kpis(kpi_layout_plan(view->layout));
+    struct kpi_value of_group;
     const struct kpi_value *value;
     uint32_t scope;
 
@@ -238,6 +242,11 @@ static void compare_expectation(struct test_output *output,
     if (!scope_text_find(view->layout, &expectation->scope, &scope))
         abort();
     value = &view->values[(size_t)scope * n_kpis + expectation->kpi];
+    if (expectation->group.node) {
+        of_group = *value;
+        test_by_value(&expectation->group, view, groups, scope, expectation->kpi, &of_group);
+        value = &of_group;
+    }
     if (expectation->state_node ? value->state != expectation->state
                                 : expectation->value.node && value->state != KPI_VALUE_OK)
         compare_state(output, expectation, view, value);
@@ -314,7 +323,7 @@ static void compare_alert(struct test_output *output, const struct test_alert *e
         node = expected->since_node;
     else
         return;
-    fail(output, node, view, expected->target->kpi, &expected->target->scope_pattern);
+    fail(output, node, view, expected->target->kpi, &expected->target->scope_pattern, NULL);
     (void)fprintf(output->out, "  expected %s", names[expected->status]);
     if (expected->level_node)
         (void)fprintf(output->out, ", level %s", kpi_alert_level_name(expected->level));
@@ -341,19 +350,26 @@ static void compare_others(struct test_output *output, const struct test_step *s
 
         if (seen->alert.status != KPI_ALERT_FIRING || is_listed(step, seen->target->fingerprint))
             continue;
-        fail(output, step->alerts_node, view, seen->target->kpi, &seen->target->scope_pattern);
+        fail(output, step->alerts_node, view, seen->target->kpi, &seen->target->scope_pattern,
+             NULL);
         (void)fprintf(output->out, "  expected no %salert that fires\n",
                       step->n_alerts ? "other " : "");
         print_alert(output->out, view, seen);
     }
 }
 
-void test_compare(struct test_output *output, const struct test_step *step, const struct view *view)
+int test_compare(struct test_output *output, const struct test_step *step, const struct view *view)
 {
+    const struct kpi_supplement *groups;
+    int r = view_groups(view, &groups);
+
+    if (r < 0)
+        return r;
     for (uint32_t i = 0; i < step->n_expectations; i++)
-        compare_expectation(output, &step->expectations[i], view);
+        compare_expectation(output, &step->expectations[i], view, groups);
     for (uint32_t i = 0; i < step->n_alerts; i++)
         compare_alert(output, &step->alerts[i], view);
     if (step->exhaustive)
         compare_others(output, step, view);
+    return 0;
 }

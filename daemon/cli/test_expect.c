@@ -1,4 +1,5 @@
 /* What a step of a test expects of KPIs and alerts, with all names resolved. */
+#include "cli/test_by.h"
 #include "cli/test_file.h"
 #include "scope_text.h"
 #include "util/memory.h"
@@ -169,14 +170,14 @@ static void read_numbers(const struct test_reader *reader, struct doc_node *cons
 static int read_expectation(const struct test_reader *reader, const struct doc_node *node,
                             const struct test_step *step, struct test_expectation *expectation)
 {
-    struct doc_node *numbers[4], *state, *tolerance;
+    struct doc_node *numbers[4], *state, *tolerance, *by;
     struct subject subject;
     const struct load_field fields[] = {
         {"kpi", &subject.kpi},      {"campaign", &subject.campaign},
         {"scope", &subject.scope},  {"value", &numbers[0]},
         {"numerator", &numbers[1]}, {"denominator", &numbers[2]},
         {"complete", &numbers[3]},  {"state", &state},
-        {"tolerance", &tolerance},
+        {"tolerance", &tolerance},  {"by", &by},
     };
     struct load *load = &reader->file->load;
     unsigned choice;
@@ -197,6 +198,8 @@ static int read_expectation(const struct test_reader *reader, const struct doc_n
         report_error(&load->report, doc_node_place(numbers[0]), "a KPI in this state has no value");
     if (!find_subject(reader, node, &subject, &expectation->kpi, &expectation->scope))
         return 0;
+    if (by)
+        test_read_by(reader, by, expectation->kpi, &expectation->group);
     return check_scope(reader, subject.scope, step, &expectation->scope);
 }
 

@@ -21,8 +21,9 @@
  *       duplicates: 1
  *       conflicts: 0
  *
- * An expectation names kpi, scope (campaign) and campaign (needed if there are several), and one or
- * more of value, state, numerator, denominator, complete; tolerance makes it compare as doubles.
+ * An expectation names kpi, scope (campaign) and campaign (needed if there are several), a group of
+ * a breakdown if it is meant (by: {channel: wechat}; see test_by.h), and one or more of value,
+ * state, numerator, denominator, complete; tolerance makes it compare as doubles.
  */
 #pragma once
 
@@ -41,10 +42,19 @@ struct test_exact {
     kpi_decimal numerator, denominator;
 };
 
+/* Values of the dimensions of a breakdown. */
+struct test_group {
+    const struct doc_node *node; /* NULL: the whole is meant */
+    const char *text;            /* of messages: ", channel=…" */
+    uint32_t breakdown, n_values;
+    struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* data NULL: none */
+};
+
 struct test_expectation {
     const struct doc_node *node;
     uint32_t kpi;
     struct kpi_scope scope; /* a pattern, with the campaign */
+    struct test_group group;
     struct test_exact value, numerator, denominator, complete;
     const struct doc_node *state_node; /* NULL: ok is expected with a value, else any */
     enum kpi_value_state state;

@@ -17,9 +17,8 @@ struct test_output {
 /* Runs a test and counts its failures. 0 or -ENOMEM. */
 int test_run(struct test_output *output);
 
-/* test_compare.c: what a step expects against the view of its time. */
-void test_compare(struct test_output *output, const struct test_step *step,
-                  const struct view *view);
+/* test_compare.c: what a step expects against the view of its time. 0 or -ENOMEM. */
+int test_compare(struct test_output *output, const struct test_step *step, const struct view *view);
 
 /* test_experiments.c: likewise of experiments. 0 or -ENOMEM. */
 int test_compare_experiments(struct test_output *output, const struct test_step *step,

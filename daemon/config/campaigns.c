@@ -30,6 +30,12 @@ static int unknown_zone(struct load *load, const struct doc_node *node, struct k
                      "the data of time zone %s is damaged or counts leap seconds", QUOTE(name));
         return 0;
     }
+    if (memchr(name.data, '+', name.length) || memchr(name.data, '-', name.length)) {
+        report_error(&load->report, doc_node_place(node),
+                     "unknown time zone %s; zones have names, as Asia/Shanghai or Europe/Berlin",
+                     QUOTE(name));
+        return 0;
+    }
     report_error(&load->report, doc_node_place(node), "unknown time zone %s", QUOTE(name));
     r = zones_suggest(name.data, &load->arena, &suggestion);
     if (r == 0)
@@ -230,7 +236,7 @@ static bool read_date(struct load *load, const struct doc_node *campaign,
     const char *error;
 
     if (!node) {
-        report_error(&load->report, load_begin_of(campaign), "campaign: %s is missing", what);
+        load_missing(load, campaign, "campaign", what);
         return false;
     }
     if (!load_text(load, node, what, &text))
@@ -273,7 +279,7 @@ static bool read_id(struct load *load, const struct doc_node *node, const struct
     uint32_t i;
 
     if (!id) {
-        report_error(&load->report, load_begin_of(node), "campaign: id is missing");
+        load_missing(load, node, "campaign", "id");
         return false;
     }
     if (!load_text(load, id, "id", &text))

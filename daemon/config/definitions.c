@@ -108,8 +108,7 @@ static void read_aggregate(struct load *load, const struct doc_node *node, const
                            struct kpi_text *aggregate, struct kpi_text *where)
 {
     if (!agg)
-        report_error(&load->report, doc_node_place(node->key), "%s %s: agg is missing", kind,
-                     QUOTE(doc_string(node->key)));
+        load_missing(load, node, kind, "agg");
     (void)read_expression(load, agg, "agg", aggregate); /* reported; the stand-in stays */
     (void)read_expression(load, condition, "where", where);
 }
@@ -210,6 +209,8 @@ static int read_breakdowns(struct load *load, struct doc_node *node, const char 
         (void)load_is_list(load, node, what); /* it is none, which is reported */
         return 0;
     }
+    if (load_has_commas(load, node, what))
+        return 0;
     for (item = load_first(node); item; item = load_next(node, item)) {
         struct kpi_breakdown_definition breakdown, *added;
 
@@ -263,8 +264,7 @@ static void read_segment(struct load *load, const struct doc_node *node, void *i
     if (!load_fields(load, node, "segment", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     if (!where)
-        report_error(&load->report, doc_node_place(node->key), "segment %s: where is missing",
-                     QUOTE(doc_string(node->key)));
+        load_missing(load, node, "segment", "where");
     (void)read_expression(load, where, "where", &segment->where); /* reported */
     if (title)
         definitions_title(load, title, &segment->title_en, &segment->title_zh);
@@ -298,8 +298,7 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
     if (!load_fields(load, node, "kpi", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     if (!formula)
-        report_error(&load->report, doc_node_place(node->key), "kpi %s: formula is missing",
-                     QUOTE(doc_string(node->key)));
+        load_missing(load, node, "kpi", "formula");
     (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
         definitions_title(load, title, &kpi->title_en, &kpi->title_zh);

@@ -107,6 +107,7 @@ static int expand_scalar(struct load *load, struct doc_node *node)
     if (node->length == 0 || !memchr(node->value, '$', node->length))
         return 0;
     walk(&x);
+    node->broken |= x.wrong;
     if (x.wrong)
         return 0;
     if (x.n > DOC_BYTES_MAX) {

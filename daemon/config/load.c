@@ -37,8 +37,10 @@ static void unknown_key(struct load *load, const struct doc_node *key, const cha
 
     for (i = 0; i < n_fields; i++)
         suggest_try(&suggest, fields[i].name);
-    report_error(&load->report, doc_node_place(key), "unknown key %s in %s", QUOTE(doc_string(key)),
-                 what);
+    report_error(
+        &load->report, doc_node_place(key), "unknown key %s in %s%s", QUOTE(doc_string(key)), what,
+        strspn(key->value, "0123456789.") == key->length ? "; numbers are written without commas"
+                                                         : "");
     report_suggest(&load->report, suggest.best);
 }
 
@@ -51,8 +53,11 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
     for (i = 0; i < n_fields; i++)
         *fields[i].node = NULL;
     if (node->kind != DOC_MAPPING) {
-        report_error(&load->report, head_place(node), "%s: expected keys and values, found %s",
-                     what, doc_is_empty(node) ? "nothing" : kind_name(node));
+        report_error(&load->report, head_place(node), "%s: expected keys and values, found %s%s",
+                     what, doc_is_empty(node) ? "nothing" : kind_name(node),
+                     node->kind == DOC_SCALAR && node->plain && strchr(node->value, ':')
+                         ? "; a blank stands behind the colon of a key"
+                         : "");
         return false;
     }
     for (child = node->first; child; child = child->next) {
@@ -60,12 +65,30 @@ bool load_fields(struct load *load, const struct doc_node *node, const char *wha
             if (strcmp(fields[i].name, child->key->value) == 0)
                 break;
         }
-        if (i == n_fields)
-            unknown_key(load, child->key, what, fields, n_fields);
-        else
+        if (i < n_fields) {
             *fields[i].node = child;
+            continue;
+        }
+        unknown_key(load, child->key, what, fields, n_fields);
+        child->broken = true;
     }
     return true;
+}
+void load_missing(struct load *load, const struct doc_node *mapping, const char *what,
+                  const char *key)
+{
+    const struct doc_node *name = mapping->key;
+
+    for (const struct doc_node *child = mapping->first; child; child = child->next) {
+        struct suggest suggest = suggest_begin(doc_string(child->key));
+
+        suggest_try(&suggest, key);
+        if (child->broken && suggest.best)
+            return;
+    }
+    report_error(&load->report, name ? doc_node_place(name) : load_begin_of(mapping),
+                 name ? "%s %s: %s is missing" : "%s%s: %s is missing", what,
+                 name ? QUOTE(doc_string(name)) : "", key);
 }
 
 bool load_text(struct load *load, const struct doc_node *node, const char *what,
@@ -122,8 +145,9 @@ bool load_choice(struct load *load, const struct doc_node *node, const char *wha
         suggest_try(&suggest, copy);
         word += length + (word[length] == '|');
     }
-    report_error(&load->report, doc_node_place(node), "%s: %s is none of %s", what, QUOTE(text),
-                 words);
+    report_error(&load->report, doc_node_place(node),
+                 strchr(words, '|') ? "%s: %s is none of %s" : "%s: %s is unknown; there is %s",
+                 what, QUOTE(text), words);
     report_suggest(&load->report, suggest.best);
     return false;
 }
@@ -137,6 +161,14 @@ bool load_is_list(struct load *load, const struct doc_node *node, const char *wh
     return false;
 }
 
+bool load_has_commas(struct load *load, const struct doc_node *node, const char *what)
+{
+    if (node->kind != DOC_SCALAR || !node->plain || !strchr(node->value, ','))
+        return false;
+    load_wrong(load, node, what, "is one text; a list stands in brackets, as [a, b]");
+    return true;
+}
+
 int load_texts(struct load *load, struct doc_node *node, const char *what,
                const struct kpi_text **ret_texts, uint32_t *ret_n)
 {
@@ -144,7 +176,7 @@ int load_texts(struct load *load, struct doc_node *node, const char *what,
     struct kpi_text *texts;
     uint32_t n = 0;
 
-    if (!load_is_list(load, node, what))
+    if (!load_is_list(load, node, what) || load_has_commas(load, node, what))
         return 0;
     if (node->n_children > TEXTS_MAX) {
         report_error(&load->report, load_begin_of(node), "%s: a list of at most %d is expected",

@@ -58,6 +58,13 @@ struct load_field {
 bool load_fields(struct load *load, const struct doc_node *node, const char *what,
                  const struct load_field *fields, size_t n_fields);
 
+/*
+ * Reports that a key of a mapping is missing, unless an unknown one was meant to be it, which
+ * load_fields() has told. `what` as there; a mapping with a name is told by it.
+ */
+void load_missing(struct load *load, const struct doc_node *mapping, const char *what,
+                  const char *key);
+
 /* A text that is there and not null; `what` names it in messages. False: reported. */
 bool load_text(struct load *load, const struct doc_node *node, const char *what,
                struct kpi_string *ret_text);
@@ -68,6 +75,8 @@ bool load_choice(struct load *load, const struct doc_node *node, const char *wha
 
 /* A list node, or a single text that stands for a list of one. False: reported. */
 bool load_is_list(struct load *load, const struct doc_node *node, const char *what);
+/* Is it a text without quotes whose commas were meant to make a list? True: reported. */
+bool load_has_commas(struct load *load, const struct doc_node *node, const char *what);
 /*
  * The texts of a list, each once, or a single text, as pieces of a definition: what they mean is
  * libkpi's business. *ret_texts is never NULL, also for an empty list; it is not written if all of

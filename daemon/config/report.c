@@ -134,8 +134,10 @@ static const char *render(struct arena *arena, const struct report_message *mess
     const char *kind = message->severity == KPI_SEVERITY_ERROR ? "error" : "warning";
     const char *where = locate(arena, message->place);
     const char *source = excerpt(arena, message->place);
-    const char *note = "";
+    const char *note = "", *quote = "\"";
 
+    if (message->suggestion && strchr(message->suggestion, '"'))
+        quote = "'";
     if (message->note) {
         const char *note_where = locate(arena, message->note_place);
         const char *note_source = excerpt(arena, message->note_place);
@@ -146,10 +148,10 @@ static const char *render(struct arena *arena, const struct report_message *mess
     }
     if (!where || !source || !note)
         return NULL;
-    return arena_format(arena, "%s%s: %s%s%s%s\n%s%s", where, kind, message->text,
-                        message->suggestion ? "; did you mean \"" : "",
-                        message->suggestion ? message->suggestion : "",
-                        message->suggestion ? "\"?" : "", source, note);
+    if (!message->suggestion)
+        return arena_format(arena, "%s%s: %s\n%s%s", where, kind, message->text, source, note);
+    return arena_format(arena, "%s%s: %s; did you mean %s%s%s?\n%s%s", where, kind, message->text,
+                        quote, message->suggestion, quote, source, note);
 }
 
 /* A message whose place is nowhere stands at the begin of the first file. */

@@ -98,7 +98,8 @@ const char *scalar_integer(struct kpi_string text, uint64_t *ret_integer)
 
 const char *scalar_decimal(struct kpi_string text, kpi_decimal *ret_decimal)
 {
-    static const char *const wrong = "is not a number of at most 6 decimals and 12 digits before";
+    static const char *const wrong =
+        "is not a number: at most 12 digits, and 6 behind the point; no commas and no units";
     bool negative = take_char(&text, '-');
     uint64_t whole, value;
 

@@ -169,6 +169,21 @@ static void read_sample_min(const struct campaign_draft *draft, const struct doc
         *ret_min = (int64_t)value;
 }
 
+/* Is it not what people say of a target, where its value should stand? */
+static bool is_value(struct load *load, const struct doc_node *node, struct kpi_string text)
+{
+    const char *error = NULL;
+
+    if (text.data[0] == '<' || text.data[0] == '>')
+        error = "is no value; what is wanted stands alone, and better: up, down or band says which "
+                "side of it is bad";
+    else if (text.length > 2 && text.data[0] == '1' && text.data[1] == ':')
+        error = "is no value; of 1:4 write 4";
+    if (error)
+        load_wrong(load, node, "value", error);
+    return !error;
+}
+
 static void read_target(const struct campaign_draft *draft, const struct doc_node *node,
                         struct kpi_target_definition *target)
 {
@@ -185,12 +200,12 @@ static void read_target(const struct campaign_draft *draft, const struct doc_nod
     if (!load_fields(load, node, "target", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     if (!kpi)
-        report_error(&load->report, load_begin_of(node), "target: kpi is missing");
+        load_missing(load, node, "target", "kpi");
     else if (load_text(load, kpi, "kpi", &text))
         target->kpi = load_kpi_text(kpi);
     if (!value)
-        report_error(&load->report, load_begin_of(node), "target: value is missing");
-    else if (load_text(load, value, "value", &text))
+        load_missing(load, node, "target", "value");
+    else if (load_text(load, value, "value", &text) && is_value(load, value, text))
         target->value = load_kpi_text(value);
     if (scope && load_text(load, scope, "scope", &text))
         target->scope = load_kpi_text(scope);

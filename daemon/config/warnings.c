@@ -95,6 +95,24 @@ static void judge_band(struct load *load, const struct doc_node *node,
             show_value(load, kpi->unit, target->better == KPI_BETTER_UP ? below : above));
 }
 
+/* What hardly any value reaches: most of all percent that are written without their sign. */
+static void judge_reach(struct load *load, const struct doc_node *node,
+                        const struct kpi_target *target, const struct kpi_bounds *bounds)
+{
+    const struct kpi_kpi_info *kpi = kpi_plan_kpi(load->settings.config.plan, target->kpi);
+    const char *wanted = show_value(load, kpi->unit, target->value);
+
+    if (kpi->unit == KPI_UNIT_RATIO && target->value >= 2 &&
+        !memchr(target->expression.data, '%', target->expression.length))
+        report_warning(&load->report, place_of(node, "value"),
+                       "this wants %s of a ratio; percent are written as %.6g%%", wanted,
+                       target->value);
+    else if (target->better != KPI_BETTER_DOWN && target->value > bounds->high + 1e-9)
+        report_warning(&load->report, place_of(node, "value"),
+                       "this target is out of reach: %.*s is never above %s", (int)kpi->name.length,
+                       kpi->name.data, show_value(load, kpi->unit, bounds->high));
+}
+
 static void judge_sample(const struct subject *subject, const struct doc_node *node,
                          const struct kpi_target *target, const struct kpi_bounds *bounds)
 {
@@ -165,16 +183,20 @@ static void judge_time(const struct subject *subject, const struct doc_node *nod
                        show_duration(load, target->hold), show_duration(load, lasts));
 }
 
-static void judge_kept(struct load *load, struct doc_place place, uint32_t kpi,
-                       const struct kpi_bounds *bounds)
+static void judge_kept(struct load *load, struct doc_place place, const char *what, uint32_t days)
 {
-    struct kpi_string name = kpi_plan_kpi(load->settings.config.plan, kpi)->name;
-
-    if ((kpi_duration)bounds->days_kept * KPI_DAY <= load->settings.keep)
+    if (days * KPI_DAY <= load->settings.keep)
         return;
     report_error(&load->report, place,
                  "%s looks back on %u days at least, more than the %s that are kept: raise keep",
-                 QUOTE(name), bounds->days_kept, show_duration(load, load->settings.keep));
+                 what, days, show_duration(load, load->settings.keep));
+}
+
+static void judge_kpi_kept(struct load *load, struct doc_place place, uint32_t kpi,
+                           const struct kpi_bounds *bounds)
+{
+    judge_kept(load, place, QUOTE(kpi_plan_kpi(load->settings.config.plan, kpi)->name),
+               bounds->days_kept);
 }
 
 static void judge_target(struct load *load, uint32_t index)
@@ -188,14 +210,17 @@ static void judge_target(struct load *load, uint32_t index)
     struct kpi_bounds bounds;
 
     kpi_plan_bounds(plan, target->kpi, &bounds);
-    if (!target->varies)
+    if (!target->varies) {
         judge_band(load, node, target, &bounds);
+        judge_reach(load, node, target, &bounds);
+    }
     judge_sample(&subject, node, target, &bounds);
     judge_time(&subject, node, target);
     /* one of the catalogue counts only if somebody relies on it; others are told at their formula
      */
     if (load->docs.nodes[kpis[target->kpi].name.origin]->file == load->catalogue)
-        judge_kept(load, place_of(node, "kpi"), target->kpi, &bounds);
+        judge_kpi_kept(load, place_of(node, "kpi"), target->kpi, &bounds);
+    judge_kept(load, place_of(node, "value"), "this value", kpi_plan_target_days(plan, target));
 }
 
 /* --- what is kept --- */
@@ -211,7 +236,7 @@ static void judge_formulas(struct load *load)
         if (formula->file == load->catalogue)
             continue;
         kpi_plan_bounds(load->settings.config.plan, i, &bounds);
-        judge_kept(load, doc_node_place(formula), i, &bounds);
+        judge_kpi_kept(load, doc_node_place(formula), i, &bounds);
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "spec/plan.h"
 
+#include <kpi/alert.h>
 #include <kpi/bounds.h>
 #include <math.h>
 
@@ -148,11 +149,12 @@ static bool is_users(const struct kpi_plan *plan, const struct kpi_term *terms, 
            (leaf->kind == KPI_LEAF_USERS || leaf->kind == KPI_LEAF_LATEST);
 }
 
-/* How far back a comparison looks at least. */
-static uint32_t shift_days(const struct kpi_shift *shift)
+/* How far back a comparison looks at least; `period` is the shortest that a scope lasts. */
+static uint32_t shift_days(const struct kpi_shift *shift, kpi_duration period)
 {
     switch (shift->kind) {
     case KPI_SHIFT_PREVIOUS:
+        return (uint32_t)(shift->n * period / KPI_DAY);
     case KPI_SHIFT_BEFORE:
         return shift->n;
     case KPI_SHIFT_YEAR_DATE:
@@ -190,6 +192,20 @@ static uint32_t cohort_days(const struct kpi_leaf *leaf)
            2; /* February is 2.4 short of the mean */
 }
 
+static uint32_t formula_days(const struct kpi_plan *plan, const struct kpi_formula *formula,
+                             kpi_duration period)
+{
+    uint32_t days = 0;
+
+    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
+        const struct kpi_leaf *leaf = &plan->program.leaves[formula->leaves[i]];
+        uint32_t needed = cohort_days(leaf) + shift_days(&leaf->shift, period);
+
+        days = needed > days ? needed : days;
+    }
+    return days;
+}
+
 static bool is_retained(const struct kpi_plan *plan, const struct kpi_formula *formula)
 {
     return formula->both_sides != KPI_NO_INDEX &&
@@ -218,17 +234,10 @@ void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bound
     const struct kpi_formula *formula = &plan->formulas[kpi];
     const struct kpi_term *below = formula->terms + formula->n_numerator;
     struct range range = formula_range(plan, formula, plan->kpis[kpi].unit);
-    uint32_t days = 0;
 
     if (plan->kpis[kpi].unit == KPI_UNIT_POINTS) {
         range.low = fmax(range.low, -100);
         range.high = fmin(range.high, 100);
-    }
-    for (uint32_t i = 0; i < formula->n_leaves; ++i) {
-        const struct kpi_leaf *leaf = &plan->program.leaves[formula->leaves[i]];
-        uint32_t needed = cohort_days(leaf) + shift_days(&leaf->shift);
-
-        days = needed > days ? needed : days;
     }
     *ret_bounds = (struct kpi_bounds){
         .low = range.low,
@@ -237,6 +246,40 @@ void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bound
             is_retained(plan, formula) ||
             (formula->n_denominator > 0 ? is_users(plan, below, formula->n_denominator)
                                         : is_users(plan, formula->terms, formula->n_numerator)),
-        .days_kept = days,
+        .days_kept = formula_days(plan, formula, KPI_DAY),
     };
+}
+
+/* The shortest that a scope of this sort lasts. */
+static kpi_duration scope_length(const struct kpi_plan *plan, const struct kpi_scope *scope)
+{
+    const struct kpi_campaign_info *campaign = &plan->campaigns[scope->campaign];
+    const struct kpi_phase_info *phase = &campaign->phases[scope->phase];
+
+    switch (scope->unit) {
+    case KPI_SCOPE_CAMPAIGN:
+        return (campaign->end_day - campaign->start_day) * KPI_DAY;
+    case KPI_SCOPE_PHASE:
+        return (phase->end_day - phase->start_day) * KPI_DAY;
+    case KPI_SCOPE_WEEK:
+        return scope->count * 7 * KPI_DAY;
+    case KPI_SCOPE_MONTH:
+        return scope->count * 28 * KPI_DAY;
+    case KPI_SCOPE_QUARTER:
+        return scope->count * 90 * KPI_DAY;
+    case KPI_SCOPE_YEAR:
+        return scope->count * 365 * KPI_DAY;
+    case KPI_SCOPE_MINUTES:
+        return scope->count * scope->minutes * KPI_MINUTE;
+    default:
+        return scope->count * KPI_DAY;
+    }
+}
+
+uint32_t kpi_plan_target_days(const struct kpi_plan *plan, const struct kpi_target *target)
+{
+    if (!target->varies)
+        return 0;
+    return formula_days(plan, &plan->formulas[target->formula],
+                        scope_length(plan, &target->scope_pattern));
 }

@@ -166,7 +166,7 @@ static bool target_grain(struct kpi_compile *compile, const struct kpi_text *tex
     uint32_t grain = kpi_grains_find(compile, scope);
 
     scope->grain = grain;
-    if (kpi == KPI_NO_INDEX || compile->grains.failed ||
+    if (kpi == KPI_NO_INDEX || compile->grains.failed || compile->grains_refused ||
         (grain != KPI_NO_INDEX && grains[grain].kpis[kpi]))
         return true;
     kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,

@@ -296,6 +296,8 @@ static void remedy_add(struct kpi_writer *writer, const struct side *literal, en
         kpi_writer_format(writer, "; write it in quotes");
     else if (node->kind == KPI_NODE_NUMBER && wanted == KPI_KIND_DURATION)
         kpi_writer_format(writer, "; write it with a unit, as in 7d");
+    else if (wanted == KPI_KIND_TIME)
+        kpi_writer_format(writer, "; there are no dates here, but time - first_seen <= 7d");
 }
 
 /* What a name is and who says so: `"score", which is a number in measure "promoters"`. */
@@ -371,6 +373,32 @@ static struct kpi_cond *compare_numbers(struct checker *checker, struct kpi_cond
     return cond;
 }
 
+/* Words that are texts in all likelihood, and names of fields without their quotes. */
+static void warn_bare_text(struct checker *checker, const struct kpi_node *node,
+                           const struct kpi_node *other, const struct kpi_cond *cond)
+{
+    static const char *const absent[] = {"null", "NULL", "Null",     "none",
+                                         "None", "nil",  "undefined"};
+    struct kpi_diag *diag = checker->compile->diag;
+    struct kpi_place place = kpi_place_node(checker->text, node);
+
+    if (node->kind != KPI_NODE_NAME || cond->kind != KPI_COND_FIELD)
+        return;
+    for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); ++i) {
+        if (kpi_string_equal(node->string, (struct kpi_string){absent[i], strlen(absent[i])})) {
+            kpi_warning(diag, place, KPI_NO_SUGGESTION,
+                        "\"%S\" is taken for a field of events; a comparison with what is not "
+                        "there is false",
+                        node->string);
+            return;
+        }
+    }
+    if (other->kind == KPI_NODE_NAME && (kpi_string_equal(other->string, KPI_STRING("type")) ||
+                                         kpi_string_equal(other->string, KPI_STRING("campaign"))))
+        kpi_warning(diag, place, KPI_NO_SUGGESTION,
+                    "\"%S\" is taken for a field of events; a text stands in quotes", node->string);
+}
+
 static struct kpi_cond *check_comparison(struct checker *checker, const struct kpi_node *node)
 {
     const struct kpi_node *left = node->first, *right = node->first->next;
@@ -381,6 +409,8 @@ static struct kpi_cond *check_comparison(struct checker *checker, const struct k
 
     if (!a || !b)
         return NULL;
+    warn_bare_text(checker, right, left, b);
+    warn_bare_text(checker, left, right, a);
     if (ka != kb) {
         mismatch(checker, &(struct side){left, a, ka}, &(struct side){right, b, kb});
         return NULL;

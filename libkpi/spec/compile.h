@@ -150,6 +150,7 @@ struct kpi_compile {
     uint32_t n_tables;
     struct kpi_vector leaves; /* struct kpi_leaf_work */
     struct kpi_vector grains; /* struct kpi_grain */
+    bool grains_refused;      /* there would be more, but for mistakes that were reported */
 };
 
 static inline struct kpi_cond_names kpi_compile_names(const struct kpi_compile *compile)

@@ -246,7 +246,11 @@ static uint32_t dimension_find(struct kpi_compile *compile, const struct kpi_tex
         kpi_suggestion_offer(&suggestion, name);
     }
     kpi_error(compile->diag, kpi_place_text(text), suggestion.best,
-              "there is no dimension or segment \"%S\"", kpi_text_string(text));
+              suggestion.best.length > 0
+                  ? "there is no dimension or segment \"%S\""
+                  : "there is no dimension or segment \"%S\"; a field becomes one by a line of "
+                    "its own below dimensions, as channel: {}",
+              kpi_text_string(text));
     return KPI_NO_INDEX;
 }
 

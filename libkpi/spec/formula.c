@@ -105,6 +105,15 @@ void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node)
             return;
         }
     }
+    for (uint32_t i = 0; i < compile->n_fields; ++i) {
+        if (kpi_string_equal(compile->fields[i].name, node->string)) {
+            kpi_error(compile->diag, place, suggestion.best,
+                      "\"%S\" is a field of events; formulas are made of measures, as one with "
+                      "agg: sum(%S)",
+                      node->string, node->string);
+            return;
+        }
+    }
     kpi_error(compile->diag, place, suggestion.best, "there is no measure or KPI \"%S\"",
               node->string);
 }
@@ -286,6 +295,9 @@ void kpi_build(struct kpi_builder *builder, const struct kpi_node *node)
         kpi_build_fail(builder, node, "a duration cannot be reckoned with here; write a number");
         break;
     case KPI_NODE_STRING:
+        kpi_build_fail(builder, node,
+                       "a number is expected here; names stand in formulas without quotes");
+        break;
     case KPI_NODE_LIST:
     case KPI_NODE_BOOL:
         kpi_build_fail(builder, node, "a number is expected here");

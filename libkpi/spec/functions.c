@@ -276,12 +276,46 @@ static struct kpi_string word_string(const char *word)
     return (struct kpi_string){word, strlen(word)};
 }
 
+/* What other languages call it. */
+static const char *foreign_name(struct kpi_string name)
+{
+    static const char *const pairs[][2] = {
+        {"avg", "mean"},
+        {"distinct", "users"},
+        {"count_distinct", "users"},
+        {"unique", "users"},
+        {"uv", "users"},
+        {"pv", "count"},
+        {"percentile", "quantiles"},
+        {"lag", "previous"},
+        {"yoy", "last_year"},
+        {"retention", "retained"},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); ++i) {
+        if (names(name, pairs[i][0]))
+            return pairs[i][1];
+    }
+    return NULL;
+}
+
+/* Where a function may stand. */
+static const char *home(const struct kpi_function *function)
+{
+    return function->roles & IN_FORMULA     ? "a formula"
+           : function->roles & IN_MEASURE   ? "agg of a measure"
+           : function->roles & IN_ATTRIBUTE ? "agg of an attribute"
+                                            : "a condition";
+}
+
 static const struct kpi_function *find(const struct kpi_text *text, const struct kpi_node *node,
                                        enum kpi_role role, struct kpi_diag *diag)
 {
     static const char *const places[] = {"a measure", "an attribute", "a formula", "a condition"};
     const struct kpi_function *function, *elsewhere = NULL;
+    const char *foreign = foreign_name(node->string);
     struct kpi_suggestion suggestion;
+    struct kpi_place place;
 
     if (node->kind != KPI_NODE_NAME && node->kind != KPI_NODE_CALL) {
         kpi_error(diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
@@ -294,16 +328,20 @@ static const struct kpi_function *find(const struct kpi_text *text, const struct
             if (names(node->string, function->name))
                 return function;
             kpi_suggestion_offer(&suggestion, word_string(function->name));
+            if (foreign && names(word_string(foreign), function->name))
+                suggestion.best = word_string(foreign);
         } else if (names(node->string, function->name)) {
             elsewhere = function;
         }
     }
+    /* the name alone: nothing is wrong with its arguments */
+    place = (struct kpi_place){text->origin, node->offset, (uint32_t)node->string.length};
     if (elsewhere)
-        kpi_error(diag, kpi_place_node(text, node), suggestion.best,
-                  "the function \"%S\" cannot stand in %s", node->string, places[role]);
+        kpi_error(diag, place, KPI_NO_SUGGESTION,
+                  "the function \"%S\" cannot stand in %s; its place is %s", node->string,
+                  places[role], home(elsewhere));
     else
-        kpi_error(diag, kpi_place_node(text, node), suggestion.best, "there is no function \"%S\"",
-                  node->string);
+        kpi_error(diag, place, suggestion.best, "there is no function \"%S\"", node->string);
     return NULL;
 }
 

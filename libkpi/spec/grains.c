@@ -103,8 +103,10 @@ static struct list list_read(struct kpi_compile *compile, const struct kpi_text 
     for (uint32_t i = 0; list.scopes && list.texts && i < n; ++i) {
         bool twice = false;
 
-        if (!item_read(compile, &texts[i], rolling, &list.scopes[list.n]))
+        if (!item_read(compile, &texts[i], rolling, &list.scopes[list.n])) {
+            compile->grains_refused = true;
             continue;
+        }
         for (uint32_t j = 0; j < list.n; ++j)
             twice |= kpi_scope_alike(&list.scopes[j], &list.scopes[list.n]);
         if (twice)

@@ -90,9 +90,34 @@ static bool duration_unit(const char *data, uint32_t length, kpi_duration *ret_u
     return false;
 }
 
+/*
+ * Punctuation of Chinese input methods looks like that of the language and is none. Returns what
+ * was probably meant, and how many bytes it is long.
+ */
+static const char *full_width(const struct kpi_lexer *lexer, uint32_t *ret_length)
+{
+    static const char *const pairs[][2] = {
+        {"（", "("}, {"）", ")"}, {"，", ","},  {"、", ","}, {"＝", "="}, {"＜", "<"}, {"＞", ">"},
+        {"“", "\""}, {"”", "\""}, {"‘", "'"},   {"’", "'"},  {"％", "%"}, {"／", "/"}, {"＋", "+"},
+        {"－", "-"}, {"×", "*"},  {"÷", "/"},   {"≥", ">="}, {"≤", "<="}, {"≠", "!="}, {"【", "["},
+        {"】", "]"}, {"＊", "*"}, {"！", "!="}, {"　", " "},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); ++i) {
+        size_t length = strlen(pairs[i][0]);
+
+        if (lexer->length - lexer->position >= length &&
+            memcmp(lexer->data + lexer->position, pairs[i][0], length) == 0) {
+            *ret_length = (uint32_t)length;
+            return pairs[i][1];
+        }
+    }
+    return NULL;
+}
+
 static void read_number(struct kpi_lexer *lexer, struct kpi_token *token)
 {
-    uint32_t start = lexer->position, unit_start, blanks = 0;
+    uint32_t start = lexer->position, unit_start, blanks = 0, length;
     unsigned n_decimals;
     kpi_duration unit;
     int64_t mantissa;
@@ -104,7 +129,7 @@ static void read_number(struct kpi_lexer *lexer, struct kpi_token *token)
         return;
     }
     unit_start = lexer->position;
-    while (kpi_name_goes_on((unsigned char)peek(lexer, 0)))
+    while (kpi_name_goes_on((unsigned char)peek(lexer, 0)) && !full_width(lexer, &length))
         ++lexer->position;
     token->length = lexer->position - start;
     if (lexer->position > unit_start) {
@@ -167,31 +192,6 @@ static void read_string(struct kpi_lexer *lexer, struct kpi_token *token)
     }
     token->string = (struct kpi_string){lexer->data + start + 1, lexer->position - start - 1};
     token->length = ++lexer->position - start;
-}
-
-/*
- * Punctuation of Chinese input methods looks like that of the language and is none. Returns what
- * was probably meant, and how many bytes it is long.
- */
-static const char *full_width(const struct kpi_lexer *lexer, uint32_t *ret_length)
-{
-    static const char *const pairs[][2] = {
-        {"（", "("}, {"）", ")"}, {"，", ","},  {"、", ","}, {"＝", "="}, {"＜", "<"}, {"＞", ">"},
-        {"“", "\""}, {"”", "\""}, {"‘", "'"},   {"’", "'"},  {"％", "%"}, {"／", "/"}, {"＋", "+"},
-        {"－", "-"}, {"×", "*"},  {"÷", "/"},   {"≥", ">="}, {"≤", "<="}, {"≠", "!="}, {"【", "["},
-        {"】", "]"}, {"＊", "*"}, {"！", "!="}, {"　", " "},
-    };
-
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); ++i) {
-        size_t length = strlen(pairs[i][0]);
-
-        if (lexer->length - lexer->position >= length &&
-            memcmp(lexer->data + lexer->position, pairs[i][0], length) == 0) {
-            *ret_length = (uint32_t)length;
-            return pairs[i][1];
-        }
-    }
-    return NULL;
 }
 
 static void read_name(struct kpi_lexer *lexer, struct kpi_token *token)

@@ -37,6 +37,35 @@ static struct kpi_place place_token(const struct parser *parser)
     return (struct kpi_place){parser->text->origin, parser->token.offset, parser->token.length};
 }
 
+/* In whatever case it is written; `word` is in small letters. */
+static bool spells(struct kpi_string text, const char *word)
+{
+    size_t i = 0;
+
+    for (; i < text.length && word[i]; ++i) {
+        char c = text.data[i];
+
+        if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != word[i])
+            return false;
+    }
+    return i == text.length && !word[i];
+}
+
+/* The operator that a word of other languages stands for, or none. */
+static struct kpi_string operator_of(struct kpi_string word)
+{
+    static const char *const pairs[][2] = {
+        {"and", "and"}, {"or", "or"}, {"not", "not"},   {"in", "in"},
+        {"is", "=="},   {"eq", "=="}, {"equals", "=="}, {"ne", "!="},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); ++i) {
+        if (spells(word, pairs[i][0]))
+            return (struct kpi_string){pairs[i][1], strlen(pairs[i][1])};
+    }
+    return KPI_NO_SUGGESTION;
+}
+
 /* Reports that something else should stand where the next token is. */
 static struct kpi_node *fail(struct parser *parser, const char *expected)
 {
@@ -49,9 +78,15 @@ static struct kpi_node *fail(struct parser *parser, const char *expected)
         kpi_error(parser->diag, place_token(parser), suggest, "%s", token->message);
     } else if (token->kind == KPI_TOKEN_END) {
         kpi_error(parser->diag, place_token(parser), suggest, "%s is missing at the end", expected);
+    } else if (token->kind == KPI_TOKEN_NAME &&
+               kpi_string_equal(token->string, KPI_STRING("where"))) {
+        kpi_error(parser->diag, place_token(parser), suggest,
+                  "where is a key of its own, with its condition behind it");
     } else {
         if (token->kind == KPI_TOKEN_ASSIGN)
             suggest = KPI_STRING("==");
+        if (token->kind == KPI_TOKEN_NAME)
+            suggest = operator_of(token->string);
         kpi_error(parser->diag, place_token(parser), suggest, "%s is expected here", expected);
     }
     return NULL;

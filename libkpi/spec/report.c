@@ -198,11 +198,13 @@ static uint64_t definition(const struct kpi_layout *layout, const struct kpi_sco
 
 /*
  * A formula over the rows that inputs give, from wherever they come; `starts` are those behind the
- * rows of the layout.
+ * rows of the layout. Returns what its sides lack, which is the value's reason unless there is no
+ * data.
  */
-static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *formula,
-                     const struct kpi_inputs *inputs, const struct kpi_row *starts,
-                     const struct kpi_scope *scope, kpi_time as_of, struct kpi_value *ret_value)
+static enum kpi_reason evaluate(const struct kpi_plan *plan, const struct kpi_formula *formula,
+                                const struct kpi_inputs *inputs, const struct kpi_row *starts,
+                                const struct kpi_scope *scope, kpi_time as_of,
+                                struct kpi_value *ret_value)
 {
     struct leaves_state leaves = leaves_look(formula, inputs);
     enum kpi_reason reason;
@@ -223,6 +225,7 @@ static void evaluate(const struct kpi_plan *plan, const struct kpi_formula *form
         ret_value->error = quantiles_error(formula, inputs);
     else
         ret_value->value = 0;
+    return reason;
 }
 
 /* What is the same for a scope and its groups. */
@@ -262,8 +265,8 @@ void kpi_report_value(const struct kpi_layout *layout, const struct kpi_row *row
     *ret_value = (struct kpi_value){.state = KPI_VALUE_NO_DATA, .counts_from = KPI_TIME_NONE};
     if (!kpi_layout_reports(layout, scope, kpi))
         return;
-    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
-             rows + kpi_layout_first_start(layout), where, as_of, ret_value);
+    (void)evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+                   rows + kpi_layout_first_start(layout), where, as_of, ret_value);
     ret_value->definition = definition(layout, where, kpi);
 }
 
@@ -271,11 +274,16 @@ void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *ro
                        const struct kpi_target *target, kpi_time as_of, struct kpi_value *ret_value)
 {
     const struct kpi_inputs inputs = inputs_make(layout, rows, scope);
+    enum kpi_reason reason;
 
     assert(target->varies && target->formula < layout->plan->n_formulas);
-    evaluate(layout->plan, &layout->plan->formulas[target->formula], &inputs,
-             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, scope), as_of,
-             ret_value);
+    reason = evaluate(layout->plan, &layout->plan->formulas[target->formula], &inputs,
+                      rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, scope), as_of,
+                      ret_value);
+    if (reason == KPI_REASON_NO_GAUGE) {
+        ret_value->state = KPI_VALUE_UNDEFINED;
+        ret_value->reason = reason;
+    }
 }
 
 void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row *rows,
@@ -294,9 +302,9 @@ void kpi_supplement_value(const struct kpi_layout *layout, const struct kpi_row 
     inputs.leaves = breakdown->leaves;
     inputs.leaf_rows = breakdown->leaf_rows;
     inputs.rows = group->rows;
-    evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
-             rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, group->scope), as_of,
-             ret_value);
+    (void)evaluate(layout->plan, &layout->plan->formulas[kpi], &inputs,
+                   rows + kpi_layout_first_start(layout), kpi_layout_scope(layout, group->scope),
+                   as_of, ret_value);
     parts[0] = definition(layout, kpi_layout_scope(layout, group->scope), kpi);
     parts[1] = program->sets[breakdown->set].fingerprint;
     ret_value->definition = XXH3_64bits(parts, sizeof(parts));

@@ -192,6 +192,24 @@ static void test_what_is_not_there_is_null(void **state)
     assert_part(&options, "\"numerator\":5490,\"denominator\":null,\"since\":null,");
 }
 
+static void test_a_target_that_varies_says_how_it_was_made(void **state)
+{
+    struct kpi_target target = rate_target;
+    struct alert_body options = firing();
+
+    target.varies = true;
+    target.expression = (struct kpi_string){"0.5 * gauge(\"行业\")", 21};
+    options.target = &target;
+    assert_part(&options, "\"value\":0.549,\"target\":0.65,"
+                          "\"target_expression\":\"0.5 * gauge(\\\"行业\\\")\","
+                          "\"deviation_points\":-10.1,");
+    /* resolved because its time is over, and nobody has set the gauge since */
+    target.value = target.band = NAN;
+    options.transition = KPI_TRANSITION_RESOLVED;
+    assert_part(&options, "\"target\":null,\"target_expression\":");
+    assert_part(&options, "\"deviation_points\":null,\"band\":null,");
+}
+
 static void test_points_of_other_units_are_their_own(void **state)
 {
     const struct kpi_target target = {.value = 50, .deviation = KPI_DEVIATION_POINTS, .band = 5};
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_resolved_in_ratio_with_money),
         cmocka_unit_test(test_numbers_lose_nothing),
         cmocka_unit_test(test_what_is_not_there_is_null),
+        cmocka_unit_test(test_a_target_that_varies_says_how_it_was_made),
         cmocka_unit_test(test_points_of_other_units_are_their_own),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_times_name_the_right_instant),

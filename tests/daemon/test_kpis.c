@@ -375,6 +375,58 @@ static void test_alerts(void **state)
     view_unref(view);
 }
 
+static void assert_member(const cJSON *object, const char *name, const char *text)
+{
+    const char *value = cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
+
+    assert_non_null(value);
+    assert_string_equal(value, text);
+}
+
+static void assert_aim(struct view *view, const char *state, const char *reason)
+{
+    char *text;
+    size_t size;
+    cJSON *root;
+    const cJSON *alert;
+
+    assert_int_equal(pages_write_alerts(&text, &size, view), 0);
+    root = cJSON_Parse(text);
+    alert = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "alerts"), 0);
+    assert_member(alert, "target_expression", "0.5 * gauge(\"行业\")");
+    assert_member(alert, "target_state", state);
+    if (reason)
+        assert_member(alert, "target_reason", reason);
+    else
+        assert_null(cJSON_GetObjectItem(alert, "target_reason"));
+    alert = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "alerts"), 1);
+    assert_null(cJSON_GetObjectItem(alert, "target_expression")); /* it does not vary */
+    assert_null(cJSON_GetObjectItem(alert, "target_state"));
+    cJSON_Delete(root);
+    free(text);
+}
+
+/* How a target that varies was written, and why it has no value if it has none. */
+static void test_targets_that_vary(void **state)
+{
+    struct view *view = view_fixture_new(1);
+    struct kpi_target *target = &view->alerts[0].present;
+
+    target->varies = true;
+    target->expression = (struct kpi_string){"0.5 * gauge(\"行业\")", 21};
+    target->value = target->band = NAN;
+    view->alerts[0].aim = (struct kpi_value){
+        .state = KPI_VALUE_UNDEFINED,
+        .reason = KPI_REASON_NO_GAUGE,
+    };
+    assert_aim(view, "undefined", "no_gauge");
+    view->alerts[0].aim = (struct kpi_value){.state = KPI_VALUE_NO_DATA};
+    assert_aim(view, "no_data", NULL);
+    view->alerts[0].aim = (struct kpi_value){.state = KPI_VALUE_OK, .value = 0.7};
+    assert_aim(view, "ok", NULL);
+    view_unref(view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_money),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_alerts),
+        cmocka_unit_test(test_targets_that_vary),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

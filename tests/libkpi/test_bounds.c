@@ -1,7 +1,7 @@
 /*
  * Claims: between its bounds a formula has all its values, by interval arithmetic; what a sum can
  * be depends on its field; shares of users end at 1 and points at 100; a value that looks back says
- * how far.
+ * how far, of a target in its scope.
  */
 #include "spec_fixture.h"
 
@@ -111,12 +111,64 @@ static void looking_back_takes_days(void **state)
         bounds_of("buyers + 2 * retained(buyers, active, day, 30)", KPI_UNIT_COUNT).days_kept, 31);
 }
 
+static void targets_look_back_in_their_scope(void **state)
+{
+    static const struct {
+        const char *value, *scope;
+        uint32_t days;
+    } table[] = {
+        {"4", NULL, 0},
+        {"2 * roi", NULL, 0},
+        {"gauge('x')", NULL, 0},
+        {"previous(roi)", NULL, 30}, /* the campaign is November */
+        {"2 * previous(roi, 3)", "day", 3},
+        {"previous(roi, 3)", "rolling:7d", 21},
+        {"previous(roi, 2)", "week", 14},
+        {"previous(roi, 2)", "month", 56},
+        {"previous(roi)", "quarter", 90},
+        {"previous(roi)", "year", 365},
+        {"previous(roi, 50)", "hour", 2},
+        {"trailing_mean(roi, 4)", "rolling:7d", 28},
+        {"before(roi, 28)", "day", 28},
+        {"last_year(roi)", "day", 365},
+        {"last_year(roi, align=lunar)", NULL, 384},
+        {"retained(buyers, active, day, 7)", NULL, 8},
+        {"retained(buyers, active, day, 7) + previous(roi, 9)", "day", 9},
+    };
+    const struct kpi_text grains[] = {TEXT("day"),     TEXT("week"), TEXT("month"),
+                                      TEXT("quarter"), TEXT("year"), TEXT("hour")};
+
+    for (size_t i = 0; i < COUNT_OF(table); ++i) {
+        struct kpi_target_definition *target;
+        struct kpi_plan *plan;
+        uint32_t days;
+
+        fixture_init(&f);
+        fixture_kpis_of_the_product(&f);
+        f.in.grains = grains;
+        f.in.n_grains = COUNT_OF(grains);
+        (void)fixture_campaign(&f, "a", 0);
+        target = fixture_target(&f, "roi", table[i].value);
+        if (table[i].scope)
+            target->scope = (struct kpi_text){table[i].scope, strlen(table[i].scope), 0};
+        plan = fixture_plan(&f);
+        assert_non_null(plan);
+        days = kpi_plan_target_days(plan, kpi_plan_target(plan, 0));
+        if (days != table[i].days)
+            fail_msg("%s of %s: %u days", table[i].value, table[i].scope, days);
+        kpi_plan_unref(plan);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(formulas_have_bounds),    cmocka_unit_test(only_ratios_are_shares),
-        cmocka_unit_test(points_end_at_a_hundred), cmocka_unit_test(samples_are_users_or_not),
+        cmocka_unit_test(formulas_have_bounds),
+        cmocka_unit_test(only_ratios_are_shares),
+        cmocka_unit_test(points_end_at_a_hundred),
+        cmocka_unit_test(samples_are_users_or_not),
         cmocka_unit_test(looking_back_takes_days),
+        cmocka_unit_test(targets_look_back_in_their_scope),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * Claims about conditions: what holds of an event, also of absent fields and of a user's
- * attributes, that residual conditions agree with whole ones, and that evaluating allocates
- * nothing.
+ * attributes, that residual conditions agree with whole ones, that measures with the same one share
+ * it, and that evaluating allocates nothing.
  */
 #include "spec_fixture.h"
 
@@ -9,7 +9,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
-#include <spec/program.h>
+#include <spec/plan.h>
 
 static struct fixture f;
 
@@ -430,9 +430,43 @@ static void at_the_bounds(void **state)
     assert_false(holds(deep, NULL, NULL));
 }
 
+/* However it is written: an event answers it once for all of them. */
+static void measures_share_the_same_one(void **state)
+{
+    static const char *const same[] = {
+        "channel == 'x' and score > 5",
+        "score > 5 and channel == \"x\"",
+        "(channel in ['x']) and (5 < score)",
+    };
+    struct kpi_plan *plan;
+    uint32_t conditions[16], n = 0;
+
+    fixture_init(&f);
+    fixture_measure(&f, "a", "count", same[0]);
+    fixture_measure(&f, "b", "users", same[1]);
+    fixture_measure(&f, "c", "sum(amount)", same[2]);
+    fixture_measure(&f, "d", "users(2)", "channel == 'x' and score > 6");
+    fixture_kpi(&f, "k", "a + b + c + d", KPI_UNIT_COUNT);
+    (void)fixture_campaign(&f, "a", 0);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    assert_true(plan->program.n_instances >= 4);
+    for (uint32_t i = 0; i < plan->program.n_instances && n < COUNT_OF(conditions); ++i) {
+        uint32_t condition = plan->program.instances[i].condition, j = 0;
+
+        while (j < n && conditions[j] != condition)
+            ++j;
+        if (j == n)
+            conditions[n++] = condition;
+    }
+    assert_int_equal(n, 2);
+    kpi_plan_unref(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(measures_share_the_same_one),
         cmocka_unit_test_setup(of_fields, setup),
         cmocka_unit_test_setup(of_logic, setup),
         cmocka_unit_test_setup(of_absent_fields, setup),

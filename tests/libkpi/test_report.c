@@ -567,6 +567,45 @@ static void gauges_do_not_add_up(void **state)
     }
 }
 
+/* What somebody must set is told as such; what events of the campaign will bring is no data. */
+static void targets_say_that_a_gauge_is_missing(void **state)
+{
+    static const struct {
+        const char *value;
+        enum kpi_value_state state;
+        enum kpi_reason reason;
+    } table[] = {
+        {"gauge('index')", KPI_VALUE_UNDEFINED, KPI_REASON_NO_GAUGE},
+        {"0.8 * gauge('index')", KPI_VALUE_UNDEFINED, KPI_REASON_NO_GAUGE},
+        {"10 / gauge('index')", KPI_VALUE_UNDEFINED, KPI_REASON_NO_GAUGE},
+        {"buyers * gauge('index')", KPI_VALUE_UNDEFINED, KPI_REASON_NO_GAUGE},
+        {"2 * roi", KPI_VALUE_NO_DATA, KPI_REASON_NONE},
+        {"110% * previous(buyers)", KPI_VALUE_UNDEFINED, KPI_REASON_NO_BASE},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(table); ++i) {
+        struct kpi_value value;
+
+        setup(NULL);
+        fixture_kpi(&f, "index", "gauge(\"index\")", KPI_UNIT_COUNT);
+        (void)fixture_campaign(&f, "a", 0);
+        (void)fixture_target(&f, "buyers", table[i].value);
+        make();
+        kpi_report_target(layout, rows, 0, kpi_plan_target(plan, 0), MIDDLE, &value);
+        assert_int_equal(value.state, table[i].state);
+        assert_int_equal(value.reason, table[i].reason);
+        /* of a KPI it is no data */
+        assert_int_equal(value_of("index").state, KPI_VALUE_NO_DATA);
+        *row_of("index") = (struct kpi_row){3 * KPI_DECIMAL_ONE, 1};
+        if (i == 1) {
+            kpi_report_target(layout, rows, 0, kpi_plan_target(plan, 0), MIDDLE, &value);
+            assert_int_equal(value.state, KPI_VALUE_OK);
+            assert_true(fabs(value.value - 2.4) < 1e-12);
+        }
+        assert_int_equal(teardown(NULL), 0);
+    }
+}
+
 /* A mean has its sum above and its number below, and is a number inside of a formula. */
 static void means_have_sides(void **state)
 {
@@ -635,6 +674,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_that_overflow_stay_so, setup, teardown),
         cmocka_unit_test(gauges_do_not_add_up),
+        cmocka_unit_test(targets_say_that_a_gauge_is_missing),
         cmocka_unit_test_setup_teardown(means_have_sides, setup, teardown),
     };
 

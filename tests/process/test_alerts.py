@@ -74,6 +74,46 @@ class Alerts(ProcessCase):
         self.assertEqual(levels[0], 0)
         self.assertEqual(levels, sorted(set(levels)), "rising, each once")
 
+    def test_a_target_of_a_gauge(self):
+        """While nobody has set the gauge nothing is judged, and it is said why; then it is."""
+        self.begin(value='0.5 * gauge("industry")')
+        self.produce(stream.crowd("c1", 1000, 500))
+        self.assert_fraction(self.app, 500, 1000)
+        self.app.wait(self.judged("no_data"), 20, "it is seen")
+        (alert,) = self.app.alerts()["alerts"]
+        self.assertEqual((alert["target_expression"], alert["target_state"], alert["target_reason"]),
+                         ('0.5 * gauge("industry")', "undefined", "no_gauge"))
+        self.assertEqual((alert["target"], alert["band"], alert["distance"]), (None, None, None))
+        self.assertEqual((alert["state"], alert["value"], alert["title"]),
+                         ("ok", 0.5, {"en": "Participation rate", "zh": "活动参与率"}))
+        self.assertNotIn("reason", alert)
+        self.produce([stream.record("kpid.gauge", None, None, gauge="industry", value=1.4)])
+        (message,) = self.wait_message("firing")
+        self.assertEqual(message.data["target_expression"], '0.5 * gauge("industry")')
+        self.assertEqual((message.data["target"], message.data["value"], message.data["level"]),
+                         (0.7, 0.5, "serious"))
+        self.assertEqual(message.data["title"], {"en": "Participation rate", "zh": "活动参与率"})
+        self.assertEqual(len(self.hook.deliveries()), 1)
+        (alert,) = self.app.alerts()["alerts"]
+        self.assertEqual((alert["status"], alert["target"], alert["target_state"]), ("firing", 0.7, "ok"))
+        self.assertNotIn("target_reason", alert)
+        # The gauge falls: half a band from 0.5 is 0.55.
+        self.produce([stream.record("kpid.gauge", None, None, gauge="industry", value=1.0)])
+        (resolved,) = self.wait_message("resolved")
+        self.assertEqual((resolved.data["target"], resolved.data["value"]), (0.5, 0.5))
+        self.assertEqual(resolved.data["target_expression"], '0.5 * gauge("industry")')
+
+    def test_a_value_that_is_undefined_says_why(self):
+        self.begin()
+        self.produce([stream.record("participation", f"u{i}", "c1") for i in range(30)])
+        self.app.wait(self.judged("undefined"), 60, "it is seen")
+        (alert,) = self.app.alerts()["alerts"]
+        self.assertEqual((alert["state"], alert["reason"], alert["value"], alert["target"]),
+                         ("undefined", "division_by_zero", None, 0.65))
+        for name in ("target_expression", "target_state", "target_reason"):
+            self.assertNotIn(name, alert)  # 65% is what it is
+        self.assertEqual(self.hook.deliveries(), [])
+
     def test_within_the_band_nothing_comes(self):
         """55.1 % does not fire, 54.9 % does: the plan's own example."""
         self.begin()

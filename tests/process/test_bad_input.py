@@ -79,6 +79,9 @@ TABLE = {
         WHERE + 'channel == "a" and channel > 3' + USED, "4:41",
         'a number cannot be compared with "channel", which is a string in measure "m"'),
     "a number for a condition": (WHERE + "amount" + USED, "4:12", "is used as true or false here"),
+    "a date for a time": (
+        WHERE + 'time > "2026-11-01"' + USED, "4:19",
+        '"time", which always is a time; there are no dates here, but time - first_seen <= 7d'),
     "a condition for a number": (
         WHERE + "(type == \"a\") + 1 > 3" + USED, "4:13", "a value is expected here, not a condition"),
     "a duration for a number": (WHERE + "amount > 3d" + USED, "4:21", "a duration cannot be compared with"),
@@ -104,12 +107,47 @@ TABLE = {
         'did you mean "retained"?'),
     "a function that stands elsewhere": (
         "kpis: {k: {formula: sum(amount)}}", "1:21",
-        'the function "sum" cannot stand in a formula'),
+        'the function "sum" cannot stand in a formula; its place is agg of a measure'),
+    "a function of a formula in a measure": (
+        "measures: {m: {agg: total(x)}}" + USED, "1:21", "its place is a formula"),
+    "a function as SQL calls it": (
+        "measures: {m: {agg: avg(amount)}}" + USED, "1:21", 'there is no function "avg"; did you mean "mean"?'),
+    "a condition behind an aggregate": (
+        "measures: {m: {agg: count where type == 1}}" + USED, "1:27",
+        "where is a key of its own, with its condition behind it"),
+    "operators as SQL writes them": (
+        WHERE + 'type == "a" AND amount > 3' + USED, "4:24", 'did you mean "and"?'),
+    "one equals sign": (WHERE + 'type = "a"' + USED, "4:17", 'did you mean "=="?'),
+    "the sign of an input method": (
+        WHERE + "type == “a”" + USED, "4:20", "did you mean '\"'?"),
+    "the percent sign of an input method": (
+        TARGET + "{kpi: roi, value: 65％}", "7:29", 'did you mean "%"?'),
+    "a field in a formula": (
+        "kpis: {k: {formula: amount / buyers}}", "1:21",
+        '"amount" is a field of events; formulas are made of measures, as one with agg: sum(amount)'),
+    "a measure in quotes": (
+        "kpis: {k: {formula: buyers / 'reached'}}", "1:30", "names stand in formulas without quotes"),
+    "an unknown key for one that is needed": (
+        "kpis: {k: {formual: buyers}}", "1:12", 'unknown key "formual" in kpi; did you mean "formula"?'),
+    "a key without a blank behind its colon": (
+        "kpis:\n  k:\n    formula:buyers", "3:5", "a blank stands behind the colon of a key"),
+    "an unknown dimension": (
+        "dimensions: {channel: {}}\nbreakdowns: [chanel]", "2:14", 'did you mean "channel"?'),
+    "a dimension that is only a field": (
+        "breakdowns: [channel]", "1:14",
+        "a field becomes one by a line of its own below dimensions, as channel: {}"),
+    "a list without brackets": (
+        "dimensions: {a: {}, b: {}}\nbreakdowns: a, b", "2:13",
+        '"a, b" is one text; a list stands in brackets, as [a, b]'),
+    "another list without brackets": (
+        "rolling: 7d, 30d", "1:10", "a list stands in brackets, as [a, b]"),
     "an unknown measure": (
         "kpis: {k: {formula: buyers / reachd}}", "1:30",
         'there is no measure or KPI "reachd"; did you mean "reached"?'),
     "a formula that asks for itself": (
         "kpis: {k: {formula: k + 1}}", "1:21", "the formula of this KPI names itself"),
+    "a segment that asks for itself by way of another": (
+        "segments:\n  a: {where: b}\n  b: {where: not a}\nbreakdowns: [a]", "3:18", 'the segment "a" asks for itself'),
     "an unknown name in a target's value": (
         TARGET + "{kpi: roi, value: 0.8 * salse}", "7:33",
         'there is no measure or KPI "salse"; did you mean "sales"?'),
@@ -126,6 +164,16 @@ TABLE = {
     "a measure that is defined twice": (
         "measures:\n  m: {agg: users}\n  m: {agg: count}" + USED, "3:3", 'duplicate key "m"'),
 
+    # Mappings.
+    "a mapping of two paths to one field": (
+        "mappings:\n  m:\n    fields:\n      amount: total\n      amount: price", "5:7", 'duplicate key "amount"'),
+    "a mapping of a field to what stands beside fields": (
+        "mappings: {m: {user: uid, fields: {user: buyer}}}", "1:36",
+        'fields: "user" is no field: it stands beside fields, not in it'),
+    "a mapping of one value to two types": (
+        "mappings:\n  m:\n    type:\n      path: e\n      values:\n        a: x\n        a: y", "7:9",
+        'duplicate key "a"'),
+
     # Windows.
     "a rolling window longer than what is kept": (
         "keep: 20d\nrolling: [7d, 30d]", "2:15",
@@ -136,6 +184,21 @@ TABLE = {
     "a target for a retention longer than what is kept": (
         "keep: 31d\n" + TARGET + "{kpi: retention_m3, value: 50%}", "8:15",
         "\"retention_m3\" looks back on 119 days at least, more than the 31d that are kept"),
+    "a target's value of a retention longer than what is kept": (
+        "keep: 31d\n" + TARGET + "{kpi: retention_d7, value: '0.9 * retained(buyers, active, basis=month, at=3)'}",
+        "8:36", "this value looks back on 119 days at least, more than the 31d that are kept"),
+    "a target's value of last year": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: 90% * last_year(roi)}", "8:27",
+        "this value looks back on 365 days at least, more than the 31d that are kept: raise keep"),
+    "a target's value of campaigns before": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: '90% * previous(roi, 2)'}", "8:27",
+        "this value looks back on 60 days at least"),
+    "a target's value of the days before": (
+        "keep: 31d\n" + TARGET + "{kpi: roi, value: '90% * before(roi, 40)'}", "8:27",
+        "this value looks back on 40 days at least"),
+    "a grain longer than what is kept, and a target that asks for it": (
+        "keep: 20d\ngrains: [day, month]\n" + TARGET + "{kpi: roi, value: 4, scope: month}", "2:15",
+        '"month" may be 31 days long, which is longer than what is kept (keep)'),
     "a rolling window that is not there": (
         TARGET + '{kpi: roi, value: 4, scope: "rolling:14d"}', "7:38",
         '"roi" is not reported in "rolling:14d"; add it to the list rolling'),
@@ -144,6 +207,8 @@ TABLE = {
     "a zone that does not exist": (
         "timezone: Asia/Shangai", "1:11",
         'unknown time zone "Asia/Shangai"; did you mean "Asia/Shanghai"?'),
+    "an offset for a zone": (
+        "timezone: UTC+8", "1:11", "zones have names, as Asia/Shanghai"),
     "a campaign's zone that does not exist": (
         "campaigns: [{id: c, timezone: CST+8, start: 2026-11-01, end: 2026-12-01}]", "1:31",
         'unknown time zone "CST+8"'),
@@ -195,6 +260,10 @@ TABLE = {
         TARGET + "{kpi: roi, value: 4 / 0}", "7:27", "divides by zero"),
     "a target of an audience that is not given": (
         TARGET + "{kpi: roi, value: 0.5 * audience}", "7:27", "that the campaign does not give"),
+    "a target with its sign": (
+        TARGET + "{kpi: roi, value: '>= 4'}", "7:27",
+        'value: ">= 4" is no value; what is wanted stands alone, and better: up, down or band says which side'),
+    "a target of one to four": (TARGET + "{kpi: roi, value: 1:4}", "7:27", "of 1:4 write 4"),
     "a sample below nothing": (
         TARGET + "{kpi: roi, value: 4, min_sample: -1}", "7:42", "is not a whole number"),
     "a wait of a year": (TARGET + "{kpi: roi, value: 4, for: 365d}", "7:35", "longer than 30d"),
@@ -203,10 +272,40 @@ TABLE = {
         'kpis: {k: {formula: "retained(buyers, active, basis=day, at=0)"}}', "1:61",
         "whole number from 1 to 1000"),
     "an audience of half a person": (CAMPAIGN + "    audience: 0.5", "6:15", "at least 1"),
+    "a budget with commas": (
+        CAMPAIGN + "    budget: 200,000", "6:13",
+        '"200,000" is not a number: at most 12 digits, and 6 behind the point; no commas and no units'),
+    "a budget with commas inside {…}": (
+        "campaigns: [{id: c, start: 2099-11-01, end: 2099-12-01, budget: 1,000}]", "1:67",
+        'unknown key "000" in campaign; numbers are written without commas'),
+    "a budget in words": (CAMPAIGN + "    budget: 20万", "6:13", "no commas and no units"),
+    "a receiver of a kind that is not there": (
+        "receivers: [{name: a, type: dingding, url: 'https://x'}]", "1:29",
+        'type: "dingding" is unknown; there is webhook'),
+    "a variable that is not set": (
+        "redis: {url: '${KPID_NOT_SET}'}", "1:15", "environment variable KPID_NOT_SET is not set"),
     "a budget below nothing": (CAMPAIGN + "    budget: -1", "6:13", "must not be negative"),
     "an interval out of range": (
         "checkpoint: {interval: 2h}", "1:24", "checkpoint.interval must be between 10ms and 1h"),
     "a number without unit": ("keep: 400", "1:7", "is not a duration"),
+}
+
+# What is taken and hardly meant: a warning each.
+DOUBTFUL = {
+    "a text without quotes": (
+        WHERE + "type == purchase" + USED, "4:20", '"purchase" is taken for a field of events; a text stands in quotes'),
+    "a text without quotes, first": (
+        WHERE + "double11 == campaign" + USED, "4:12", "a text stands in quotes"),
+    "null": (
+        WHERE + "channel != null" + USED, "4:23", "a comparison with what is not there is false"),
+    "percent without their sign": (
+        TARGET.replace("2026", "2099") + "{kpi: participation_rate, value: 65}", "7:42",
+        "this wants 6500% of a ratio; percent are written as 65%"),
+    "more than all": (
+        TARGET.replace("2026", "2099") + "{kpi: participation_rate, value: 120%}", "7:42",
+        "this target is out of reach: participation_rate is never above 100%"),
+    "more points than there are": (
+        TARGET.replace("2026", "2099") + "{kpi: nps, value: 110}", "7:27", "nps is never above 100"),
 }
 
 # Right, though it looks like some of the above.
@@ -218,6 +317,10 @@ FINE = {
     "attributes that ask for one another":
         "attributes: {a: {agg: count, where: b == 0}, b: {agg: count, where: a == 0}}\n"
         "measures: {m: {agg: users, where: a > 1}}" + USED,
+    "two fields that are compared": WHERE + "city == home_city and orders == total" + USED,
+    "a text with a comma": "active_types: 'a, b'",
+    "shares of more than all": TARGET.replace("2026", "2099") + "{kpi: roi, value: 400%}, {kpi: roi_net, value: 300%}"
+                               .replace("}, {", "}\n      - {"),
     "phases that touch": CAMPAIGN + "    phases: {burst: [start, +5d], run: [+5d, end]}\n",
     "29 February of a leap year": "campaigns: [{id: c, start: 2028-02-29, end: 2028-03-01}]\n",
 }
@@ -238,6 +341,24 @@ class BadInput(ProcessCase):
                 self.assertEqual(len(errors), 1, done.stderr)
                 self.assertTrue(errors[0].startswith(f"{path}:{place}: error: "), done.stderr)
                 self.assertIn(message, errors[0])
+
+    def test_a_circle_of_formulas_is_told_wherever_one_enters_it(self):
+        path, done = self.check("kpis:\n  a: {formula: b + 1}\n  b: {formula: 2 / c}\n  c: {formula: a}\n"
+                                "  d: {formula: buyers / reached}")
+        self.assertEqual(done.returncode, EX_CONFIG)
+        self.assertEqual([line for line in done.stderr.splitlines() if ": error: " in line],
+                         [f'{path}:{place}: error: the formula of "{name}" goes in a circle'
+                          for place, name in (("2:16", "b"), ("3:20", "c"), ("4:16", "a"))])
+
+    def test_what_is_hardly_meant_is_warned_of(self):
+        for what, (text, place, message) in DOUBTFUL.items():
+            with self.subTest(what):
+                path, done = self.check(text)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                warnings = [line for line in done.stderr.splitlines() if ": warning: " in line]
+                self.assertEqual(len(warnings), 1, done.stderr)
+                self.assertTrue(warnings[0].startswith(f"{path}:{place}: warning: "), done.stderr)
+                self.assertIn(message, warnings[0])
 
     def test_what_only_looks_bad_is_taken(self):
         for what, text in FINE.items():

@@ -71,6 +71,15 @@ RIGHT_VALUES = (
     "{kpi: nps, state: no_data}",
 )
 
+BY = HEAD.replace("definitions:\n", """\
+definitions:
+  dimensions: {channel: {}}
+  segments: {member: {where: type == "login"}}
+  kpis:
+    roi: {formula: sales / cost, unit: multiple, by: [channel, member]}
+    nps: {formula: responses, unit: count, by: [member]}
+""")
+
 # Mistakes in a file: the text that is put at @, where the message points (line of @, column), and a
 # part of it.
 MISTAKES = (
@@ -145,6 +154,19 @@ MISTAKES = (
      "is not kept"),
     (HEAD + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, scope: rolling 5, value: 1}", 50,
      "is no scope"),
+    # of groups
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, by: {chanel: app}, value: 1}", 48,
+     'nothing is broken down by "chanel"; did you mean "channel"?'),
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, by: {channel: app, member: true}, value: 1}", 47,
+     '"roi" is not broken down so; see by of the KPI, or breakdowns'),
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: nps, by: {channel: app}, value: 1}", 47,
+     '"nps" is not broken down so'),
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, by: {channel: [app]}, value: 1}", 57,
+     'one value of "channel" is expected, or null'),
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, by: channel, value: 1}", 47,
+     "by: dimensions and their values are expected"),
+    (BY + "    steps: [{at: +1h, expect: [@]}]", "{kpi: roi, by: {}, value: 1}", 47,
+     "by: dimensions and their values are expected"),
     # of alerts
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{status: ok}", 32, "kpi is missing"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: roi}", 38, 'no target for "roi"'),
@@ -158,6 +180,56 @@ MISTAKES = (
      'mean "serious"'),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, since: 5m}", 65,
      "not a time with zone"),
+)
+
+# The same, broken down: two channels are told apart, other ones are __other__.
+GROUPS = HEAD.replace("definitions:\n", """\
+definitions:
+  dimensions: {channel: {values: 2}, city: {}, home: {of: city}}
+  segments: {member: {where: city == "Wuhan"}}
+  breakdowns: [channel, [channel, member], home]
+  kpis: {buyers_all: {formula: buyers, unit: count, by: [channel]}}
+""") + """\
+    events:
+      - {repeat: 10, type: exposure, user: "u{i}", channel: app, city: Wuhan}
+      - {repeat: 3, type: participation, user: "u{i}", channel: app, city: Wuhan}
+      - {repeat: 11..20, type: exposure, user: "u{i}", channel: "null", city: Wuhan}
+      - {repeat: 11..12, type: participation, user: "u{i}", channel: "null", city: Xi'an}
+      - {repeat: 21..30, type: exposure, user: "u{i}"}
+      - {type: participation, user: u21}
+      - {repeat: 31..40, type: exposure, user: "u{i}", channel: "c{i}"}
+      - {repeat: 31..35, type: participation, user: "u{i}", channel: c1}
+    steps: [{at: +2h, expect: [@]}]
+"""
+
+RIGHT_GROUPS = (
+    "{kpi: participation_rate, by: {channel: app}, value: 3/10, denominator: 10, complete: 1/22}",
+    "{kpi: participation_rate, by: {channel: 'null'}, value: 20%}",
+    "{kpi: participation_rate, by: {channel: null}, value: 1/10}",
+    "{kpi: participation_rate, by: {channel: ~}, value: 1/10}",
+    "{kpi: participation_rate, by: {channel: }, value: 1/10}",
+    "{kpi: participation_rate, by: {channel: __other__}, value: 5/10}",
+    "{kpi: participation_rate, by: {member: true, channel: app}, scope: day, value: 3/10}",
+    "{kpi: participation_rate, by: {channel: 'null', member: true}, value: 0/10}",
+    "{kpi: participation_rate, by: {channel: 'null', member: false}, state: undefined, numerator: 2}",
+    "{kpi: participation_rate, by: {channel: c1}, state: no_data, complete: 1/22}",
+    "{kpi: participation_rate, by: {channel: app}, scope: burst, value: 0.31, tolerance: 1%}",
+    "{kpi: participation_rate, value: 11/40}",
+)
+
+# What does not hold, what is said of it, and what came.
+WRONG_GROUPS = (
+    ("{kpi: participation_rate, by: {channel: app}, value: 2/10}", ', channel="app", at ',
+     "got      3/10 = 0.3"),
+    ("{kpi: participation_rate, by: {channel: null}, value: 20%}", ", channel=null, at ",
+     "got      1/10 = 0.1"),
+    ("{kpi: participation_rate, by: {channel: 'null'}, value: 10%}", ', channel="null", at ',
+     "got      2/10 = 0.2"),
+    ("{kpi: participation_rate, by: {member: true, channel: app}, state: no_data}",
+     ', channel="app" member="true", at ', "got      3/10"),
+    ("{kpi: participation_rate, by: {channel: c1}, value: 5/10}", ', channel="c1", at ', "got      no_data"),
+    ("{kpi: participation_rate, by: {channel: app}, denominator: 40}", ', channel="app", at ', "got      3/10"),
+    ("{kpi: participation_rate, by: {channel: app}, complete: 1}", ', channel="app", at ', "complete 0.045"),
 )
 
 
@@ -190,6 +262,15 @@ class KpidTest(ProcessCase):
             with self.subTest(expectation):
                 self.check_fails(self.step(f"expect: [{expectation}]"), "FAILED t: ", expected, came,
                                  "at 2026-11-01T12:00:00+08:00\n", "^")
+
+    def test_groups_of_breakdowns(self):
+        for expectation in RIGHT_GROUPS:
+            with self.subTest(expectation):
+                self.check_passes(GROUPS.replace("@", expectation))
+        for expectation, group, came in WRONG_GROUPS:
+            with self.subTest(expectation):
+                self.check_fails(GROUPS.replace("@", expectation), "FAILED t: participation_rate of c, campaign" + group,
+                                 came)
 
     def test_a_failure_reads_as_a_whole(self):
         path, done = self.run_text(HEAD + EVENTS + """\
@@ -414,6 +495,8 @@ tests:
         directory = self.directory()
         write(directory, "kpid.yaml", """\
 timezone: Asia/Shanghai
+dimensions: {channel: {}}
+breakdowns: [channel]
 campaigns:
   - id: double11
     start: 2026-11-01

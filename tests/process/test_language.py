@@ -12,6 +12,7 @@ from support.case import ProcessCase, write
 from support.paths import ROOT
 
 AT = "2026-11-16T12:00:00+08:00"
+TARGETS_AT = "2026-11-12T12:00:00+08:00"
 
 
 def blocks(page, language):
@@ -34,15 +35,19 @@ class Language(ProcessCase):
         self.config = write(at, "page.yaml", "".join(blocks(self.page, "yaml")))
         self.events = write(at, "events.ndjson", "".join(blocks(self.page, "ndjson")))
 
-    def test_every_value_of_the_page(self):
+    def replayed(self):
         done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "csv", self.events)
         self.assertIn(" 0 duplicates, 0 conflicts, 0 refused\n", done.stderr)
+        return csv.DictReader(io.StringIO(done.stdout))
+
+    def test_every_value_of_the_page(self):
         values = {}
-        for row in csv.DictReader(io.StringIO(done.stdout)):
+        for row in self.replayed():
             if row["campaign"] == "autumn":
                 by = " ".join(f"{k}={v}" for k, v in json.loads(row["by"] or "{}").items())
                 values[row["kpi"], scope_of(row), by] = row["value"]
-        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| ([\w -]+) \| ([-\d.]+) \| .* \|$", self.page, re.M)
+        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| ([\w -]+) \| ([-\d.]+) \| .* \|$",
+                          self.page.split("\n## Targets")[0], re.M)
         self.assertGreater(len(rows), 35)
         for what, kpi, scope, value in rows:
             by = what if "=" in what and "(" not in what else ""
@@ -54,6 +59,49 @@ class Language(ProcessCase):
         done = daemon.run("replay", "-c", self.config, "--at", AT, self.events)
         (shown,) = [text for text in blocks(self.page, "text") if text.startswith("experiment ")]
         self.assertTrue(done.stdout.endswith(f"\n{shown}"), done.stdout[-2000:])
+
+    def test_every_reason(self):
+        """Each value that is none is told so, and all reasons that there are stand there."""
+        seen = {(row["kpi"], row["campaign"], scope_of(row)): row for row in self.replayed() if not row["by"]}
+        rows = re.findall(r"^\| `(undefined|no_data)` \| (?:`(\w+)` )?\| `(\w+)` \| (\w+), ([\w -]+) \|",
+                          self.page, re.M)
+        self.assertEqual(len(rows), 9)
+        for state, reason, kpi, campaign, scope in rows:
+            with self.subTest(kpi=kpi, scope=scope):
+                row = seen[kpi, campaign, scope]
+                self.assertEqual((row["state"], row["reason"], row["value"]), (state, reason, ""))
+        reasons = list(dict.fromkeys(reason for _, reason, *_ in rows if reason))
+        self.assertEqual(reasons, ["division_by_zero", "no_base", "no_gauge", "no_values", "no_parameter",
+                                   "overflow"])
+
+    def test_every_target(self):
+        """Each is expected to be pending, which none is; what comes instead is what the page says."""
+        rows = re.findall(r"^\| `(.*)` \| `(\w+)` \| ([\w:]+) \| ([\w.]+) \| ([\d.]+) \| ([\d.]*) ?\| (.+) \|$",
+                          self.page, re.M)
+        self.assertEqual(len(rows), 10)
+        alerts = "".join(f"        - {{kpi: {kpi}, campaign: autumn, scope: '{scope}', status: pending}}\n"
+                         for _, kpi, scope, *_ in rows)
+        path = write(os.path.dirname(self.config), "t.yaml", f"""
+config: page.yaml
+tests:
+  - name: page
+    files: [events.ndjson]
+    steps:
+      - at: {TARGETS_AT}
+        alerts:
+{alerts}""")
+        done = daemon.run("test", path)
+        seen = re.findall(r"^  got      (\w+), level (\w+), since [^;]*; ([^;,\n]*)(?:; target ([^,\n]*))?"
+                          r"(?:, off by (.*) of its band)?$", done.stdout, re.M)
+        self.assertEqual(len(seen), len(rows), done.stdout)
+        for (value, kpi, _, wanted, came, off, alert), (status, level, number, target, far) in zip(rows, seen):
+            with self.subTest(kpi=kpi, value=value):
+                self.assertIn(f"kpi: {kpi}, ", self.page)
+                self.assertIn(value, self.page.split("## Expressions")[0])  # a target of the configuration
+                self.assertEqual(alert, status if level == "none" else f"{status}, {level}")
+                self.assertEqual((came, off), (number.split(" = ")[-1], far))
+                if target:
+                    self.assertEqual(wanted, re.sub(r"^undefined \((\w+)\).*", r"\1", target))
 
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)

@@ -14,7 +14,7 @@ import subprocess
 import termios
 import threading
 
-from support import daemon
+from support import daemon, oracle
 from support.campaigns import configuration
 from support.case import ProcessCase, write
 from support.generate import generate
@@ -294,6 +294,28 @@ mappings:
         path = self.file("bad.csv", table(good[:3]) + b"a,b,c,d,e,f\r\n")
         self.assertEqual(self.refused(65, "--strict", path), f"{path}:5: cells\n")
 
+    def test_strict_lets_pass_what_a_mapping_skips(self):
+        """It is said not to be an event of ours. What a mapping refuses, or none is for, is bad."""
+        def mapping(other):
+            self.config = write(self.at, "mapped.yaml", CONFIG + f"""
+mappings:
+  app: {{when: {{from: app}}, type: {{path: type, values: {{joined: participation}}, other: {other}}}}}
+""")
+
+        events = [event(n, type="joined", **{"from": "app"}) for n in range(20)]
+        events[7]["type"] = "heartbeat"
+        path = self.file("some.ndjson", ndjson(events))
+        mapping("skip")
+        done = self.run_replay("-o", "json", "--strict", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 skipped by a mapping\n19 events applied, 0 duplicates, 0 conflicts, 0 refused\n", done.stderr)
+        self.assertEqual(done.stdout, self.out("-o", "json", path))
+        mapping("refuse")
+        self.assertEqual(self.refused(65, "--strict", path), f"{path}:8: type\n")
+        mapping("skip")
+        path = self.file("more.ndjson", ndjson(events + [event(30, type="joined")]))
+        self.assertEqual(self.refused(65, "--strict", path), f"{path}:21: mapping\n")
+
     # A part of the time.
 
     def test_from_and_to(self):
@@ -318,18 +340,22 @@ mappings:
 
     def test_csv_says_what_json_says(self):
         journal = generate(22, n_users=200, bad_events=False).replayable()
-        daemon.directory_for(configuration(journal.campaigns), self.at)
+        daemon.directory_for(configuration(journal.campaigns, **oracle.BREAKDOWNS, grains=["day", "30m"],
+                                           rolling=["7d", "2w", "4x30m"]), self.at)
         path = self.file("events", journal.ndjson())
         document = json.loads(self.out("-o", "json", path))
+        self.assertGreater(sum("by" in kpi for kpi in document["kpis"]), 100)
         text = daemon.run("replay", "-c", self.config, "-o", "csv", path).stdout
         reader = csv.DictReader(io.StringIO(text))
         rows = list(reader)
         self.assertEqual(reader.fieldnames, (
-            "as_of kpi campaign scope.kind scope.start scope.end scope.phase scope.days by unit state value "
-            "numerator denominator complete definition reason").split())
+            "as_of kpi campaign scope.kind scope.start scope.end scope.phase scope.days scope.count "
+            "scope.unit scope.minutes by unit state value numerator denominator complete definition "
+            "reason error").split())
 
         def cell(value):
-            return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+            return ("" if value is None else value if isinstance(value, str) else
+                    json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
         self.assertEqual(len(rows), len(document["kpis"]))
         for row, kpi in zip(rows, document["kpis"]):
@@ -337,7 +363,35 @@ mappings:
                     **{"scope." + k: v for k, v in kpi["scope"].items()}, "as_of": document["as_of"]}
             self.assertEqual({k: v for k, v in row.items() if v != ""},
                              {k: cell(v) for k, v in flat.items() if cell(v) != ""})
-        self.assertTrue(any(row["scope.phase"] for row in rows) and any(row["value"] for row in rows))
+        for name in reader.fieldnames[:-1]:  # few values have no error
+            self.assertTrue(any(row[name] for row in rows), name)
+
+    def test_the_table_shows_groups_under_their_kpi(self):
+        """As many as there are, in the order of the JSON; columns line up behind names that take two cells
+        a character on a terminal, and nothing that a value holds gets to the terminal."""
+        config = write(self.at, "by.yaml", CONFIG + """
+grains: []
+dimensions: {channel: {}, city: {}}
+kpis: {all: {title: {en: All, zh: 全部}, formula: participants, unit: count, by: [channel, [channel, city]]}}
+""")
+        path = self.file("events", ndjson([event(1, channel="微信", city="武汉"), event(2, channel="app"), event(3),
+                                           event(4, channel="a\x1b[2J\x9b"), event(5, channel="")]))
+        text = daemon.run("replay", "-c", config, path).stdout
+        self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+        lines = text.splitlines()
+        # As a terminal shows them: a Chinese character takes two cells.
+        lines = [re.sub("[\u4e00-\u9fff]", r"\g<0>_", line) for line in lines]
+        at = next(i for i, line in enumerate(lines) if re.match(r"c +all 全_部_ +campaign ", line))
+        end = lines[0].index("value") + len("value")
+        rows = [line[:end].rsplit(None, 1) + [line[end]] for line in lines[at:at + 11]]
+        self.assertEqual([(name.split("  ")[0], value, space) for name, value, space in rows[:1]], [("c", "5", " ")])
+        under = " " * (lines[0].index("KPI") + 2)
+        self.assertEqual([(name.rstrip(), value, space) for name, value, space in rows[1:]],
+                         [(under + by, "1", " ") for by in (
+                             "channel=null", 'channel=""', 'channel="a?[2J?"', 'channel="app"',
+                             'channel="微_信_"', "channel=null city=null", 'channel="" city=null',
+                             'channel="a?[2J?" city=null', 'channel="app" city=null',
+                             'channel="微_信_" city="武_汉_"')])
 
     def test_csv_is_rfc_4180(self):
         name = 'a, "b"'

@@ -18,3 +18,7 @@ struct kpi_bounds {
  * make it more; points lie between -100 and 100. Amounts are never negative, other fields may be.
  */
 void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bounds *ret_bounds);
+
+struct kpi_target; /* kpi/alert.h */
+/* The same as days_kept, of the value of a target in its scope; 0 if it does not vary. */
+uint32_t kpi_plan_target_days(const struct kpi_plan *plan, const struct kpi_target *target);

@@ -124,7 +124,8 @@ struct kpi_value {
 struct kpi_target; /* kpi/alert.h */
 /*
  * Evaluates the value of a target that varies, as kpi_report_value() does a KPI; its `definition`
- * is 0.
+ * is 0. One that lacks a gauge is undefined, also if nothing else has fed it: it waits for somebody
+ * to set the gauge, not for events of the campaign.
  */
 void kpi_report_target(const struct kpi_layout *layout, const struct kpi_row *rows, uint32_t scope,
                        const struct kpi_target *target, kpi_time as_of,
