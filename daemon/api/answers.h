@@ -56,7 +56,9 @@ struct answers_station {
     int (*add)(struct json *json, cJSON *array, const struct answers_page *page, uint32_t index);
 };
 
-extern const struct answers_station tables_station;      /* tables.c */
+/* tables.c */
+extern const struct answers_station tables_station;
+const char *tables_kind_name(enum kpi_table_kind kind);
 extern const struct answers_station experiments_station; /* experiments.c */
 
 /* Is an answer wanted, as far as its values go? */

@@ -1,9 +1,11 @@
 #include "plan.h"
 
+#include "api/answers.h"
 #include "api/kpis.h"
 
 #include <kpi/alert.h>
 #include <kpi/experiment.h>
+#include <kpi/table.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +18,23 @@ static void add_day(struct json *json, cJSON *object, const char *key, kpi_day d
 
     (void)json_format_time(text, day * KPI_DAY, 0);
     json_add_string(json, object, key, (struct kpi_string){text, 10});
+}
+
+static void add_tables(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "tables");
+
+    for (uint32_t i = 0; i < kpi_plan_n_tables(plan); i++) {
+        const struct kpi_table_info *table = kpi_plan_table(plan, i);
+        cJSON *item = json_object(json, array, NULL), *title;
+
+        json_add_string(json, item, "name", table->name);
+        title = json_object(json, item, "title");
+        json_add_string(json, title, "en", table->title_en);
+        json_add_string(json, title, "zh", table->title_zh);
+        json_add_text(json, item, "kind", tables_kind_name(table->kind));
+        json_add_hash(json, item, "definition", table->fingerprint);
+    }
 }
 
 static void add_kpis(struct json *json, cJSON *root, const struct kpi_plan *plan)
@@ -198,6 +217,7 @@ int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
         json_add_text(&json, item, NULL, name);
     }
     add_kpis(&json, root, plan);
+    add_tables(&json, root, plan);
     add_state(&json, root, plan);
     add_campaigns(&json, root, plan);
     add_targets(&json, root, plan);

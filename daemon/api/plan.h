@@ -4,6 +4,7 @@
  *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"scopes":["campaign","rolling:7d","day"],
  *    "kpis":[{"name":"roi","formula":"(sales - refunds) / cost","unit":"multiple","better":"up",
  *      "definition":"…"}],
+ *    "tables":[{"name":"comeback","title":{"en":"…","zh":"…"},"kind":"retention","definition":"…"}],
  *    "state":[{"kind":"measure","name":"sales","zone":"Asia/Shanghai","by_campaign":true,"level":0,
  *      "fingerprint":"…"},{"kind":"attribute","name":"orders","fingerprint":"…"}],
  *    "campaigns":[{"id":"c","timezone":"Asia/Shanghai","start":"2026-11-01","end":"2026-12-01",

@@ -23,12 +23,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char *const kind_names[] = {"retention", "active_intervals", "lifecycle"};
 static const char *const basis_names[] = {"hour",    "day",  "week",   "month",
                                           "quarter", "year", "elapsed"};
 static const char *const cohort_names[] = {"first_time", "first_ever", "recurring"};
 static const char *const mode_names[] = {"classic", "unbounded", "bracket", "every"};
 static const char *const percent_names[] = {"start", "previous"};
+
+const char *tables_kind_name(enum kpi_table_kind kind)
+{
+    static const char *const names[] = {"retention", "active_intervals", "lifecycle"};
+
+    return names[kind];
+}
 
 /* A table being written: its entry, and for retention what cells and means are made in. */
 struct writing {
@@ -70,7 +76,7 @@ static cJSON *begin_entry(const struct writing *writing, const struct kpi_answer
     cJSON *entry = json_object(writing->json, writing->array, NULL);
 
     json_add_string(writing->json, entry, "table", info->name);
-    json_add_text(writing->json, entry, "kind", kind_names[info->kind]);
+    json_add_text(writing->json, entry, "kind", tables_kind_name(info->kind));
     json_add_text(writing->json, entry, "basis", basis_names[info->basis]);
     if (answer->n_values)
         answers_add_by(writing->json, entry, info->by, answer);
@@ -112,7 +118,7 @@ static void add_cohort(const struct writing *writing, cJSON *cohorts,
     json_add_integer(writing->json, item, "size", count_of(answer, KPI_TABLE_CELL_SIZE));
     n = kpi_table_cells(page->plan, answer, page->as_of, writing->cells);
     add_cells(writing->json, item, writing->info, writing->cells, n);
-    kpi_table_means_add(writing->info, writing->means, writing->cells, n);
+    kpi_table_means_add(writing->means, writing->cells, n);
 }
 
 static void add_means(const struct writing *writing, cJSON *entry)

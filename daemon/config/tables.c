@@ -123,6 +123,12 @@ static void read_brackets(struct load *load, const struct doc_node *node,
 
         if (!read_bracket(load, item, bracket))
             continue;
+        if (table->n_brackets && bracket->from < bracket[-1].from) {
+            report_error(&load->report, doc_node_place(item->first),
+                         "brackets: [%u, %u] begins before the one before it, [%u, %u]",
+                         bracket->from, bracket->to, bracket[-1].from, bracket[-1].to);
+            continue;
+        }
         if (bracket->to > table->periods)
             table->periods = bracket->to;
         table->n_brackets++;
@@ -273,6 +279,8 @@ static void read_table(struct load *load, const struct doc_node *node, void *ite
     if (title)
         definitions_title(load, title, &table->title_en, &table->title_zh);
     n = !!retention + !!intervals + !!days + !!lifecycle;
+    if (n == 0 && node->n_children > !!title)
+        return; /* an unknown kind, which was reported */
     if (n != 1) {
         report_error(&load->report, doc_node_place(node->key),
                      "table %s: it is one of retention, active_intervals, active_days and "

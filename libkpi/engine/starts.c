@@ -64,7 +64,7 @@ static struct kpi_row start_of(const struct kpi_engine *engine, uint32_t index)
     struct kpi_row start = {.value = engine->instances[index].counts_from};
 
     start.n_events = start.value == KPI_TIME_NONE ? KPI_START_WHOLE : KPI_START_FROM;
-    /* Behind those that are defined stand those of experiments, which no measure reads. */
+    /* no condition can name the hidden ones, which stand behind the others */
     for (uint32_t i = 0; i < engine->program->n_attributes && i < KPI_ATTRIBUTES_MAX; i++) {
         kpi_duration memory = memory_of(&engine->program->attributes[i]);
         kpi_time from = engine->attributes_from[i];

@@ -100,11 +100,13 @@ int kpi_table_units_make(struct kpi_table_pass *pass, uint32_t before_first, uin
     if (kpi_period_compare(from, pass->first) < 0)
         from = pass->first;
     span_add(pass, pass->back, pass->back_tuple, &(struct kpi_period){INT32_MIN, 0}, &to);
+    if (to.day == INT32_MIN)
+        return 0;
+    to = kpi_period_advance(pass->plan, pass->basis, to, (int32_t)after_last);
     if (kpi_period_compare(from, to) > 0)
         return 0;
     from.hour = 0; /* hours of a day are told apart together: see hours_split() */
     from = kpi_period_advance(pass->plan, pass->basis, from, -(int32_t)before_first);
-    to = kpi_period_advance(pass->plan, pass->basis, to, (int32_t)after_last);
     for (at = from; kpi_period_compare(at, to) <= 0;
          at = kpi_period_advance(pass->plan, pass->basis, at, 1))
         n++;
@@ -291,12 +293,88 @@ static int first_times(struct kpi_table_pass *pass)
     return r == 0 ? hot_days_take(pass, series, firsts, &unit) : r;
 }
 
+/* The unit that a time lies in, or KPI_NO_INDEX. */
+static uint32_t unit_at(const struct kpi_table_pass *pass, const kpi_time *begins, kpi_time time)
+{
+    uint32_t low = 0, high = pass->n_units;
+
+    if (!pass->n_units || time < begins[0] || time >= begins[pass->n_units])
+        return KPI_NO_INDEX;
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+
+        if (begins[middle] <= time)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int unit_add_user(struct kpi_table_unit *unit, uint32_t user)
+{
+    if (!unit->cohort.bitmap)
+        unit->cohort = (struct kpi_table_users){roaring_bitmap_create(), true};
+    if (!unit->cohort.bitmap) {
+        unit->cohort.owned = false;
+        return -ENOMEM;
+    }
+    roaring_bitmap_add((roaring_bitmap_t *)unit->cohort.bitmap, user);
+    return 0;
+}
+
+/* Users whose first event of the type is a start event, by what their attributes say. */
+static int first_evers_take(struct kpi_table_pass *pass, const kpi_time *begins)
+{
+    const struct kpi_attribute *attributes = pass->engine->program->attributes;
+    uint32_t start = kpi_attribute_value_slot(&attributes[pass->table->first_start]);
+    uint32_t type = kpi_attribute_value_slot(&attributes[pass->table->first_type]);
+    int r = 0;
+
+    for (uint32_t user = 0; user < pass->engine->users.n && r == 0; user++) {
+        const int64_t *row = kpi_slots_row(&pass->engine->slots, user);
+        uint32_t unit;
+
+        if (!row || row[start] == KPI_TIME_NONE || row[start] != row[type])
+            continue;
+        unit = unit_at(pass, begins, row[start]);
+        if (unit != KPI_NO_INDEX)
+            r = unit_add_user(&pass->units[unit], user);
+    }
+    return r;
+}
+
+static int first_evers(struct kpi_table_pass *pass)
+{
+    const struct kpi_mem *mem = &pass->engine->mem;
+    size_t size = ((size_t)pass->n_units + 1) * sizeof(kpi_time);
+    kpi_time *begins = kpi_mem_alloc(mem, size);
+    struct kpi_period end;
+    int r;
+
+    if (!begins)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < pass->n_units; i++) {
+        begins[i] = kpi_period_time(pass->plan, pass->units[i].period);
+        pass->units[i].start_changed = true; /* rows do not tell when they changed */
+    }
+    if (pass->n_units) {
+        end = kpi_period_advance(pass->plan, pass->basis, pass->units[pass->n_units - 1].period, 1);
+        begins[pass->n_units] = kpi_period_time(pass->plan, end);
+    }
+    r = first_evers_take(pass, begins);
+    kpi_mem_free(mem, begins, size);
+    return r;
+}
+
 int kpi_table_cohorts(struct kpi_table_pass *pass, enum kpi_table_cohort cohort)
 {
     int r = 0;
 
     if (cohort == KPI_TABLE_FIRST_TIME)
         return first_times(pass);
+    if (cohort == KPI_TABLE_FIRST_EVER)
+        return first_evers(pass);
     for (uint32_t i = 0; i < pass->n_units && r == 0; i++)
         r = kpi_table_users_get(pass, pass->start, pass->start_tuple, 1, pass->units[i].start,
                                 &pass->units[i].cohort);

@@ -115,8 +115,8 @@ static int group_fill(struct kpi_table_pass *pass, struct kpi_table_group *group
     pass->kept = group;
     if (!group->made)
         pass->version = 0;
-    if (group->made && kpi_period_compare(pass->first, group->first) >= 0 &&
-        !kpi_table_any_changed(pass))
+    if (group->made && pass->table->info.cohort != KPI_TABLE_FIRST_EVER &&
+        kpi_period_compare(pass->first, group->first) >= 0 && !kpi_table_any_changed(pass))
         return 0;
     r = rows_fill(pass);
     if (r == 0) {

@@ -505,19 +505,41 @@ int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
     return 0;
 }
 
+/* Users of the cells [i, end) of a series, all at once: several times cheaper than one by one. */
+static int union_of_cells(struct kpi_engine *engine, const struct kpi_series *series, uint32_t i,
+                          uint32_t end, roaring_bitmap_t **ret_bitmap)
+{
+    size_t size = (end - i) * sizeof(roaring_bitmap_t *);
+    const roaring_bitmap_t **bitmaps = kpi_mem_alloc(&engine->mem, size);
+    uint32_t n = 0;
+    int r = bitmaps ? 0 : -ENOMEM;
+
+    for (; i < end && r == 0; i++)
+        r = kpi_cell_view(engine, series->cells[i], &bitmaps[n++]);
+    if (r == 0) {
+        *ret_bitmap = roaring_bitmap_or_many(n, bitmaps);
+        r = *ret_bitmap ? 0 : -ENOMEM;
+    }
+    kpi_mem_free(&engine->mem, bitmaps, size);
+    return r;
+}
+
 int kpi_unions_make(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
                     kpi_window start, kpi_window end, roaring_bitmap_t **ret_levels)
 {
     struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+    uint32_t i = series ? kpi_series_position(series, start) : 0;
+    uint32_t i_end = series ? kpi_series_position(series, end) : 0;
     roaring_bitmap_t *levels[KPI_LEVELS_MAX] = {NULL};
     int r = 0;
 
+    if (n == 1 && i < i_end)
+        return union_of_cells(engine, series, i, i_end, ret_levels);
     for (uint32_t k = 0; k < n; k++) {
         levels[k] = roaring_bitmap_create();
         r = levels[k] ? r : -ENOMEM;
     }
-    for (uint32_t i = series ? kpi_series_position(series, start) : 0;
-         r == 0 && series && i < series->n_cells && series->cells[i]->window < end; i++)
+    for (; r == 0 && i < i_end; i++)
         r = cell_add(engine, series->cells[i], levels, n);
     if (r < 0) {
         levels_free(levels, n);

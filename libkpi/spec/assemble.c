@@ -59,7 +59,7 @@ static int attributes_assemble(struct assembler *assembler)
     struct kpi_compile *compile = assembler->compile;
     uint32_t n_slots = 0;
 
-    for (uint32_t i = 0; i < compile->n_attributes; ++i) {
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden; ++i) {
         struct kpi_attribute_work *work = &compile->attributes[i];
         struct kpi_attribute *attribute = assembler->attributes.data;
         struct kpi_attribute_source *source;
@@ -453,7 +453,7 @@ static int types_assemble(struct assembler *assembler)
     const struct kpi_update_source *parts = assembler->parts.data;
     int r = 0;
 
-    for (uint32_t i = 0; i < compile->n_attributes && r == 0; ++i)
+    for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
     for (uint32_t i = 0; i < assembler->parts.n && r == 0; ++i)
         r = types_collect(assembler, parts[i].where);

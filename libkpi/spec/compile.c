@@ -108,6 +108,12 @@ static uint32_t n_targets(const struct kpi_definitions *in)
     return n;
 }
 
+/* With those that tables keep of each user. */
+static size_t n_attributes_max(const struct kpi_definitions *in)
+{
+    return (size_t)in->n_attributes + 2 * (size_t)in->n_tables;
+}
+
 /* What needs no compiling: sizes and copies. 0 or -ENOMEM. */
 static int prepare(struct kpi_compile *compile)
 {
@@ -120,8 +126,8 @@ static int prepare(struct kpi_compile *compile)
     compile->n_dimensions = in->n_dimensions + in->n_segments;
     compile->dimensions =
         kpi_pool_alloc(temp, compile->n_dimensions * sizeof(*compile->dimensions));
-    compile->attributes = kpi_pool_alloc(temp, in->n_attributes * sizeof(*compile->attributes));
-    compile->attribute_fingerprints = kpi_pool_alloc(temp, in->n_attributes * sizeof(uint64_t));
+    compile->attributes = kpi_pool_alloc(temp, n_attributes_max(in) * sizeof(*compile->attributes));
+    compile->attribute_fingerprints = kpi_pool_alloc(temp, n_attributes_max(in) * sizeof(uint64_t));
     compile->measures =
         kpi_pool_alloc(temp, (in->n_measures + KPI_GAUGES_MAX) * sizeof(*compile->measures));
     compile->tables = kpi_pool_alloc(temp, in->n_tables * sizeof(*compile->tables));

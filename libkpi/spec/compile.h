@@ -121,10 +121,11 @@ struct kpi_leaf_work {
 
 struct kpi_table_work {
     const struct kpi_table_definition *definition;
-    uint32_t measure, back;       /* measures; of other kinds than retention both the same */
-    enum kpi_table_cohort cohort; /* the definition's, or what its start says */
-    struct kpi_breakdown_work by; /* n 0: not broken down */
-    uint64_t fingerprint;         /* of what it means, and of how much is shown */
+    uint32_t measure, back;           /* measures; of other kinds than retention both the same */
+    enum kpi_table_cohort cohort;     /* the definition's, or what its start says */
+    uint32_t first_start, first_type; /* FIRST_EVER: hidden attributes */
+    struct kpi_breakdown_work by;     /* n 0: not broken down */
+    uint64_t fingerprint;             /* of what it means, and of how much is shown */
 };
 
 struct kpi_compile {
@@ -137,9 +138,9 @@ struct kpi_compile {
     struct kpi_field_entry fields[KPI_FIELDS_MAX];
     struct kpi_string field_names[KPI_FIELDS_MAX]; /* the same names, for kpi_cond_names */
     uint32_t n_fields;
-    struct kpi_attribute_work *attributes;
-    uint64_t *attribute_fingerprints; /* by definition */
-    uint32_t n_attributes;
+    struct kpi_attribute_work *attributes; /* those defined, then the hidden ones */
+    uint64_t *attribute_fingerprints;      /* likewise */
+    uint32_t n_attributes, n_hidden;
     struct kpi_measure_work *measures; /* those defined, then the gauges that formulas name */
     uint32_t n_measures, n_gauges;
     struct kpi_dimension_work *dimensions;
@@ -195,6 +196,13 @@ void kpi_measures_compile(struct kpi_compile *compile);
 struct kpi_measure_work *kpi_measures_gauge(struct kpi_compile *compile,
                                             const struct kpi_text *text,
                                             const struct kpi_node *node);
+/*
+ * A hidden attribute, which no condition can ask for: the time of a user's first event of those
+ * that `where`, sealed, takes. Its name is shown to people. Returns its index, or KPI_NO_INDEX
+ * without memory.
+ */
+uint32_t kpi_attributes_first_time(struct kpi_compile *compile, const struct kpi_text *name,
+                                   struct kpi_cond *where);
 /* The measure of this name, or NULL. */
 struct kpi_measure_work *kpi_measures_find(struct kpi_compile *compile, struct kpi_string name);
 

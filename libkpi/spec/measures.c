@@ -334,6 +334,24 @@ void kpi_measures_compile(struct kpi_compile *compile)
     kpi_experiments_fingerprint(compile);
 }
 
+uint32_t kpi_attributes_first_time(struct kpi_compile *compile, const struct kpi_text *name,
+                                   struct kpi_cond *where)
+{
+    struct kpi_attribute_definition *definition =
+        kpi_pool_alloc(&compile->temp, sizeof(*definition));
+    uint32_t index = compile->n_attributes + compile->n_hidden;
+
+    if (!definition)
+        return KPI_NO_INDEX;
+    definition->name = *name;
+    compile->attributes[index] = (struct kpi_attribute_work){
+        .definition = definition, .kind = KPI_ATTRIBUTE_MIN_TIME, .where = where};
+    compile->attribute_fingerprints[index] =
+        attribute_hash(compile, &compile->temp, &compile->attributes[index]);
+    compile->n_hidden++;
+    return index;
+}
+
 /* The field of events of the type kpid.gauge, by name. */
 static uint32_t gauge_field(struct kpi_compile *compile, const struct kpi_text *text,
                             const struct kpi_node *node, const char *name, enum kpi_field_use use)

@@ -121,7 +121,8 @@ struct kpi_experiment {
 
 enum {
     KPI_ATTRIBUTE_SLOTS_MAX = 5, /* of one attribute */
-    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + KPI_EXPERIMENTS_MAX,
+    /* with the hidden ones: two a table, one an experiment */
+    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX + KPI_EXPERIMENTS_MAX,
 };
 
 struct kpi_attribute {
@@ -307,6 +308,8 @@ struct kpi_table {
     uint32_t set;               /* KPI_NO_INDEX: not broken down */
     uint8_t
         places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
+    /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */
+    uint32_t first_start, first_type;
 };
 
 struct kpi_program {

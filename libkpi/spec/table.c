@@ -92,38 +92,33 @@ uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *a
         kpi_time begin, end;
 
         cell_times(plan, info, answer->start, bracket, &begin, &end);
-        if (begin <= as_of)
-            ret_cells[n++] = (struct kpi_table_cell){
-                .n = bracket.from,
-                .to = bracket.to,
-                .users = users,
-                .of = info->percent == KPI_TABLE_OF_PREVIOUS ? previous : size,
-                .mature = end <= as_of,
-            };
+        if (begin > as_of)
+            break;
+        ret_cells[n++] = (struct kpi_table_cell){
+            .n = bracket.from,
+            .to = bracket.to,
+            .users = users,
+            .of = info->percent == KPI_TABLE_OF_PREVIOUS ? previous : size,
+            .mature = end <= as_of,
+        };
         previous = users;
     }
     return n;
 }
 
-void kpi_table_means_add(const struct kpi_table_info *info, struct kpi_table_mean *means,
-                         const struct kpi_table_cell *cells, uint32_t n_cells)
+void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_cell *cells,
+                         uint32_t n_cells)
 {
-    uint32_t k = 0;
-
-    for (uint32_t i = 0; i < kpi_table_n_cells(info); ++i) {
-        struct kpi_bracket bracket = bracket_of(info, i);
+    for (uint32_t i = 0; i < n_cells; ++i) {
         struct kpi_table_mean *mean = &means[i];
 
-        mean->n = bracket.from;
-        mean->to = bracket.to;
-        if (k == n_cells || cells[k].n != bracket.from || cells[k].to != bracket.to)
+        mean->n = cells[i].n;
+        mean->to = cells[i].to;
+        if (!cells[i].mature || cells[i].of <= 0)
             continue;
-        if (cells[k].mature && cells[k].of > 0) {
-            mean->n_cohorts++;
-            mean->users += cells[k].users;
-            mean->of += cells[k].of;
-            mean->sum += (double)cells[k].users / (double)cells[k].of;
-        }
-        k++;
+        mean->n_cohorts++;
+        mean->users += cells[i].users;
+        mean->of += cells[i].of;
+        mean->sum += (double)cells[i].users / (double)cells[i].of;
     }
 }

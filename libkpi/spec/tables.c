@@ -90,6 +90,51 @@ static bool start_read(struct kpi_compile *compile, struct kpi_table_work *work,
     return false;
 }
 
+/* What of a filter says which types it takes, or NULL. */
+static struct kpi_cond *types_of(struct kpi_cond *where)
+{
+    struct kpi_cond *child;
+
+    if (!where)
+        return NULL;
+    if (where->kind == KPI_COND_STRING && where->first->kind == KPI_COND_TYPE && !where->negated)
+        return where;
+    if (where->kind != KPI_COND_AND)
+        return NULL;
+    for (child = where->first; child; child = child->next) {
+        if (child->kind == KPI_COND_STRING && child->first->kind == KPI_COND_TYPE &&
+            !child->negated)
+            return child;
+    }
+    return NULL;
+}
+
+/* Whether a user's first event of a type is a start event is told by two times. */
+static bool first_ever_compile(struct kpi_compile *compile, struct kpi_table_work *work,
+                               const struct named *start)
+{
+    const struct kpi_table_definition *definition = work->definition;
+    struct kpi_cond *where = compile->measures[work->measure].where, *types = types_of(where);
+
+    if (definition->by.n_dimensions > 0) {
+        kpi_error(
+            compile->diag, kpi_place_text(&definition->by.dimensions[0]), KPI_NO_SUGGESTION,
+            "a cohort of first_ever is not broken down: a user's first event is one, whatever "
+            "it is by; first_time has a first one in each group");
+        return false;
+    }
+    if (!types) {
+        kpi_error(compile->diag, start->place, KPI_NO_SUGGESTION,
+                  "first_ever looks at the first event of a type, and the filter of \"%S\" does "
+                  "not say of which: it needs type == or type in",
+                  start->name);
+        return false;
+    }
+    work->first_start = kpi_attributes_first_time(compile, &definition->name, where);
+    work->first_type = kpi_attributes_first_time(compile, &definition->name, types);
+    return true;
+}
+
 /* What says when users came must be one time for each of them. */
 static bool cohort_check(struct kpi_compile *compile, const struct kpi_table_work *work)
 {
@@ -147,6 +192,8 @@ static bool table_compile(struct kpi_compile *compile, struct kpi_table_work *wo
     }
     good &= cohort_check(compile, work);
     good &= kpi_breakdown_read(compile, &definition->by, &work->by);
+    if (good && work->cohort == KPI_TABLE_FIRST_EVER)
+        good = first_ever_compile(compile, work, &start);
     return good;
 }
 
@@ -237,6 +284,17 @@ static int whole_make(struct assembler *assembler, const struct kpi_table_work *
     return r;
 }
 
+static void firsts_keep(struct assembler *assembler, const struct kpi_table_work *work,
+                        struct kpi_table *table)
+{
+    const struct kpi_attribute_work *works = assembler->compile->attributes;
+
+    if (work->cohort != KPI_TABLE_FIRST_EVER)
+        return;
+    table->first_start = works[work->first_start].program;
+    table->first_type = works[work->first_type].program;
+}
+
 static int groups_make(struct assembler *assembler, const struct kpi_table_work *work,
                        struct kpi_table *table)
 {
@@ -272,6 +330,7 @@ int kpi_assemble_tables(struct assembler *assembler)
     for (uint32_t i = 0; i < compile->n_tables && r == 0; ++i) {
         info_fill(assembler, &compile->tables[i], &tables[i].info);
         r = whole_make(assembler, &compile->tables[i], &tables[i]);
+        firsts_keep(assembler, &compile->tables[i], &tables[i]);
         if (r == 0)
             r = groups_make(assembler, &compile->tables[i], &tables[i]);
         plan->tables_hash =

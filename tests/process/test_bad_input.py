@@ -20,6 +20,8 @@ USED = "\nkpis: {k: {formula: m, unit: count}}\n"
 # A target whose line is 7.
 TARGET = CAMPAIGN + "    targets:\n      - "
 
+TABLE_OF = "tables: {t: {"
+
 IN_QUOTES = "put the expression in quotes"
 CUT = "YAML cuts this at the comma"
 
@@ -271,6 +273,68 @@ TABLE = {
     "a retention after no period": (
         'kpis: {k: {formula: "retained(buyers, active, basis=day, at=0)"}}', "1:61",
         "whole number from 1 to 1000"),
+    # Tables.
+    "a bracket that holds nothing": (
+        TABLE_OF + "retention: {start: buyers, mode: bracket, brackets: [[1, 7], [7, 7]]}}}", "1:79",
+        "[7, 7] holds no period"),
+    "a bracket that ends before it begins": (
+        TABLE_OF + "retention: {start: buyers, brackets: [[3, 1]]}}}", "1:56", "[3, 1] holds no period"),
+    "a bracket behind the one after it": (
+        TABLE_OF + "retention: {start: buyers, brackets: [[3, 9], [1, 9]]}}}", "1:61",
+        "begins before the one before it, [3, 9]"),
+    "half a bracket": (
+        TABLE_OF + "retention: {start: buyers, brackets: [[3]]}}}", "1:52", "a bracket is [from, to]"),
+    "a bracket of parts": (
+        TABLE_OF + "retention: {start: buyers, brackets: [[0.5, 2]]}}}", "1:53",
+        "is no whole number from 0 to 400"),
+    "brackets without their mode": (
+        TABLE_OF + "retention: {start: buyers, mode: every, brackets: [[1, 7]]}}}", "1:54",
+        "brackets are for mode: bracket only"),
+    "a mode without its brackets": (
+        TABLE_OF + "retention: {start: buyers, mode: bracket}}}", "1:14", "needs brackets"),
+    "periods beside brackets": (
+        TABLE_OF + "retention: {start: buyers, periods: 3, brackets: [[1, 7]]}}}", "1:41",
+        "the brackets say which"),
+    "no period": (
+        TABLE_OF + "retention: {start: buyers, periods: 0}}}", "1:50",
+        '"0" is no whole number from 1 to 400'),
+    "more periods than there may be": (
+        TABLE_OF + "retention: {start: buyers, periods: 401}}}", "1:50", "from 1 to 400"),
+    "a retention without start": (
+        TABLE_OF + "retention: {return: buyers}}}", "1:14", "retention: start is missing"),
+    "a start that is no measure": (
+        TABLE_OF + "retention: {start: byers}}}", "1:33", 'there is no measure "byers"'),
+    "a function that there is not": (
+        TABLE_OF + "retention: {start: firsttime(buyers)}}}", "1:33", "first_time(measure)"),
+    "a start that counts no users": (
+        TABLE_OF + "retention: {start: sales}}}", "1:33", "take measures with the aggregate users"),
+    "a basis that is none": (
+        TABLE_OF + "retention: {start: buyers, basis: fortnight}}}", "1:48", "is none of hour|day|week"),
+    "elapsed days of a cohort that recurs": (
+        TABLE_OF + "retention: {start: buyers, basis: elapsed, cohort: recurring}}}", "1:65",
+        "cannot be recurring"),
+    "a first event ever by channel": (
+        "dimensions: {channel: }\n" + TABLE_OF +
+        "retention: {start: buyers, cohort: first_ever, by: channel}}}", "2:65", "is not broken down"),
+    "a dimension that there is not": (
+        TABLE_OF + "lifecycle: {of: active, by: chanel}}}", "1:42", "no dimension or segment"),
+    "match without by": (
+        TABLE_OF + "retention: {start: buyers, match: both}}}", "1:41", "it needs by"),
+    "intervals longer than what they are counted over": (
+        TABLE_OF + "active_intervals: {of: active, basis: month, over: week}}}", "1:65",
+        "something longer than their basis"),
+    "days over days": (
+        TABLE_OF + "active_days: {of: active, over: day}}}", "1:46", "something longer"),
+    "a basis of active days": (
+        TABLE_OF + "active_days: {of: active, basis: week}}}", "1:40", 'unknown key "basis"'),
+    "seventeen events a day": (
+        TABLE_OF + "active_days: {of: active, at_least: 17}}}", "1:50", "from 1 to 16"),
+    "a table of nothing": ("tables: {t: {title: x}}", "1:10", "not none of them"),
+    "a table of two kinds": (
+        TABLE_OF + "retention: {start: buyers}, lifecycle: {of: buyers}}}", "1:10",
+        "not several of them"),
+    "a kind that there is not": ("tables: {t: {retentions: {start: buyers}}}", "1:14",
+        'unknown key "retentions" in table'),
     "an audience of half a person": (CAMPAIGN + "    audience: 0.5", "6:15", "at least 1"),
     "a budget with commas": (
         CAMPAIGN + "    budget: 200,000", "6:13",
@@ -322,6 +386,8 @@ FINE = {
     "shares of more than all": TARGET.replace("2026", "2099") + "{kpi: roi, value: 400%}, {kpi: roi_net, value: 300%}"
                                .replace("}, {", "}\n      - {"),
     "phases that touch": CAMPAIGN + "    phases: {burst: [start, +5d], run: [+5d, end]}\n",
+    "brackets that overlap": TABLE_OF + "retention: {start: buyers, brackets: [[0, 9], [0, 3], [2, 5]]}}}",
+    "an hour of a week": TABLE_OF + "active_intervals: {of: active, basis: hour, over: week}}}",
     "29 February of a leap year": "campaigns: [{id: c, start: 2028-02-29, end: 2028-03-01}]\n",
 }
 

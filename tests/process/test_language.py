@@ -103,6 +103,29 @@ tests:
                 if target:
                     self.assertEqual(wanted, re.sub(r"^undefined \((\w+)\).*", r"\1", target))
 
+    def test_every_row_of_tables(self):
+        done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
+        got = {}
+        for entry in json.loads(done.stdout)["tables"]:
+            by = " ".join(f"{k}={v}" for k, v in entry.get("by", {}).items())
+            for cohort in entry.get("cohorts", []):
+                got[entry["table"], by, cohort["start"][:10]] = \
+                    [cohort["size"]] + [cell["users"] for cell in cohort["cells"]]
+            for period in entry.get("periods", []):
+                cells = [period[key] for key in ("new", "returning", "resurrecting", "dormant")]
+                got[entry["table"], by, period["start"][:10]] = [sum(cells[:3])] + cells
+            if "counts" in entry:
+                got[entry["table"], by, entry["start"][:10]] = \
+                    [entry["counts"][0]["or_more"]] + [c["users"] for c in entry["counts"]]
+        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| ([\d-]+) \| (\d+): ([\d ]+) \| .* \|$", self.page,
+                          re.M)
+        self.assertEqual({row[1] for row in rows}, {name for name, _by, _start in got})
+        for what, table, start, size, cells in rows:
+            by = what.removeprefix("by ") if what.startswith("by ") else ""
+            with self.subTest(table=table, start=start):
+                self.assertEqual(got.get((table, by, start)),
+                                 [int(size)] + [int(cell) for cell in cells.split()])
+
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)
         write(at, "share.yaml", "".join(blocks(self.page, "yaml share.yaml")))

@@ -83,6 +83,7 @@ struct fixture {
     struct kpi_text breakdown_names[100];
     uint32_t n_breakdown_names;
     struct kpi_kpi_definition kpis[40];
+    struct kpi_table_definition tables[40];
     struct kpi_campaign_definition campaigns[8];
     struct kpi_phase_definition phases[8];
     struct kpi_target_definition targets[8];
@@ -116,6 +117,7 @@ static inline void fixture_init(struct fixture *f)
         .segments = f->segments,
         .breakdowns = f->breakdowns,
         .kpis = f->kpis,
+        .tables = f->tables,
         .campaigns = f->campaigns,
         .experiments = f->experiments,
         .active_types = f->active_types,
@@ -187,6 +189,26 @@ static inline void fixture_kpi(struct fixture *f, const char *name, const char *
 {
     f->kpis[f->in.n_kpis++] = (struct kpi_kpi_definition){
         .name = TEXT(name), .formula = TEXT(formula), .unit = unit, .better = KPI_BETTER_UP};
+}
+
+/* Days, 10 periods, 30 shown; the rest is the test's. */
+static inline struct kpi_table_definition *fixture_table(struct fixture *f, const char *name,
+                                                         enum kpi_table_kind kind,
+                                                         const char *start)
+{
+    struct kpi_table_definition *table = &f->tables[f->in.n_tables++];
+
+    *table = (struct kpi_table_definition){
+        .name = TEXT(name),
+        .kind = kind,
+        .start = TEXT(start),
+        .basis = KPI_TABLE_DAY,
+        .periods = 10,
+        .over = KPI_TABLE_MONTH,
+        .at_least = 1,
+        .last = 30,
+    };
+    return table;
 }
 
 /* A campaign of November 2026. */

@@ -80,8 +80,8 @@ struct kpi_table_cell {
 /* Cells of a cohort that there can be. */
 uint32_t kpi_table_n_cells(const struct kpi_table_info *info);
 /*
- * The cells of a cohort whose time has begun; ret_cells has room for kpi_table_n_cells(). Returns
- * how many these are: of brackets that overlap not always the first ones of the list.
+ * The cells of a cohort whose time has begun, the first ones of all; ret_cells has room for
+ * kpi_table_n_cells(). Returns how many these are.
  */
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
                          kpi_time as_of, struct kpi_table_cell *ret_cells);
@@ -95,5 +95,5 @@ struct kpi_table_mean {
 };
 
 /* Adds the cells of a cohort; means are zero at first, and as many as kpi_table_n_cells(). */
-void kpi_table_means_add(const struct kpi_table_info *info, struct kpi_table_mean *means,
-                         const struct kpi_table_cell *cells, uint32_t n_cells);
+void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_cell *cells,
+                         uint32_t n_cells);

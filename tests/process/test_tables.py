@@ -1,0 +1,295 @@
+"""Tables of `kpid replay` equal the oracle's SQL, for every mode, cohort and basis that is offered,
+whatever the number of shards and the order of arrival; those of a running kpid do, too."""
+
+import contextlib
+import datetime
+import itertools
+import json
+import os
+import random
+import time
+
+from support import config as configs
+from support import daemon
+from support.case import ProcessCase, write
+from support.tables_oracle import BASES, COHORTS, LAST, MODES, WHERE, Calendar, Oracle, stream
+
+ZONES = (("Asia/Shanghai", 0), ("Europe/Berlin", 6), ("America/New_York", 2))
+SEEDS = range(1, 25)
+OF_A_SEED = 10  # retention tables
+DAYS = {"hour": 4, "day": 20, "elapsed": 20, "week": 90, "month": 300, "quarter": 380, "year": 390}
+
+
+def retentions():
+    """Every variant that is offered."""
+    for basis, cohort, mode in itertools.product((*BASES, "elapsed"), COHORTS, MODES):
+        if basis != "elapsed" or cohort != "recurring":
+            yield {"basis": basis, "cohort": cohort, "mode": mode}
+
+
+def tables_of(seed):
+    """Some of the variants, so that all seeds together have each of them more than once; by name."""
+    rng = random.Random(seed)
+    variants = list(retentions())
+    tables = {}
+    for i in range(OF_A_SEED):
+        table = dict(variants[(seed * OF_A_SEED + i) % len(variants)])
+        table.update({"kind": "retention", "start": rng.choice(("starts", "big")),
+                      "return": rng.choice(("active", "buyers")), "periods": rng.randint(1, 12),
+                      "percent": rng.choice(("start", "previous")), "match": "start",
+                      "last": rng.choice((LAST[table["basis"]], 3, 60)), "by": []})
+        if table["mode"] == "bracket":
+            bounds = sorted(rng.sample(range(14), 3))
+            table["brackets"] = [(0, bounds[2]), (bounds[0], bounds[1]), (bounds[1], bounds[2])]
+        if table["cohort"] != "first_ever":
+            table["by"] = rng.choice(([], ["channel"], ["channel", "city"]))
+            if table["by"]:
+                table["match"] = rng.choice(("start", "both"))
+        tables[f"r{i}"] = table
+    for i, basis in enumerate(rng.sample(BASES, 2)):
+        tables[f"l{i}"] = {"kind": "lifecycle", "of": rng.choice(("active", "buyers")), "basis": basis,
+                           "last": rng.choice((LAST[basis], 7)), "by": rng.choice(([], ["channel"]))}
+    for i in range(2):
+        basis, over = sorted(rng.sample(BASES, 2), key=BASES.index)
+        tables[f"i{i}"] = {"kind": "active_intervals", "of": "active", "basis": basis, "over": over,
+                           "at_least": rng.choice((1, 2, 3)), "last": LAST[over],
+                           "by": rng.choice(([], ["channel"]))}
+    return tables
+
+
+def definition_of(table):
+    keys = {"retention": ("start", "return", "basis", "cohort", "mode", "percent", "last", "by"),
+            "lifecycle": ("of", "basis", "last", "by"),
+            "active_intervals": ("of", "basis", "over", "at_least", "last", "by")}[table["kind"]]
+    definition = {key: table[key] for key in keys if table[key] != []}
+    if table["kind"] == "retention":
+        if table["mode"] == "bracket":
+            definition["brackets"] = [list(b) for b in table["brackets"]]
+        else:
+            definition["periods"] = table["periods"]
+        if table["by"]:
+            definition["match"] = table["match"]
+    return {table["kind"]: definition}
+
+
+def settings_of(tables, zone, week_start=0):
+    return configs.merged({
+        "kafka": {"brokers": "localhost:1", "topics": ["events"], "group": "tables"},
+        "redis": {"url": "redis://localhost:1"},
+        "timezone": zone,
+        "week_start": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
+                       "sunday")[week_start],
+        "measures": {name: {"agg": "users", "where": where} for name, where in WHERE.items()},
+        "dimensions": {"channel": {}, "city": {}},
+        "campaigns": [{"id": "any", "start": "2026-11-01", "end": "2026-11-02"}],
+    }, {"tables": {name: definition_of(table) for name, table in tables.items()}})
+
+
+class Checks(ProcessCase):
+    def replay(self, settings, events, *arguments):
+        directory = self.directory()
+        daemon.directory_for(settings, directory)
+        lines = "".join(json.dumps({**e, "time": e["time"] // 1000}) + "\n" for e in events)
+        done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "-o", "json",
+                          *arguments, write(directory, "events.ndjson", lines))
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        return json.loads(done.stdout)["tables"]
+
+    def tried(self, **what):
+        return self.subTest(**what)
+
+    def check_retention(self, table, entries, judge, group):
+        entry, = entries or [{"cohorts": [], "means": []}]
+        shares = {}
+        cohorts = []
+        for cohort in entry["cohorts"]:
+            cells, previous = [], cohort["size"]
+            for cell in cohort["cells"]:
+                of = previous if table["percent"] == "previous" else cohort["size"]
+                previous = cell["users"]
+                share = cell.pop("share")
+                if of:
+                    self.assertAlmostEqual(share, cell["users"] / of, delta=1e-12)
+                    if cell["mature"]:
+                        shares.setdefault((cell["n"], cell.get("to")), []).append((cell["users"], of))
+                else:
+                    self.assertIsNone(share)
+                cells.append(cell)
+            cohorts.append({**cohort, "cells": cells})
+        self.assertEqual(cohorts, judge.retention(table, group))
+        means = {(m["n"], m.get("to")): m for m in entry["means"]}
+        self.assertEqual(set(means), set(shares))
+        for key, parts in shares.items():
+            self.assertEqual(means[key]["cohorts"], len(parts))
+            self.assertAlmostEqual(means[key]["weighted"],
+                                   sum(u for u, _ in parts) / sum(o for _, o in parts), delta=1e-12)
+            self.assertAlmostEqual(means[key]["simple"], sum(u / o for u, o in parts) / len(parts),
+                                   delta=1e-12)
+
+    def check_group(self, name, table, entries, judge, group):
+        with self.tried(table=name, group=group, definition=definition_of(table)):
+            if table["kind"] == "retention":
+                self.check_retention(table, entries, judge, group)
+            elif table["kind"] == "lifecycle":
+                entry, = entries or [{"periods": []}]
+                self.assertEqual(entry["periods"], judge.lifecycle(table, group))
+            else:
+                got = {e["start"]: e["counts"] for e in entries}
+                self.assertEqual(got, judge.intervals(table, group))
+
+    def check(self, tables, got, judge):
+        """Every group of every table, and no other."""
+        for name, table in tables.items():
+            mine = [e for e in got if e["table"] == name]
+            self.assertTrue(all(e["kind"] == table["kind"] and e["basis"] == table["basis"]
+                                for e in mine))
+            groups = [{}] + (judge.groups(table["by"]) if table["by"] else [])
+            for group in groups:
+                self.check_group(name, table, [e for e in mine if e.get("by", {}) == group], judge,
+                                 group)
+            self.assertEqual([e for e in mine if e.get("by", {}) not in groups], [])
+
+
+class Replay(Checks):
+    def check_seed(self, seed):
+        zone, week_start = ZONES[seed % len(ZONES)]
+        tables = tables_of(seed)
+        rng = random.Random(seed * 7)
+        events = stream(seed, zone, DAYS[rng.choice([t["basis"] for t in tables.values()])],
+                        copies=seed % 2 == 0)
+        if seed % 2:
+            rng.shuffle(events)  # the order of arrival means nothing
+        judge = Oracle(events, Calendar(zone, week_start))
+        got = self.replay(settings_of(tables, zone, week_start), events, "--shards",
+                          (1, 4, 16)[seed // 2 % 3])
+        self.check(tables, got, judge)
+
+    def test_all_variants_are_tried(self):
+        tried = [(t["basis"], t["cohort"], t["mode"]) for seed in SEEDS
+                 for t in tables_of(seed).values() if t["kind"] == "retention"]
+        self.assertEqual(set(tried), {tuple(v.values()) for v in retentions()})
+
+
+class Daemon(Checks):
+    """Answers of a running kpid: by two instances, after a restart, under new definitions."""
+    def tried(self, **what):
+        return contextlib.nullcontext()  # the next look may find it right
+
+    ZONE = "Asia/Shanghai"
+    TABLES = {
+        "came_back": {"kind": "retention", "start": "starts", "return": "active", "basis": "day",
+                      "cohort": "first_time", "mode": "classic", "percent": "start", "periods": 5,
+                      "last": 30, "match": "start", "by": ["channel"]},
+        "first": {"kind": "retention", "start": "big", "return": "buyers", "basis": "elapsed",
+                  "cohort": "first_ever", "mode": "unbounded", "percent": "start", "periods": 5,
+                  "last": 30, "match": "start", "by": []},
+        "life": {"kind": "lifecycle", "of": "active", "basis": "day", "last": 30, "by": []},
+        "often": {"kind": "active_intervals", "of": "active", "basis": "day", "over": "week",
+                  "at_least": 2, "last": 8, "by": ["channel"]},
+    }
+
+    def setUp(self):
+        super().setUp()
+        self.home = self.directory()
+        end = int(time.time()) // 3600 * 3600 - 7200
+        self.events = stream(1, self.ZONE, 20, n_events=600, end=end)
+
+    def start(self):
+        self.topic = self.cluster().create_topic(partitions=4)
+        self.app = self.kpid(configs.merged(
+            settings_of(self.TABLES, self.ZONE),
+            self.settings(self.cluster(), self.topic, self.redis(), [])), directory=self.home)
+        self.app.wait_ready()
+
+    def produce_events(self, events):
+        self.cluster().produce(self.topic, [
+            (e["user"].encode(), json.dumps({**e, "time": e["time"] // 1000}).encode(),
+             e["time"] // 1000) for e in events])
+
+    def table(self, app, name, query="by=*"):
+        answer = app.get(f"/api/v1/tables/{name}?{query}")
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()
+
+    def expect(self, *apps):
+        """Every table of every instance becomes that of the oracle, as of what it says."""
+        def right(app):
+            for name, table in self.TABLES.items():
+                document = self.table(app, name)
+                as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
+                judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
+                try:
+                    self.check({name: table}, document["tables"], judge)
+                except AssertionError as error:
+                    self.wrong = error
+                    return False
+            return True
+
+        for app in apps:
+            try:
+                app.wait(lambda app=app: right(app), 60, "tables are those of the oracle")
+            except AssertionError:
+                raise self.wrong from None
+
+    def test_two_instances_and_a_restart(self):
+        self.start()
+        self.produce_events(self.events[:300])
+        other = self.kpid(self.app.settings, directory=self.home)
+        other.wait_ready()
+        self.app.wait(lambda: len(self.app.shards("shard")) == 2, 60, "each has two shards")
+        self.produce_events(self.events[300:])
+        self.expect(self.app, other)
+        other.stop()
+        self.app.restart(kill=True)
+        self.expect(self.app)
+
+    def test_new_definitions(self):
+        """What a table is made of stays over a reload; another table of the same measures has it all."""
+        self.start()
+        self.produce_events(self.events)
+        self.expect(self.app)
+        more = {"more": {**self.TABLES["came_back"], "mode": "every", "periods": 3}}
+        self.TABLES = {**self.TABLES, **more}
+        self.app.reload(tables={name: definition_of(table) for name, table in more.items()})
+        self.app.wait(lambda: self.app.get("/api/v1/tables/more").status == 200, 60,
+                      "the new table is there")
+        self.expect(self.app)
+
+    def test_what_is_asked_for(self):
+        """from and to, by, and what is not there."""
+        self.start()
+        self.produce_events(self.events)
+        self.expect(self.app)
+        whole, = self.table(self.app, "life", "")["tables"]
+        starts = [period["start"] for period in whole["periods"]]
+        self.assertGreater(len(starts), 10)
+        some, = self.table(self.app, "life", f"from={starts[3][:10]}&to={starts[7][:10]}")["tables"]
+        self.assertEqual(some["periods"], whole["periods"][3:7])
+        moment = starts[5].replace("+", "%2B")
+        some, = self.table(self.app, "life", f"from={moment}")["tables"]
+        self.assertEqual(some["periods"], whole["periods"][5:])
+        self.assertTrue(all("by" in e for e in self.table(self.app, "came_back", "by=channel")["tables"]))
+        self.assertFalse(any("by" in e for e in self.table(self.app, "came_back", "")["tables"]))
+        plan = self.app.get("/api/v1/plan").json()
+        self.assertEqual([t["name"] for t in plan["tables"]], list(self.TABLES))
+        for path, status, code in (("none", 404, "unknown_name"), ("life/", 404, "unknown_name"),
+                                   ("", 404, "not_found"), ("life?by=channel", 404, "unknown_breakdown"),
+                                   ("came_back?by=city", 404, "unknown_breakdown"),
+                                   ("life?from=yesterday", 400, "bad_time"),
+                                   ("life?to=2026-02-30", 400, "bad_time"),
+                                   ("life?until=2026-11-01", 400, "unknown_parameter")):
+            with self.subTest(path):
+                answer = self.app.get("/api/v1/tables/" + path)
+                self.assertEqual((answer.status, answer.json()["error"]["code"]), (status, code))
+
+
+def _seed_test(seed):
+    def test(self):
+        self.check_seed(seed)
+
+    test.__doc__ = f"The tables of seed {seed} equal the oracle's."
+    return test
+
+
+for _seed in SEEDS:
+    setattr(Replay, f"test_oracle_seed_{_seed:02}", _seed_test(_seed))
