@@ -60,3 +60,6 @@ int kpi_assemble_breakdowns(struct assembler *assembler);
 
 /* reads.c: which attributes each instance reads. */
 int kpi_assemble_reads(struct assembler *assembler);
+
+/* assemble_experiments.c: attributes behind all others, and their updates. 0 or -ENOMEM. */
+int kpi_assemble_experiments(struct assembler *assembler);
