@@ -25,12 +25,6 @@
 #include <kpi/experiment.h>
 #include <stdio.h>
 
-/* By their enums. */
-static const char *const metric_names[] = {"proportion", "mean", "ratio"};
-static const char *const method_names[] = {"fixed", "sequential"};
-static const char *const correction_names[] = {"holm", "bh"};
-static const char *const better_names[] = {"up", "down"};
-
 /* A number in 10^-decimals, exactly: "-12.5". */
 static void add_exact(struct json *json, cJSON *object, const char *key, kpi_wide number,
                       unsigned decimals)
@@ -82,11 +76,11 @@ static void add_definition(struct json *json, cJSON *entry, const struct kpi_pla
     json_add_string(json, entry, "experiment", info->name);
     json_add_string(json, entry, "title_en", info->title_en);
     json_add_string(json, entry, "title_zh", info->title_zh);
-    json_add_text(json, entry, "metric", metric_names[options->metric]);
-    json_add_text(json, entry, "method", method_names[options->method]);
+    json_add_text(json, entry, "metric", kpi_metric_name(options->metric));
+    json_add_text(json, entry, "method", kpi_method_name(options->method));
     json_add_real(json, entry, "alpha", options->alpha);
-    json_add_text(json, entry, "correction", correction_names[options->correction]);
-    json_add_text(json, entry, "better", better_names[options->better]);
+    json_add_text(json, entry, "correction", kpi_correction_name(options->correction));
+    json_add_text(json, entry, "better", options->better == KPI_BETTER_UP ? "up" : "down");
     add_arm_name(json, entry, "control", info, options->control);
     json_add_bool(json, entry, "one_sided", options->one_sided);
     if (info->campaign < kpi_plan_n_campaigns(plan))

@@ -11,8 +11,10 @@
  *      "audience":200000,"budget":"500000.00","phases":"burst 2026-11-01 2026-11-06"}],
  *    "targets":[{"campaign":"c","kpi":"roi","scope":"campaign","value":4,"band":0.4,"better":"up",
  *      "from":null,"to":null,"for_seconds":300,"min_sample":100}],
- *    "experiments":[{"name":"theme","exposure":"…","goal":"buyers","variants":3,"alpha":0.05,
- *      "from":null,"to":null}],
+ *    "experiments":[{"name":"theme","variants":"A 1, B 1","exposure":"…","goal":"buyers",
+ *      "metric":"proportion","method":"sequential","correction":"holm","better":"up",
+ *      "one_sided":false,"alpha":0.05,"min_run_seconds":172800,"min_units":100,
+ *      "tuning_units":5000,"from":null,"to":null}],
  *    "settings":{"kafka.group":"…"}}
  *
  * State of equal fingerprint is the same. settings: hashes of those that need a restart, without

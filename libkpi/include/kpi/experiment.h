@@ -130,6 +130,9 @@ enum kpi_verdict_reason {
     KPI_REASON_MISSED,    /* UNDECIDED: it counts from later than the `from` that it has */
 };
 
+const char *kpi_metric_name(enum kpi_metric metric);                 /* "proportion", … */
+const char *kpi_method_name(enum kpi_method method);                 /* "fixed", … */
+const char *kpi_correction_name(enum kpi_correction correction);     /* "holm", … */
 const char *kpi_verdict_name(enum kpi_verdict verdict);              /* "undecided", "arm", … */
 const char *kpi_verdict_reason_name(enum kpi_verdict_reason reason); /* "evidence", "srm", … */
 const char *kpi_test_name(enum kpi_test test);                       /* "none", "welch", … */
