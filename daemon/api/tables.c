@@ -12,8 +12,10 @@
  *    "definition":"…","of":"active","start":"…","end":"…","mature":false,
  *    "counts":[{"n":1,"users":40,"or_more":90}, …]}    one entry a month
  *
- * Cells of brackets have "to" behind "n". Cells whose time has not begun are not there; a share of
- * nothing is null. Means are over mature cells only, and null where there is none.
+ * What was defined later than the events that it is about has "counts_from" behind "definition",
+ * and nothing that began before is mature. Cells of brackets have "to" behind "n". Cells whose time
+ * has not begun are not there; a share of nothing is null. Means are over mature cells only, and
+ * null where there is none.
  */
 #include "api/answers.h"
 
@@ -43,6 +45,7 @@ struct writing {
     const struct answers_page *page;
     const struct kpi_table_info *info;
     uint32_t table;
+    kpi_time counts_from; /* of the group at hand */
     struct kpi_table_cell *cells;
     struct kpi_table_mean *means;
 };
@@ -81,6 +84,8 @@ static cJSON *begin_entry(const struct writing *writing, const struct kpi_answer
     if (answer->n_values)
         answers_add_by(writing->json, entry, info->by, answer);
     json_add_hash(writing->json, entry, "definition", info->fingerprint);
+    if (writing->counts_from != KPI_TIME_NONE)
+        json_add_time(writing->json, entry, "counts_from", writing->counts_from, 0);
     return entry;
 }
 
@@ -116,7 +121,7 @@ static void add_cohort(const struct writing *writing, cJSON *cohorts,
     item = json_object(writing->json, cohorts, NULL);
     answers_add_time(writing->json, item, "start", page->plan, start);
     json_add_integer(writing->json, item, "size", count_of(answer, KPI_TABLE_CELL_SIZE));
-    n = kpi_table_cells(page->plan, answer, page->as_of, writing->cells);
+    n = kpi_table_cells(page->plan, answer, writing->counts_from, page->as_of, writing->cells);
     add_cells(writing->json, item, writing->info, writing->cells, n);
     kpi_table_means_add(writing->means, writing->cells, n);
 }
@@ -183,7 +188,8 @@ static void add_period(const struct writing *writing, cJSON *periods,
     item = json_object(writing->json, periods, NULL);
     answers_add_time(writing->json, item, "start", page->plan, start);
     json_add_bool(writing->json, item, "mature",
-                  kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
+                  start >= writing->counts_from &&
+                      kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
     for (uint32_t i = 0; i < KPI_TABLE_N_LIFECYCLE; i++)
         json_add_integer(writing->json, item, names[i], count_of(answer, i));
 }
@@ -235,7 +241,8 @@ static void add_intervals(const struct writing *writing, const struct kpi_answer
     json_add_integer(writing->json, entry, "at_least", writing->info->at_least);
     answers_add_time(writing->json, entry, "start", page->plan, start);
     answers_add_time(writing->json, entry, "end", page->plan, end);
-    json_add_bool(writing->json, entry, "mature", end <= page->as_of);
+    json_add_bool(writing->json, entry, "mature",
+                  start >= writing->counts_from && end <= page->as_of);
     add_counts(writing->json, entry, answer);
 }
 
@@ -269,7 +276,7 @@ static bool is_shown(const struct writing *writing, uint32_t index)
 }
 
 /* Answers are in order of values, then of start; the first and the last may not be shown. */
-static void add_groups(const struct writing *writing)
+static void add_groups(struct writing *writing)
 {
     const struct kpi_answers *answers = writing->page->answers;
     uint32_t begin, end;
@@ -291,6 +298,8 @@ static void add_groups(const struct writing *writing)
             ;
         for (; to > begin && !is_shown(writing, to - 1); to--)
             ;
+        writing->counts_from = kpi_table_counts_from(
+            writing->page->view->layout, writing->page->view->rows, writing->table, first.n_values);
         if (begin < to && answers_takes(writing->page, &first))
             add_group(writing, begin, to);
         begin = next;

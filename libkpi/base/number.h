@@ -1,7 +1,6 @@
 /*
- * Whole numbers of variable length, as bytes: seven bits each, the low ones first, the eighth set
- * where more follow. Signed ones are folded, so that small ones of either sign are short. There is
- * one form of each number: a last byte of 0 behind others is refused.
+ * Whole numbers of up to 128 bits as bytes, as kpi_buffer_number() writes those of 64. There is one
+ * form of each: a last byte of 0 behind others is refused.
  */
 #pragma once
 

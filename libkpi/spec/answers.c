@@ -7,6 +7,7 @@
  */
 #include "base/number.h"
 #include "spec/program.h"
+#include "spec/values.h"
 
 #include <kpi/answers.h>
 #include <kpi/object.h>
@@ -149,17 +150,6 @@ void kpi_answers_unrefp(struct kpi_answers **answers)
     *answers = kpi_answers_unref(*answers);
 }
 
-static int value_compare(struct kpi_string a, struct kpi_string b)
-{
-    size_t length = a.length < b.length ? a.length : b.length;
-    int r;
-
-    if (!a.data || !b.data)
-        return (a.data != NULL) - (b.data != NULL);
-    r = length > 0 ? memcmp(a.data, b.data, length) : 0;
-    return r != 0 ? r : (a.length > b.length) - (a.length < b.length);
-}
-
 int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
 {
     if (a->kind != b->kind)
@@ -167,7 +157,7 @@ int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
     if (a->index != b->index)
         return a->index < b->index ? -1 : 1;
     for (uint32_t i = 0; i < a->n_values && i < b->n_values; ++i) {
-        int r = value_compare(a->values[i], b->values[i]);
+        int r = kpi_value_compare(a->values[i], b->values[i]);
 
         if (r != 0)
             return r;

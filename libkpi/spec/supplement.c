@@ -10,6 +10,7 @@
 #include "spec/evaluate.h"
 #include "spec/layout.h"
 #include "spec/supplement.h"
+#include "spec/values.h"
 
 #include <kpi/object.h>
 #include <kpi/supplement.h>
@@ -157,17 +158,6 @@ struct kpi_supplement *kpi_supplement_unref(struct kpi_supplement *supplement)
     return NULL;
 }
 
-static int value_compare(struct kpi_string a, struct kpi_string b)
-{
-    size_t length = a.length < b.length ? a.length : b.length;
-    int r;
-
-    if (!a.data || !b.data)
-        return (a.data != NULL) - (b.data != NULL);
-    r = length > 0 ? memcmp(a.data, b.data, length) : 0;
-    return r != 0 ? r : (a.length > b.length) - (a.length < b.length);
-}
-
 int kpi_group_compare(const struct kpi_group *a, const struct kpi_group *b)
 {
     if (a->scope != b->scope)
@@ -175,7 +165,7 @@ int kpi_group_compare(const struct kpi_group *a, const struct kpi_group *b)
     if (a->breakdown != b->breakdown)
         return a->breakdown < b->breakdown ? -1 : 1;
     for (uint32_t i = 0; i < a->n_values && i < b->n_values; ++i) {
-        int r = value_compare(a->values[i], b->values[i]);
+        int r = kpi_value_compare(a->values[i], b->values[i]);
 
         if (r != 0)
             return r;

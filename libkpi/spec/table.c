@@ -1,4 +1,5 @@
 /* What cells of tables come to, as of a moment: see kpi/table.h. */
+#include "spec/layout.h"
 #include "spec/plan.h"
 
 #include <kpi/table.h>
@@ -78,11 +79,39 @@ static int64_t users_of(const struct kpi_answer *answer, uint32_t cell)
     return users < 0 ? 0 : users > INT64_MAX ? INT64_MAX : (int64_t)users;
 }
 
+/* The latest of an instance and those of its levels up to `level`. */
+static kpi_time latest_start(const struct kpi_program *program, const struct kpi_row *starts,
+                             uint32_t instance, uint32_t level)
+{
+    kpi_time latest = KPI_TIME_NONE;
+
+    for (;; instance = program->instances[instance].above) {
+        if (starts[instance].n_events != KPI_START_WHOLE && starts[instance].value > latest)
+            latest = starts[instance].value;
+        if (program->instances[instance].level >= level)
+            return latest;
+    }
+}
+
+kpi_time kpi_table_counts_from(const struct kpi_layout *layout, const struct kpi_row *rows,
+                               uint32_t table, bool by)
+{
+    const struct kpi_program *program = &layout->plan->program;
+    const struct kpi_row *starts = rows + kpi_layout_first_start(layout);
+    const struct kpi_table *is = &program->tables[table];
+    uint32_t level = is->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? is->info.at_least : 1;
+    kpi_time start = latest_start(program, starts, by ? is->start_by : is->start, level);
+    kpi_time back = latest_start(program, starts, by ? is->back_by : is->back, 1);
+
+    return start > back ? start : back;
+}
+
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
-                         kpi_time as_of, struct kpi_table_cell *ret_cells)
+                         kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells)
 {
     const struct kpi_table_info *info = kpi_plan_table(plan, answer->index);
     int64_t size = users_of(answer, KPI_TABLE_CELL_SIZE), previous = size;
+    bool counted = kpi_table_start(plan, answer->index, answer->start) >= counts_from;
     uint32_t n = 0;
 
     assert(info->kind == KPI_TABLE_RETENTION);
@@ -99,7 +128,7 @@ uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *a
             .to = bracket.to,
             .users = users,
             .of = info->percent == KPI_TABLE_OF_PREVIOUS ? previous : size,
-            .mature = end <= as_of,
+            .mature = counted && end <= as_of,
         };
         previous = users;
     }

@@ -44,7 +44,8 @@ static struct kpi_answer answer_of(uint32_t key, uint64_t *seed, kpi_wide cells[
     };
 
     for (uint32_t i = 0; i < 4; i++)
-        cells[i] = ((kpi_wide)(int64_t)next_random(seed) << 40) >> next_random(seed) % 90;
+        cells[i] =
+            ((kpi_wide)(int64_t)next_random(seed) * ((kpi_wide)1 << 40)) >> next_random(seed) % 90;
     return answer;
 }
 

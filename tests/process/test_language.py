@@ -60,6 +60,29 @@ class Language(ProcessCase):
         (shown,) = [text for text in blocks(self.page, "text") if text.startswith("experiment ")]
         self.assertTrue(done.stdout.endswith(f"\n{shown}"), done.stdout[-2000:])
 
+    def test_every_row_of_tables(self):
+        done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
+        got = {}
+        for entry in json.loads(done.stdout)["tables"]:
+            by = " ".join(f"{k}={v}" for k, v in entry.get("by", {}).items())
+            for cohort in entry.get("cohorts", []):
+                got[entry["table"], by, cohort["start"][:10]] = \
+                    [cohort["size"]] + [cell["users"] for cell in cohort["cells"]]
+            for period in entry.get("periods", []):
+                cells = [period[key] for key in ("new", "returning", "resurrecting", "dormant")]
+                got[entry["table"], by, period["start"][:10]] = [sum(cells[:3])] + cells
+            if "counts" in entry:
+                got[entry["table"], by, entry["start"][:10]] = \
+                    [entry["counts"][0]["or_more"]] + [c["users"] for c in entry["counts"]]
+        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| ([\d-]+) \| (\d+): ([\d ]+) \| .* \|$", self.page,
+                          re.M)
+        self.assertEqual({row[1] for row in rows}, {name for name, _by, _start in got})
+        for what, table, start, size, cells in rows:
+            by = what.removeprefix("by ") if what.startswith("by ") else ""
+            with self.subTest(table=table, start=start):
+                self.assertEqual(got.get((table, by, start)),
+                                 [int(size)] + [int(cell) for cell in cells.split()])
+
     def test_every_reason(self):
         """Each value that is none is told so, and all reasons that there are stand there."""
         seen = {(row["kpi"], row["campaign"], scope_of(row)): row for row in self.replayed() if not row["by"]}
@@ -102,29 +125,6 @@ tests:
                 self.assertEqual((came, off), (number.split(" = ")[-1], far))
                 if target:
                     self.assertEqual(wanted, re.sub(r"^undefined \((\w+)\).*", r"\1", target))
-
-    def test_every_row_of_tables(self):
-        done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
-        got = {}
-        for entry in json.loads(done.stdout)["tables"]:
-            by = " ".join(f"{k}={v}" for k, v in entry.get("by", {}).items())
-            for cohort in entry.get("cohorts", []):
-                got[entry["table"], by, cohort["start"][:10]] = \
-                    [cohort["size"]] + [cell["users"] for cell in cohort["cells"]]
-            for period in entry.get("periods", []):
-                cells = [period[key] for key in ("new", "returning", "resurrecting", "dormant")]
-                got[entry["table"], by, period["start"][:10]] = [sum(cells[:3])] + cells
-            if "counts" in entry:
-                got[entry["table"], by, entry["start"][:10]] = \
-                    [entry["counts"][0]["or_more"]] + [c["users"] for c in entry["counts"]]
-        rows = re.findall(r"^\| (.*?) \| `(\w+)` \| ([\d-]+) \| (\d+): ([\d ]+) \| .* \|$", self.page,
-                          re.M)
-        self.assertEqual({row[1] for row in rows}, {name for name, _by, _start in got})
-        for what, table, start, size, cells in rows:
-            by = what.removeprefix("by ") if what.startswith("by ") else ""
-            with self.subTest(table=table, start=start):
-                self.assertEqual(got.get((table, by, start)),
-                                 [int(size)] + [int(cell) for cell in cells.split()])
 
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)

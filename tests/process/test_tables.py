@@ -255,6 +255,24 @@ class Daemon(Checks):
                       "the new table is there")
         self.expect(self.app)
 
+    def test_a_table_says_from_when_it_counts(self):
+        """A new measure has missed what was there before: nothing of it is mature, and it says so."""
+        self.start()
+        self.produce_events(self.events)
+        self.expect(self.app)
+        self.app.reload(measures={"late": {"agg": "users", "where": 'type == "visit"'}},
+                        tables={"late": {"lifecycle": {"of": "late", "basis": "day"}}})
+        self.app.wait(lambda: self.app.get("/api/v1/tables/late").status == 200, 60, "it is there")
+        self.produce_events([{**e, "id": e["id"] + "-again", "type": "visit"}
+                             for e in self.events[-50:]])
+        self.app.wait_caught_up(len(self.events) + 50)
+        self.app.wait(lambda: self.table(self.app, "late")["tables"], 60, "it has counted")
+        late, = self.table(self.app, "late")["tables"]
+        self.assertIn("counts_from", late)
+        self.assertFalse(any(period["mature"] for period in late["periods"]))
+        life, = self.table(self.app, "life")["tables"]
+        self.assertNotIn("counts_from", life)
+
     def test_what_is_asked_for(self):
         """from and to, by, and what is not there."""
         self.start()

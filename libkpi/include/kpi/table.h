@@ -18,6 +18,7 @@
 #pragma once
 
 #include <kpi/answers.h>
+#include <kpi/report.h>
 
 /*
  * A table of the plan. Of retention there are start, back, cohort, mode, percent, periods and
@@ -67,8 +68,17 @@ kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t star
 bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start, kpi_time as_of);
 
 /*
+ * From when a table counts, by merged rows (kpi_value.counts_from); KPI_TIME_NONE: from the begin
+ * of all that is kept. by: of its groups, else of the whole. What first_ever keeps of each user is
+ * not looked at.
+ */
+kpi_time kpi_table_counts_from(const struct kpi_layout *layout, const struct kpi_row *rows,
+                               uint32_t table, bool by);
+
+/*
  * A cell of a cohort: of periods [n, to) behind its own. It is mature when these have ended for all
- * of its users; until then it may still grow. (A cell of mode UNBOUNDED may also then.)
+ * of its users, and the table counted when the cohort's own began; until then it may still grow. (A
+ * cell of mode UNBOUNDED may also then.)
  */
 struct kpi_table_cell {
     uint32_t n, to;
@@ -84,7 +94,7 @@ uint32_t kpi_table_n_cells(const struct kpi_table_info *info);
  * kpi_table_n_cells(). Returns how many these are.
  */
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
-                         kpi_time as_of, struct kpi_table_cell *ret_cells);
+                         kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells);
 
 /* A cell over cohorts, of those only in which it is mature and a share of something. */
 struct kpi_table_mean {
