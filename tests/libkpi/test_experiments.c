@@ -586,7 +586,7 @@ static void events_make(uint64_t seed)
 
         event->time = AT(1, 0) + (kpi_time)(i * (7 * KPI_DAY / EVENTS)) -
                       (kpi_time)(next_random(&seed) % 3600) * KPI_SECOND;
-        event->user = next_random(&seed) % USERS;
+        event->user = 1 + next_random(&seed) % USERS;
         event->kind = (int)(next_random(&seed) % 3);
         /* nearly everybody stays in an arm */
         event->variant =
@@ -744,7 +744,7 @@ static void assert_walked(const struct kpi_plan *plan, const struct kpi_answers 
         struct kpi_experiment_state state;
         int64_t uncertain = 0;
 
-        for (uint64_t user = 0; user < USERS; user++)
+        for (uint64_t user = 1; user <= USERS; user++)
             count_user(e, user, &totals);
         kpi_experiment_evaluate(plan, e, answers, AT(9, 0), &state);
         assert_int_equal(state.n_excluded, totals.excluded);
