@@ -12,6 +12,7 @@
 static const struct answers_station *const stations[] = {
     [KPI_ANSWER_TABLE] = &tables_station,
     [KPI_ANSWER_FUNNEL] = &funnels_station,
+    [KPI_ANSWER_EXPERIMENT] = &experiments_station,
 };
 
 enum {
@@ -170,7 +171,7 @@ int answers_add_all(struct json *json, cJSON *root, const struct view *view)
     int r = open_page(&page, view);
 
     for (unsigned i = 0; i < N_STATIONS && r == 0; i++) {
-        if (stations[i]->count(page.plan) > 0)
+        if (stations[i] && stations[i]->count(page.plan) > 0)
             r = add_kind(json, root, stations[i], &page, &all);
     }
     return r < 0 ? error_trace(r) : 0;

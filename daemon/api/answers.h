@@ -60,6 +60,7 @@ extern const struct answers_station funnels_station; /* funnels.c */
 /* tables.c */
 extern const struct answers_station tables_station;
 const char *tables_kind_name(enum kpi_table_kind kind);
+extern const struct answers_station experiments_station; /* experiments.c */
 
 /* Is an answer wanted, as far as its values go? */
 bool answers_takes(const struct answers_page *page, const struct kpi_answer *answer);

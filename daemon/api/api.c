@@ -272,6 +272,12 @@ static void handle_funnels(void *userdata, const struct http_request *request,
     handle_answers(userdata, request, response, KPI_ANSWER_FUNNEL);
 }
 
+static void handle_experiments(void *userdata, const struct http_request *request,
+                               struct http_response *response)
+{
+    handle_answers(userdata, request, response, KPI_ANSWER_EXPERIMENT);
+}
+
 static int write_alerts(const struct api *api, const void *question, char **ret_text,
                         size_t *ret_size)
 {
@@ -393,6 +399,7 @@ static const struct http_route routes[] = {
     {"/-/ready", handle_ready},
     {"/api/v1/alerts", handle_alerts},
     {"/api/v1/funnels/", handle_funnels},
+    {"/api/v1/experiments/", handle_experiments},
     {"/api/v1/kpis", handle_kpis},
     {"/api/v1/plan", handle_plan},
     {"/api/v1/status", handle_status},

@@ -4,6 +4,7 @@
 #include "api/kpis.h"
 
 #include <kpi/alert.h>
+#include <kpi/experiment.h>
 #include <kpi/funnel.h>
 #include <kpi/table.h>
 #include <stdio.h>
@@ -81,7 +82,10 @@ static void add_state(struct json *json, cJSON *root, const struct kpi_plan *pla
         struct kpi_state_info info;
 
         kpi_plan_state(plan, i, &info);
-        json_add_text(json, item, "kind", info.is_attribute ? "attribute" : "measure");
+        json_add_text(json, item, "kind",
+                      info.is_experiment  ? "experiment"
+                      : info.is_attribute ? "attribute"
+                                          : "measure");
         json_add_string(json, item, "name", info.name);
         if (!info.is_attribute) {
             json_add_string(json, item, "zone", info.zone);
@@ -223,6 +227,54 @@ static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *p
     }
 }
 
+/* "A 2, B 1": one text, since arms are compared as a whole. */
+static void add_variants(struct json *json, cJSON *object, const struct kpi_experiment_info *info)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    for (uint32_t i = 0; out && i < info->n_arms; i++)
+        (void)fprintf(out, "%s%.*s %g", i > 0 ? ", " : "", (int)info->arms[i].length,
+                      info->arms[i].data, info->weights[i]); /* fclose() tells */
+    if (!out || fclose(out) != 0)
+        json->failed = true;
+    else
+        json_add_text(json, object, "variants", text);
+    free(text);
+}
+
+static void add_experiments(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "experiments");
+
+    for (uint32_t i = 0; i < kpi_plan_n_experiments(plan); i++) {
+        const struct kpi_experiment_info *info = kpi_plan_experiment(plan, i);
+        const struct kpi_experiment_options *options = &info->options;
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_string(json, item, "name", info->name);
+        add_variants(json, item, info);
+        if (options->control != KPI_ARM_NONE)
+            json_add_string(json, item, "control", info->arms[options->control]);
+        json_add_string(json, item, "exposure", info->exposure);
+        json_add_string(json, item, "goal", info->goal);
+        if (info->denominator.length)
+            json_add_string(json, item, "denominator", info->denominator);
+        json_add_text(json, item, "metric", kpi_metric_name(options->metric));
+        json_add_text(json, item, "method", kpi_method_name(options->method));
+        json_add_text(json, item, "correction", kpi_correction_name(options->correction));
+        json_add_text(json, item, "better", betters[options->better]);
+        json_add_bool(json, item, "one_sided", options->one_sided);
+        json_add_real(json, item, "alpha", options->alpha);
+        json_add_real(json, item, "min_run_seconds", (double)options->run_min / (double)KPI_SECOND);
+        json_add_integer(json, item, "min_units", options->units_min);
+        json_add_real(json, item, "tuning_units", options->tuning_units);
+        json_add_time(json, item, "from", info->from, 0);
+        json_add_time(json, item, "to", info->to, 0);
+    }
+}
+
 int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
                const struct config_setting *settings, uint32_t n_settings)
 {
@@ -244,6 +296,7 @@ int plan_write(char **ret_text, size_t *ret_size, const struct kpi_plan *plan,
     add_campaigns(&json, root, plan);
     add_targets(&json, root, plan);
     add_funnels(&json, root, plan);
+    add_experiments(&json, root, plan);
     item = json_object(&json, root, "settings");
     for (uint32_t i = 0; i < n_settings; i++)
         json_add_hash(&json, item, settings[i].name, settings[i].hash);

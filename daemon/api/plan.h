@@ -13,6 +13,10 @@
  *      "from":null,"to":null,"for_seconds":300,"min_sample":100}],
  *    "funnels":[{"name":"pay","path":"exposure > checkout > purchase","order":"ordered",
  *      "within_seconds":604800,"lateness_seconds":3600}],
+ *    "experiments":[{"name":"theme","variants":"A 1, B 1","exposure":"…","goal":"buyers",
+ *      "metric":"proportion","method":"sequential","correction":"holm","better":"up",
+ *      "one_sided":false,"alpha":0.05,"min_run_seconds":172800,"min_units":100,
+ *      "tuning_units":5000,"from":null,"to":null}],
  *    "settings":{"kafka.group":"…"}}
  *
  * State of equal fingerprint is the same. settings: hashes of those that need a restart, without

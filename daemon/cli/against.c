@@ -23,10 +23,8 @@ struct section {
 };
 
 static const struct section sections[] = {
-    {"kpis", {"name"}},
-    {"campaigns", {"id"}},
-    {"targets", {"campaign", "kpi", "scope"}},
-    {"funnels", {"name"}},
+    {"kpis", {"name"}},    {"campaigns", {"id"}},     {"targets", {"campaign", "kpi", "scope"}},
+    {"funnels", {"name"}}, {"experiments", {"name"}},
 };
 
 /* One of the two sides, and whether anything was said of their difference. */
@@ -113,7 +111,7 @@ static void print_name(const struct section *section, char mark, const cJSON *it
 /* What a thing is, in few words. */
 static void print_gist(const cJSON *item)
 {
-    static const char *const fields[] = {"formula", "value", "start", "path"};
+    static const char *const fields[] = {"formula", "value", "start", "path", "goal"};
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (get(item, fields[i])) {

@@ -161,7 +161,7 @@ int replay_print_table(const struct view *view, FILE *out)
     }
     r = table_print(table, out);
     (void)table_free(table);
-    return r;
+    return r < 0 ? r : replay_print_experiments(view, out);
 }
 
 int replay_print_json(const struct view *view, FILE *out)

@@ -22,5 +22,7 @@
 
 /* All return 0 or -ENOMEM; what the stream says of writing is the caller's to ask. */
 int replay_print_table(const struct view *view, FILE *out);
+/* What the table has behind it: nothing if there is no experiment. */
+int replay_print_experiments(const struct view *view, FILE *out);
 int replay_print_json(const struct view *view, FILE *out);
 int replay_print_csv(const struct view *view, FILE *out);

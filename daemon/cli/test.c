@@ -48,6 +48,8 @@ static const char help[] =
     "second,\nas by kpid run. campaign is needed where there are several.\n"
     "by names a group of a breakdown: a value of each of its dimensions, __other__, or null for "
     "none.\n\n"
+    "A step may have experiments: [{experiment: theme, verdict: B, reason: evidence, units: {A: "
+    "100},\nexcluded: 0}].\n\n"
     "Exit codes: 0 all pass, 1 a test fails, 66 a file cannot be read, 78 a file is wrong.\n";
 
 struct totals {

@@ -19,9 +19,12 @@ static bool is_list(struct load *load, const struct doc_node *node)
 static int read_step(const struct test_reader *reader, const struct doc_node *node,
                      struct test_step *step)
 {
-    struct doc_node *at, *expect, *alerts, *exhaustive;
-    const struct load_field fields[] = {
-        {"at", &at}, {"expect", &expect}, {"alerts", &alerts}, {"exhaustive", &exhaustive}};
+    struct doc_node *at, *expect, *alerts, *exhaustive, *experiments;
+    const struct load_field fields[] = {{"at", &at},
+                                        {"expect", &expect},
+                                        {"alerts", &alerts},
+                                        {"exhaustive", &exhaustive},
+                                        {"experiments", &experiments}};
     struct load *load = &reader->file->load;
     unsigned choice;
     int r = 0;
@@ -35,8 +38,9 @@ static int read_step(const struct test_reader *reader, const struct doc_node *no
     }
     step->node = at;
     (void)test_read_time(reader, at, "at", &step->at); /* reported */
-    if (!expect && !alerts)
-        report_error(&load->report, load_begin_of(node), "step: neither expect nor alerts");
+    if (!expect && !alerts && !experiments)
+        report_error(&load->report, load_begin_of(node),
+                     "step: neither expect nor alerts nor experiments");
     if (exhaustive && load_choice(load, exhaustive, "exhaustive", "false|true", &choice))
         step->exhaustive = choice == 1;
     if (exhaustive && !alerts)
@@ -46,6 +50,8 @@ static int read_step(const struct test_reader *reader, const struct doc_node *no
         r = test_read_expectations(reader, expect, step);
     if (r == 0 && alerts && is_list(load, alerts))
         r = test_read_alerts(reader, alerts, step);
+    if (r == 0 && experiments && is_list(load, experiments))
+        r = test_read_experiments(reader, experiments, step);
     return r;
 }
 

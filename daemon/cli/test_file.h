@@ -16,6 +16,7 @@
  *           expect: [{kpi: participation_rate, value: 65/100}]
  *           alerts: [{kpi: participation_rate, status: firing}]
  *           exhaustive: true           # no other alert fires
+ *           experiments: […]           # see test_experiments.c
  *       refused: {time: 1}             # none, unless said
  *       duplicates: 1
  *       conflicts: 0
@@ -30,6 +31,7 @@
 
 #include <kpi/alert.h>
 #include <kpi/event.h>
+#include <kpi/experiment.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
@@ -78,6 +80,19 @@ struct test_alert {
     kpi_time since;
 };
 
+struct test_count {
+    const struct doc_node *node; /* NULL: not said, none is expected */
+    uint64_t n;
+};
+
+/* All but the first may be left out. */
+struct test_experiment {
+    const struct doc_node *node;
+    uint32_t experiment;
+    const struct doc_node *verdict_node, *reason_node;
+    struct test_count units[KPI_ARMS_MAX], excluded; /* without node: anything */
+};
+
 struct test_step {
     const struct doc_node *node; /* of its time */
     kpi_time at;
@@ -87,6 +102,8 @@ struct test_step {
     struct test_alert *alerts;
     uint32_t n_alerts;
     bool exhaustive;
+    struct test_experiment *experiments;
+    uint32_t n_experiments;
 };
 
 struct test_event {
@@ -95,11 +112,6 @@ struct test_event {
     kpi_duration late;           /* arrives so much after its own time; 0: with it */
     const struct doc_node *node; /* where it is written, or the name of its file */
     uint64_t line;               /* in that file; 0: written here */
-};
-
-struct test_count {
-    const struct doc_node *node; /* NULL: not said, none is expected */
-    uint64_t n;
 };
 
 struct test_case {
@@ -167,3 +179,6 @@ int test_read_expectations(const struct test_reader *reader, const struct doc_no
                            struct test_step *step);
 int test_read_alerts(const struct test_reader *reader, const struct doc_node *list,
                      struct test_step *step);
+/* test_experiments.c */
+int test_read_experiments(const struct test_reader *reader, const struct doc_node *list,
+                          struct test_step *step);

@@ -60,9 +60,9 @@ static int read_tree(struct load *load, const struct doc_file *file, struct doc_
 /* An included file holds definitions alone. */
 static void check_included(struct load *load, const struct doc_node *root)
 {
-    static const char *const sections[] = {"attributes", "sessions",   "measures", "dimensions",
-                                           "segments",   "breakdowns", "kpis",     "tables",
-                                           "funnels",    "campaigns"};
+    static const char *const sections[] = {"attributes", "sessions",   "measures",   "dimensions",
+                                           "segments",   "breakdowns", "kpis",       "tables",
+                                           "funnels",    "campaigns",  "experiments"};
     const struct doc_node *child;
 
     for (child = root->first; child; child = child->next) {
@@ -75,7 +75,7 @@ static void check_included(struct load *load, const struct doc_node *root)
             continue;
         report_error(&load->report, doc_node_place(child->key),
                      "%s: an included file holds attributes, sessions, measures, dimensions, "
-                     "segments, breakdowns, kpis, tables, funnels and campaigns only",
+                     "segments, breakdowns, kpis, tables, funnels, campaigns and experiments only",
                      QUOTE(doc_string(child->key)));
         report_suggest(&load->report, suggest.best);
     }
@@ -153,7 +153,8 @@ static int read_definitions(struct load *load, struct doc_node *const *sources, 
         {"kpis", load_kpis},
         {"tables", load_tables},
         {"funnels", load_funnels},
-        {"campaigns", load_campaigns}, /* last: a target's deviation depends on its KPI's unit */
+        {"campaigns", load_campaigns},     /* behind kpis: a deviation depends on the KPI's unit */
+        {"experiments", load_experiments}, /* behind campaigns, whose days they may have */
     };
     size_t i;
     int r = load_select(load, sources, n_sources);
@@ -245,6 +246,8 @@ static int make_plan(struct load *load, struct kpi_plan **ret_plan)
         .n_funnels = load->funnels.n,
         .campaigns = load->campaigns.items,
         .n_campaigns = load->campaigns.n,
+        .experiments = load->experiments.items,
+        .n_experiments = load->experiments.n,
         .active_types = settings->active_types.names,
         .n_active_types = settings->active_types.n,
         .zones = load->zones.items,

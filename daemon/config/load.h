@@ -25,7 +25,7 @@ struct load {
     uint32_t n_shards;
     const struct doc_file *catalogue; /* user definitions replace those that stand here */
     struct load_list attributes, measures, dimensions, segments, breakdowns, kpis, tables, funnels,
-        campaigns, zones;
+        campaigns, experiments, zones;
     const struct doc_node *funnel_templates; /* the catalogue's section, or NULL */
     /* struct doc_node *: the mappings of campaigns, and of the targets of all of them, in order */
     struct load_list campaign_nodes, target_nodes;
@@ -123,7 +123,7 @@ int load_expand(struct load *load, struct doc_node *root);
 int load_secret(struct load *load, const struct doc_node *node, const struct doc_node *file_node,
                 const char *what, char **ret_secret);
 
-/* definitions.c: what a file defines, but for campaigns. 0 or -ENOMEM. */
+/* definitions.c: what a file defines, but for campaigns and experiments. 0 or -ENOMEM. */
 int load_attributes(struct load *load, const struct doc_node *section);
 int load_sessions(struct load *load, const struct doc_node *section); /* into load->attributes */
 int load_measures(struct load *load, const struct doc_node *section);
@@ -138,6 +138,9 @@ int load_funnels(struct load *load, const struct doc_node *section); /* funnels.
  * wrong. There may be no plan. root is that of the main file; now 0: no campaign is called over.
  */
 void load_warnings(struct load *load, const struct doc_node *root, kpi_time now);
+
+/* experiments.c. Needs all campaigns. */
+int load_experiments(struct load *load, const struct doc_node *section);
 
 /* campaigns.c. Needs the zone of the settings, and all KPIs. */
 int load_campaigns(struct load *load, const struct doc_node *section);

@@ -38,8 +38,8 @@ enum {
 };
 
 static const char *const definition_sections[] = {
-    "attributes", "sessions", "measures", "dimensions", "segments",
-    "breakdowns", "kpis",     "tables",   "funnels",    "campaigns"};
+    "attributes", "sessions", "measures", "dimensions", "segments",   "breakdowns",
+    "kpis",       "tables",   "funnels",  "campaigns",  "experiments"};
 
 static void *field(struct load *load, const struct setting *setting)
 {

@@ -1,5 +1,6 @@
 /* Answers of a shard: each kind's maker appends its own, in canonical order. */
 #include "engine/erase.h"
+#include "engine/experiments.h"
 #include "engine/tables.h"
 
 #include <kpi/answers.h>
@@ -18,6 +19,8 @@ int kpi_engine_answers(struct kpi_engine *engine, const struct kpi_layout *layou
         r = kpi_tables_answer(engine, layout, answers);
     if (r == 0)
         r = kpi_funnels_answer(engine, answers);
+    if (r == 0)
+        r = kpi_experiments_answer(engine, answers);
     if (r < 0)
         (void)kpi_answers_unref(answers);
     else

@@ -4,6 +4,7 @@
  * applied.
  */
 #include "engine/erase.h"
+#include "engine/experiments.h"
 #include "engine/state.h"
 #include "engine/unions.h"
 
@@ -20,7 +21,7 @@ struct applying {
     const struct kpi_event *event;
     const struct kpi_dispatch *dispatch;
     uint32_t user; /* KPI_USER_NONE: none, or new */
-    uint32_t *updates;
+    const struct kpi_action **updates;
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
     kpi_time dedupe_time;
@@ -153,8 +154,14 @@ static bool match_actions(struct kpi_engine *engine, struct applying *applying)
     return true;
 }
 
-static bool updates(const struct kpi_attribute *attribute, const struct kpi_event *event)
+static bool updates(const struct kpi_engine *engine, const struct kpi_action *action,
+                    const struct kpi_event *event)
 {
+    const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+
+    if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT)
+        return kpi_experiment_takes(&engine->program->experiments[attribute->field], action->part,
+                                    event);
     if (!kpi_attribute_has_field(attribute->kind))
         return true;
     if (attribute->is_string)
@@ -171,10 +178,9 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
         return;
     for (uint32_t i = 0; i < dispatch->n_updates; i++) {
         const struct kpi_action *action = &dispatch->updates[i];
-        const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
 
-        if (updates(attribute, applying->event) && holds(engine, action->condition, applying))
-            applying->updates[applying->n_updates++] = action->instance;
+        if (updates(engine, action, applying->event) && holds(engine, action->condition, applying))
+            applying->updates[applying->n_updates++] = action;
     }
     applying->needs_user |= applying->n_updates > 0;
 }
@@ -461,12 +467,20 @@ static int update_row(struct kpi_engine *engine, struct applying *applying)
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
 
     for (uint32_t i = 0; i < applying->n_updates; i++) {
-        const struct kpi_attribute *attribute = &engine->program->attributes[applying->updates[i]];
-        int r = attribute->kind == KPI_ATTRIBUTE_SESSION
-                    ? kpi_sessions_put(engine, attribute, applying->event, applying->user,
-                                       &applying->late)
-                    : kpi_attribute_update(engine, attribute, applying->event, row);
+        const struct kpi_action *action = applying->updates[i];
+        const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+        int r = 0;
 
+        if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT) {
+            kpi_experiment_update(&engine->program->experiments[attribute->field], action->part,
+                                  applying->event, row + attribute->slot);
+            engine->version++; /* answers are made of it */
+        } else if (attribute->kind == KPI_ATTRIBUTE_SESSION) {
+            r = kpi_sessions_put(engine, attribute, applying->event, applying->user,
+                                 &applying->late);
+        } else {
+            r = kpi_attribute_update(engine, attribute, applying->event, row);
+        }
         if (r < 0)
             return r;
     }
@@ -526,7 +540,7 @@ int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *e
         .event = event,
         .dispatch = dispatch,
         .user = user,
-        .updates = engine->updates + engine->program->n_attributes,
+        .updates = engine->updates + engine->program->n_updates_max,
         .campaign = campaign,
     };
     int r = 0;

@@ -155,7 +155,7 @@ static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_a
 
         key[2 + last] = XXH3_64bits(string.data, string.length);
     }
-    return hash(key, sizeof(key), SEED_ATTRIBUTE);
+    return hash(key, (3 + last) * sizeof(*key), SEED_ATTRIBUTE);
 }
 
 /* What is open of a user's sessions. */

@@ -42,7 +42,7 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     derived->zones = kpi_mem_zalloc(mem, derived->n_zones * sizeof(*derived->zones));
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
-    derived->updates = kpi_mem_zalloc(mem, 2 * program->n_attributes * sizeof(*derived->updates));
+    derived->updates = kpi_mem_zalloc(mem, 2 * program->n_updates_max * sizeof(*derived->updates));
     derived->session_fields =
         kpi_mem_zalloc(mem, kpi_plan_n_fields(plan) * sizeof(*derived->session_fields));
     derived->attributes_from =
@@ -50,7 +50,8 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
     if (r < 0 || !derived->session_fields || (derived->n_zones && !derived->zones) ||
         (n_instances && (!derived->instances || !derived->matches)) ||
-        (program->n_attributes && (!derived->updates || !derived->attributes_from))) {
+        (program->n_updates_max && !derived->updates) ||
+        (program->n_attributes && !derived->attributes_from)) {
         if (!derived->zones)
             derived->n_zones = 0;
         kpi_derived_free(derived, plan, mem);
@@ -88,7 +89,7 @@ void kpi_derived_free(struct kpi_derived *derived, const struct kpi_plan *plan,
                      derived->instances[i].n_series * sizeof(struct kpi_series *));
     kpi_mem_free(mem, derived->instances, program->n_instances * sizeof(*derived->instances));
     kpi_mem_free(mem, derived->matches, program->n_instances * sizeof(*derived->matches));
-    kpi_mem_free(mem, derived->updates, 2 * program->n_attributes * sizeof(*derived->updates));
+    kpi_mem_free(mem, derived->updates, 2 * program->n_updates_max * sizeof(*derived->updates));
     kpi_mem_free(mem, derived->session_fields,
                  kpi_plan_n_fields(plan) * sizeof(*derived->session_fields));
     kpi_mem_free(mem, derived->attributes_from,

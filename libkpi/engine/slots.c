@@ -275,6 +275,8 @@ int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *
     case KPI_ATTRIBUTE_FIRST:
     case KPI_ATTRIBUTE_LAST:
         return update_end(engine, attribute, event, value - 1, fresh);
+    case KPI_ATTRIBUTE_EXPERIMENT: /* by kpi_experiment_update() */
+        break;
     case KPI_ATTRIBUTE_MIN:
     case KPI_ATTRIBUTE_MAX:
         update_extreme(attribute, event, value, fresh);

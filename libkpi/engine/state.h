@@ -170,7 +170,8 @@ struct kpi_engine {
     uint32_t n_zones;
     struct kpi_instance_state *instances;
     struct kpi_match *matches; /* room for n_instances */
-    uint32_t *updates;         /* room for n_attributes, twice: a session may be fed amid them */
+    /* room for n_updates_max, twice: a session may be fed amid them */
+    const struct kpi_action **updates;
     struct kpi_field *session_fields; /* of the event that a session is fed as */
     kpi_time *attributes_from;        /* by attribute: as kpi_instance_state.counts_from */
 
@@ -208,7 +209,7 @@ struct kpi_derived {
     uint32_t n_zones;
     struct kpi_instance_state *instances;
     struct kpi_match *matches;
-    uint32_t *updates;
+    const struct kpi_action **updates;
     struct kpi_field *session_fields;
     kpi_time *attributes_from;
     struct kpi_tuples tuples;

@@ -326,6 +326,10 @@ bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *
             if (!fits_funnel(program, stored))
                 return false;
             break;
+        case KPI_ANSWER_EXPERIMENT:
+            if (stored->index >= program->n_experiments || stored->n_values > 0)
+                return false;
+            break;
         default:
             return false;
         }

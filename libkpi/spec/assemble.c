@@ -13,7 +13,9 @@ static void assembler_init(struct assembler *assembler, struct kpi_compile *comp
     *assembler = (struct assembler){.compile = compile, .plan = compile->plan};
     kpi_conditions_init(&assembler->conditions, compile);
     kpi_vector_init(&assembler->attributes, compile->mem, sizeof(struct kpi_attribute));
-    kpi_vector_init(&assembler->attribute_sources, compile->mem, sizeof(uint32_t));
+    kpi_vector_init(&assembler->attribute_sources, compile->mem,
+                    sizeof(struct kpi_attribute_source));
+    kpi_vector_init(&assembler->parts, compile->mem, sizeof(struct kpi_update_source));
     kpi_vector_init(&assembler->instances, compile->mem, sizeof(struct kpi_instance));
     kpi_vector_init(&assembler->instance_sources, compile->mem, sizeof(uint32_t));
     kpi_intern_init(&assembler->instance_index, compile->mem);
@@ -31,6 +33,7 @@ static void assembler_deinit(struct assembler *assembler)
     kpi_conditions_deinit(&assembler->conditions);
     kpi_vector_deinit(&assembler->attributes);
     kpi_vector_deinit(&assembler->attribute_sources);
+    kpi_vector_deinit(&assembler->parts);
     kpi_vector_deinit(&assembler->instances);
     kpi_vector_deinit(&assembler->instance_sources);
     kpi_intern_deinit(&assembler->instance_index);
@@ -64,7 +67,8 @@ static int attributes_assemble(struct assembler *assembler)
     for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden; ++i) {
         struct kpi_attribute_work *work = &compile->attributes[i];
         struct kpi_attribute *attribute = assembler->attributes.data;
-        uint32_t *source, j;
+        struct kpi_attribute_source *source;
+        uint32_t j;
 
         for (j = 0; j < assembler->attributes.n; ++j) {
             if (attribute[j].fingerprint == compile->attribute_fingerprints[i])
@@ -80,7 +84,8 @@ static int attributes_assemble(struct assembler *assembler)
         source = kpi_vector_push(&assembler->attribute_sources);
         if (!attribute || !source)
             return -ENOMEM;
-        *source = i;
+        *source =
+            (struct kpi_attribute_source){kpi_text_string(&work->definition->name), work->where, i};
         work->slot = n_slots;
         *attribute = (struct kpi_attribute){
             .fingerprint = compile->attribute_fingerprints[i],
@@ -102,13 +107,12 @@ static int attributes_assemble(struct assembler *assembler)
 /* Conditions of attributes name slots of other ones, so they wait until all have theirs. */
 static int attribute_conditions(struct assembler *assembler)
 {
-    const uint32_t *sources = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *sources = assembler->attribute_sources.data;
     struct kpi_attribute *attributes = assembler->attributes.data;
     int r = 0;
 
     for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
-        r = kpi_conditions_intern(&assembler->conditions,
-                                  assembler->compile->attributes[sources[i]].where,
+        r = kpi_conditions_intern(&assembler->conditions, sources[i].where,
                                   &attributes[i].condition);
     return r;
 }
@@ -421,12 +425,15 @@ static enum kpi_erasure erasure_of(struct kpi_string type)
 static int types_assemble(struct assembler *assembler)
 {
     struct kpi_compile *compile = assembler->compile;
+    const struct kpi_update_source *parts = assembler->parts.data;
     int r = 0;
 
     for (size_t i = 0; i < sizeof(erasures) / sizeof(*erasures) && r == 0; ++i)
         r = type_add(assembler, erasure_type(i));
     for (uint32_t i = 0; i < compile->n_attributes + compile->n_hidden && r == 0; ++i)
         r = types_collect(assembler, compile->attributes[i].where);
+    for (uint32_t i = 0; i < assembler->parts.n && r == 0; ++i)
+        r = types_collect(assembler, parts[i].where);
     for (uint32_t i = 0; i < compile->n_measures + compile->n_gauges && r == 0; ++i) {
         r = types_collect(assembler, compile->measures[i].where);
         if (r == 0)
@@ -465,10 +472,10 @@ static bool holds_for_any(struct assembler *assembler, struct kpi_cond *where, i
  * if the filter names it.
  */
 static int action_add(struct assembler *assembler, struct kpi_cond *where, uint32_t target,
-                      const struct kpi_string *type)
+                      uint32_t part, const struct kpi_string *type)
 {
     const struct kpi_cond_names names = kpi_compile_names(assembler->compile);
-    struct kpi_action action = {.instance = target, .condition = KPI_NO_INDEX}, *added;
+    struct kpi_action action = {target, KPI_NO_INDEX, part}, *added;
     int r = 0;
 
     if (type && kpi_session_of_type(assembler->compile, *type) != KPI_NO_INDEX &&
@@ -503,9 +510,9 @@ static int funnel_actions(struct assembler *assembler, const struct kpi_funnel_w
     int r = 0;
 
     for (i = 0; i < funnel->n_conditions && r == 0; ++i)
-        r = action_add(assembler, funnel->conditions[i].where, funnel->mark + i, type);
+        r = action_add(assembler, funnel->conditions[i].where, funnel->mark + i, 0, type);
     if (r == 0 && funnel->definition->order == KPI_FUNNEL_STRICT)
-        r = action_add(assembler, NULL, funnel->mark + i, type);
+        r = action_add(assembler, NULL, funnel->mark + i, 0, type);
     return r;
 }
 
@@ -516,19 +523,27 @@ static int type_actions(struct assembler *assembler, const struct kpi_string *ty
     struct kpi_compile *compile = assembler->compile;
     const struct kpi_instance *instances = assembler->instances.data;
     const uint32_t *instance_sources = assembler->instance_sources.data;
-    const uint32_t *attribute_sources = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *attribute_sources = assembler->attribute_sources.data;
+    const struct kpi_attribute *attributes = assembler->attributes.data;
+    const struct kpi_update_source *parts = assembler->parts.data;
     uint32_t start = assembler->actions.n;
     int r = 0;
 
     for (uint32_t i = 0; i < assembler->instances.n && r == 0; ++i) {
         if (instances[i].level <= 1)
-            r = action_add(assembler, compile->measures[instance_sources[i]].where, i, type);
+            r = action_add(assembler, compile->measures[instance_sources[i]].where, i, 0, type);
     }
     ret_dispatch->n_actions = assembler->actions.n - start;
     start = assembler->actions.n;
-    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i)
-        r = action_add(assembler, compile->attributes[attribute_sources[i]].where, i, type);
+    for (uint32_t i = 0; i < assembler->attributes.n && r == 0; ++i) {
+        if (attributes[i].kind != KPI_ATTRIBUTE_EXPERIMENT)
+            r = action_add(assembler, attribute_sources[i].where, i, 0, type);
+    }
+    for (uint32_t i = 0; i < assembler->parts.n && r == 0; ++i)
+        r = action_add(assembler, parts[i].where, parts[i].attribute, parts[i].part, type);
     ret_dispatch->n_updates = assembler->actions.n - start;
+    if (ret_dispatch->n_updates > assembler->plan->program.n_updates_max)
+        assembler->plan->program.n_updates_max = ret_dispatch->n_updates;
     start = assembler->actions.n;
     for (uint32_t i = 0; i < compile->n_funnels && r == 0; ++i)
         r = funnel_actions(assembler, &compile->funnels[i], type);
@@ -590,7 +605,7 @@ static int sessions_assemble(struct assembler *assembler)
 {
     const struct kpi_program *program = &assembler->plan->program;
     const struct kpi_compile *compile = assembler->compile;
-    const uint32_t *sources = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *sources = assembler->attribute_sources.data;
     struct kpi_attribute *attributes = assembler->attributes.data;
 
     for (uint32_t i = 0; i < assembler->attributes.n; ++i) {
@@ -598,12 +613,12 @@ static int sessions_assemble(struct assembler *assembler)
 
         if (attributes[i].kind != KPI_ATTRIBUTE_SESSION)
             continue;
-        session = kpi_pool_copy(&assembler->plan->pool, &compile->attributes[sources[i]].session,
-                                sizeof(*session));
+        session = kpi_pool_copy(&assembler->plan->pool,
+                                &compile->attributes[sources[i].index].session, sizeof(*session));
         if (!session)
             return -ENOMEM;
         for (uint32_t k = 0; k < program->n_types; ++k) {
-            if (kpi_session_of_type(compile, program->types[k].type) == sources[i])
+            if (kpi_session_of_type(compile, program->types[k].type) == sources[i].index)
                 session->type = k;
         }
         attributes[i].session = session;
@@ -614,7 +629,7 @@ static int sessions_assemble(struct assembler *assembler)
 static void state_names_keep(struct assembler *assembler)
 {
     const uint32_t *measures = assembler->instance_sources.data;
-    const uint32_t *attributes = assembler->attribute_sources.data;
+    const struct kpi_attribute_source *attributes = assembler->attribute_sources.data;
     const struct kpi_definitions *in = assembler->compile->in;
     uint32_t n_instances = assembler->instances.n, n_attributes = assembler->attributes.n;
     struct kpi_pool *pool = &assembler->plan->pool;
@@ -627,8 +642,7 @@ static void state_names_keep(struct assembler *assembler)
                                              ? kpi_text_string(&in->measures[measures[i]].name)
                                              : assembler->compile->measures[measures[i]].gauge);
     for (uint32_t i = 0; i < n_attributes; ++i)
-        names[n_instances + i] = kpi_pool_string(
-            pool, kpi_text_string(&assembler->compile->attributes[attributes[i]].definition->name));
+        names[n_instances + i] = kpi_pool_string(pool, attributes[i].name);
     assembler->plan->state_names = names;
 }
 
@@ -667,9 +681,9 @@ static int program_keep(struct assembler *assembler)
 int kpi_assemble(struct kpi_compile *compile)
 {
     static int (*const parts[])(struct assembler *) = {
-        attributes_assemble, attribute_conditions, leaves_assemble,    kpi_assemble_breakdowns,
-        kpi_assemble_tables, kpi_assemble_funnels, kpi_assemble_reads, types_assemble,
-        dispatch_assemble,   sessions_assemble,    program_keep,
+        attributes_assemble,     kpi_assemble_experiments, attribute_conditions, leaves_assemble,
+        kpi_assemble_breakdowns, kpi_assemble_tables,      kpi_assemble_funnels, kpi_assemble_reads,
+        types_assemble,          dispatch_assemble,        sessions_assemble,    program_keep,
     };
     struct assembler assembler;
     int r = 0;

@@ -5,12 +5,26 @@
 
 #include "spec/emit.h"
 
+/* What an attribute of the program is made of. */
+struct kpi_attribute_source {
+    struct kpi_string name;
+    struct kpi_cond *where; /* NULL: every event */
+    uint32_t index;         /* of the compiler's attributes; of no meaning for an experiment's */
+};
+
+/* A part of an experiment, which updates an attribute as its own filter says. */
+struct kpi_update_source {
+    uint32_t attribute, part;
+    struct kpi_cond *where;
+};
+
 struct assembler {
     struct kpi_compile *compile;
     struct kpi_plan *plan;
     struct kpi_conditions conditions;
     struct kpi_vector attributes;        /* struct kpi_attribute */
-    struct kpi_vector attribute_sources; /* uint32_t: the definition behind each */
+    struct kpi_vector attribute_sources; /* struct kpi_attribute_source: what is behind each */
+    struct kpi_vector parts;             /* struct kpi_update_source: of all experiments */
     struct kpi_vector instances;         /* struct kpi_instance */
     struct kpi_vector instance_sources;  /* uint32_t: the measure behind each */
     struct kpi_intern instance_index;
@@ -51,3 +65,6 @@ int kpi_assemble_breakdowns(struct assembler *assembler);
 
 /* reads.c: which attributes each instance reads. */
 int kpi_assemble_reads(struct assembler *assembler);
+
+/* assemble_experiments.c: attributes behind all others, and their updates. 0 or -ENOMEM. */
+int kpi_assemble_experiments(struct assembler *assembler);

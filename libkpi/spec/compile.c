@@ -19,7 +19,7 @@ bool kpi_name_check(struct kpi_compile *compile, const struct kpi_names_seen *se
         kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
                   "\"%S\" cannot name %s %s: a name has 1 to 64 bytes, letters, digits and "
                   "underscores, begins with no digit and is no word of the language",
-                  name, seen->sort[0] == 'a' ? "an" : "a", seen->sort);
+                  name, strchr("ae", seen->sort[0]) ? "an" : "a", seen->sort);
         return false;
     }
     for (uint32_t i = 0; i < index; ++i) {
@@ -71,6 +71,9 @@ static bool limits_hold(struct kpi_compile *compile)
     limit_check(compile,
                 &(struct kpi_names_seen){"campaign", in->campaigns, sizeof(*in->campaigns)},
                 in->n_campaigns, KPI_CAMPAIGNS_MAX);
+    limit_check(compile,
+                &(struct kpi_names_seen){"experiment", in->experiments, sizeof(*in->experiments)},
+                in->n_experiments, KPI_EXPERIMENTS_MAX);
     if (in->n_zones > KPI_ZONES_MAX)
         kpi_error(compile->diag, (struct kpi_place){0}, KPI_NO_SUGGESTION,
                   "there are more than %d time zones", (int64_t)KPI_ZONES_MAX);
@@ -132,6 +135,7 @@ static int prepare(struct kpi_compile *compile)
     compile->n_funnels = in->n_funnels;
     compile->funnels = kpi_pool_alloc(temp, in->n_funnels * sizeof(*compile->funnels));
     compile->tables = kpi_pool_alloc(temp, in->n_tables * sizeof(*compile->tables));
+    compile->experiments = kpi_pool_alloc(temp, in->n_experiments * sizeof(*compile->experiments));
     compile->fields[0] = (struct kpi_field_entry){
         .name = KPI_STRING("campaign"), .use = KPI_USE_STRING, .known = true};
     compile->field_names[0] = compile->fields[0].name;
@@ -322,10 +326,12 @@ static void plan_fingerprint(struct kpi_compile *compile)
     parts[n++] = program->users_max;
     parts[n++] = program->values_max;
     assert(n == sizeof(parts) / sizeof(*parts));
+    plan->funnels_hash = funnels_hash(plan);
     /* 0, as without a seed, for a plan of KPIs alone, of which all groups are shown */
-    plan->fingerprint = XXH3_64bits_withSeed(parts, sizeof(parts),
-                                             plan->breakdowns_hash + plan->min_group +
-                                                 plan->tables_hash + funnels_hash(plan));
+    plan->fingerprint =
+        XXH3_64bits_withSeed(parts, sizeof(parts),
+                             plan->breakdowns_hash + plan->min_group + plan->tables_hash +
+                                 funnels_hash(plan) + plan->experiments_hash);
 }
 
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
@@ -352,6 +358,7 @@ static int compile_all(struct kpi_compile *compile)
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
     kpi_warn(compile);
+    kpi_experiments_keep(compile);
     fields_keep(compile);
     r = kpi_assemble(compile);
     if (r < 0)

@@ -8,6 +8,7 @@
  *   dimensions.c                             dimensions, segments, breakdowns
  *   funnels.c                                funnels, and their part of the program
  *   tables.c                                 tables: retention, active intervals, lifecycle
+ *   experiments.c                            experiments, and what they keep of each user
  *   formula.c  calls.c                       KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
@@ -81,6 +82,25 @@ struct kpi_dimension_work {
     uint64_t fingerprint;
 };
 
+/* What an experiment asks of events: enum kpi_experiment_part. */
+struct kpi_experiment_part_work {
+    const struct kpi_text *text;      /* empty: there is no such part */
+    struct kpi_measure_work *measure; /* that the text names, or NULL: it is a condition */
+    struct kpi_node *tree;
+    struct kpi_cond *cond; /* NULL: every event */
+    uint32_t field;        /* whose number is added; KPI_NO_INDEX: events are counted */
+};
+
+struct kpi_experiment_work {
+    const struct kpi_experiment_definition *definition;
+    bool broken;
+    struct kpi_experiment_part_work parts[KPI_EXPERIMENT_PARTS];
+    enum kpi_metric metric;
+    uint32_t variant; /* the field */
+    uint32_t campaign;
+    uint64_t fingerprint; /* of what is kept of each user */
+};
+
 /* A breakdown of some KPI: dimensions in the order of their names. */
 struct kpi_breakdown_work {
     uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n;
@@ -150,6 +170,7 @@ struct kpi_compile {
     uint32_t n_dimensions;
     struct kpi_funnel_work *funnels;
     uint32_t n_funnels;
+    struct kpi_experiment_work *experiments;
     struct kpi_vector breakdowns; /* struct kpi_breakdown_work */
     struct kpi_table_work *tables;
     uint32_t n_tables;
@@ -269,6 +290,18 @@ bool kpi_funnels_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
 void kpi_funnels_check(struct kpi_compile *compile);
 /* Once conditions are sealed and the plan is right: what the plan tells of them. */
 void kpi_funnels_keep(struct kpi_compile *compile);
+/* experiments.c */
+
+/* In this order, with the steps of attributes and measures between. */
+void kpi_experiments_read(struct kpi_compile *compile);
+bool kpi_experiments_infer(struct kpi_compile *compile); /* as kpi_check_infer() */
+void kpi_experiments_check(struct kpi_compile *compile);
+void kpi_experiments_fingerprint(struct kpi_compile *compile);
+/* Its arms in the order of their names, borrowed; returns how many. */
+uint32_t kpi_experiment_arms(const struct kpi_experiment_definition *definition,
+                             struct kpi_experiment_arm ret_arms[KPI_ARMS_MAX]);
+/* What others may ask of them, in the plan. */
+void kpi_experiments_keep(struct kpi_compile *compile);
 
 /* formula.c */
 

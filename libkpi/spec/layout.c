@@ -282,15 +282,15 @@ static uint64_t grains_fingerprint(const struct kpi_plan *plan, uint64_t hash)
 }
 
 /*
- * Campaigns by id, leaves and breakdowns by fingerprint: plans that agree on them agree on the
- * layout.
+ * Campaigns by id, leaves, breakdowns, tables, funnels and experiments by fingerprint: plans that
+ * agree on them agree on the layout, and on what answers mean.
  */
 static uint64_t layout_fingerprint(const struct kpi_layout *layout)
 {
     const struct kpi_plan *plan = layout->plan;
-    uint64_t hash =
-        XXH3_64bits_withSeed(plan->leaf_fingerprints, plan->program.n_leaves * sizeof(uint64_t),
-                             plan->breakdowns_hash + plan->tables_hash);
+    uint64_t hash = XXH3_64bits_withSeed(
+        plan->leaf_fingerprints, plan->program.n_leaves * sizeof(uint64_t),
+        plan->breakdowns_hash + plan->tables_hash + plan->funnels_hash + plan->experiments_hash);
 
     hash = grains_fingerprint(plan, hash);
     for (uint32_t i = 0; i < layout->n_scopes; ++i) {

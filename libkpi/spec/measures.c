@@ -179,6 +179,7 @@ static void fields_infer(struct kpi_compile *compile)
     do {
         news = kpi_dimensions_infer(compile);
         news |= kpi_funnels_infer(compile);
+        news |= kpi_experiments_infer(compile);
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {
             struct kpi_attribute_work *attribute = &compile->attributes[i];
             struct kpi_owner owner = attribute_owner(attribute);
@@ -332,11 +333,13 @@ void kpi_measures_compile(struct kpi_compile *compile)
     measures_read(compile);
     kpi_dimensions_read(compile);
     kpi_funnels_read(compile);
+    kpi_experiments_read(compile);
     fields_infer(compile);
     kpi_dimensions_check(compile); /* before conditions that name segments */
     conditions_check(compile);
     kpi_sessions_check(compile);
     kpi_funnels_check(compile);
+    kpi_experiments_check(compile); /* after measures, whose filters they borrow */
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */
     attributes_fingerprint(compile);
@@ -344,6 +347,7 @@ void kpi_measures_compile(struct kpi_compile *compile)
         measure_fingerprint(compile, &compile->measures[i]);
     kpi_dimensions_fingerprint(compile);
     kpi_funnels_keep(compile);
+    kpi_experiments_fingerprint(compile);
 }
 
 uint32_t kpi_attributes_first_time(struct kpi_compile *compile, const struct kpi_text *name,

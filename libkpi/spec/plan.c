@@ -158,6 +158,8 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
         *ret_info = (struct kpi_state_info){
             .name = plan->state_names[state],
             .is_attribute = true,
+            .is_experiment =
+                program->attributes[state - program->n_instances].kind == KPI_ATTRIBUTE_EXPERIMENT,
             .fingerprint = program->attributes[state - program->n_instances].fingerprint,
         };
         return;
@@ -177,7 +179,7 @@ void kpi_plan_state(const struct kpi_plan *plan, uint32_t state, struct kpi_stat
 
 bool kpi_plan_has_answers(const struct kpi_plan *plan)
 {
-    return plan->program.n_tables + plan->program.n_funnels > 0;
+    return plan->program.n_tables + plan->program.n_funnels + plan->program.n_experiments > 0;
 }
 
 uint32_t kpi_plan_n_tables(const struct kpi_plan *plan)

@@ -7,6 +7,8 @@
 #include "spec/pool.h"
 #include "spec/program.h"
 
+#include <kpi/experiment.h>
+
 /* One step of a condition. Steps name their successors, so evaluating is a loop without recursion.
  */
 enum kpi_step_kind {
@@ -121,11 +123,15 @@ struct kpi_plan {
     uint32_t n_targets;
     struct kpi_zone *zones;
     uint32_t n_zones;
+    struct kpi_experiment_info *experiments;
+    uint32_t n_experiments;
 
     struct kpi_program program;
     uint64_t *leaf_fingerprints;
     uint64_t breakdowns_hash;       /* of all breakdowns; 0: there is none */
     uint64_t tables_hash;           /* of all tables; likewise */
+    uint64_t funnels_hash;          /* likewise */
+    uint64_t experiments_hash;      /* likewise; in their order, which answers go by */
     struct kpi_string *state_names; /* of instances, then of attributes: who asked for them */
     uint32_t min_group;             /* users that a group must be of to be shown; 0: any */
     uint32_t *type_slots;  /* open addressing by hash: index into program.types + 1, 0 is free */

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <kpi/alert.h>
+#include <kpi/experiment.h>
 #include <kpi/funnel.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
@@ -89,6 +90,36 @@ struct kpi_action {
     uint32_t instance; /* never a level above 1: the engine walks `above` itself */
     uint32_t
         condition; /* what is left of the filter once the type is known; KPI_NO_INDEX: nothing */
+    uint32_t part; /* of an experiment: enum kpi_experiment_part */
+};
+
+/* What an experiment takes from events. */
+enum kpi_experiment_part {
+    KPI_EXPERIMENT_EXPOSURE,
+    KPI_EXPERIMENT_GOAL,        /* x */
+    KPI_EXPERIMENT_DENOMINATOR, /* y */
+    KPI_EXPERIMENT_PARTS,
+};
+
+struct kpi_experiment_arm {
+    struct kpi_string name;
+    uint64_t hash;
+    uint32_t index; /* in the order of the definition */
+};
+
+/*
+ * What an experiment keeps of each user: its attribute's slots in the row, see
+ * engine/experiments.c.
+ */
+struct kpi_experiment {
+    uint32_t attribute; /* KPI_ATTRIBUTE_EXPERIMENT */
+    bool is_proportion; /* what counts is whether there was a goal, not how many */
+    uint32_t variant;   /* the field that names the arm */
+    uint32_t fields[KPI_EXPERIMENT_PARTS]; /* whose number is added; KPI_NO_INDEX: 1 is */
+    bool has_denominator;
+    kpi_time from, to; /* KPI_TIME_NONE, INT64_MAX: unbounded */
+    uint32_t n_arms;
+    struct kpi_experiment_arm arms[KPI_ARMS_MAX]; /* sorted: the state holds places in this order */
 };
 
 /*
@@ -110,10 +141,10 @@ enum {
     KPI_SESSION_OPEN_MAX = 16,
     /* First and last time; then 32 bits each: how many events, and its values. */
     KPI_SESSION_SLOTS_MAX = 2 + (1 + 1 + KPI_SESSION_FIELDS_MAX + 1) / 2,
-    KPI_VALUE_SLOTS_MAX = 4, /* of an attribute that has a value */
+    KPI_VALUE_SLOTS_MAX = 5, /* of an attribute that is neither */
     KPI_ATTRIBUTE_SLOTS_MAX = KPI_SESSION_OPEN_MAX * KPI_SESSION_SLOTS_MAX, /* of one attribute */
-    /* with the hidden ones: two a table */
-    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX,
+    /* with the hidden ones: two a table, one an experiment */
+    KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX + KPI_EXPERIMENTS_MAX,
 };
 
 /* 8-byte slots of one open session. */
@@ -133,9 +164,10 @@ struct kpi_attribute {
         KPI_ATTRIBUTE_FIRST, /* with the lowest */
         KPI_ATTRIBUTE_MIN,   /* least value of a number field */
         KPI_ATTRIBUTE_MAX,
-        KPI_ATTRIBUTE_SESSION, /* no value, but open sessions: see engine/sessions.h */
+        KPI_ATTRIBUTE_SESSION,    /* no value, but open sessions: see engine/sessions.h */
+        KPI_ATTRIBUTE_EXPERIMENT, /* what an experiment keeps: see struct kpi_experiment */
     } kind;
-    uint32_t field;     /* all but COUNT and the times */
+    uint32_t field;     /* all but COUNT and the times; EXPERIMENT: the experiment */
     uint32_t condition; /* or KPI_NO_INDEX */
     /*
      * 8-byte slots in the row: [start, end) of the period if it is reset; the time of the value for
@@ -158,7 +190,8 @@ static inline uint32_t kpi_attribute_value_slot(const struct kpi_attribute *attr
 static inline bool kpi_attribute_has_field(enum kpi_attribute_kind kind)
 {
     return kind != KPI_ATTRIBUTE_COUNT && kind != KPI_ATTRIBUTE_MIN_TIME &&
-           kind != KPI_ATTRIBUTE_MAX_TIME && kind != KPI_ATTRIBUTE_SESSION;
+           kind != KPI_ATTRIBUTE_MAX_TIME && kind != KPI_ATTRIBUTE_SESSION &&
+           kind != KPI_ATTRIBUTE_EXPERIMENT;
 }
 
 /* Where the time of its value stands. Not of COUNT, SUM, and MIN and MAX without `within`. */
@@ -353,6 +386,9 @@ struct kpi_program {
     uint32_t n_instances;
     const struct kpi_attribute *attributes;
     uint32_t n_attributes;
+    const struct kpi_experiment *experiments;
+    uint32_t n_experiments;
+    uint32_t n_updates_max;           /* that an event can cause */
     uint32_t n_slots;                 /* 8-byte slots of an attribute row */
     const struct kpi_dispatch *types; /* n_types + 1, the last for any other type */
     uint32_t n_types;

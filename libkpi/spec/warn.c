@@ -35,6 +35,10 @@ static void attributes_unused(struct kpi_compile *compile)
         for (uint32_t k = 0; k < compile->funnels[i].n_conditions; ++k)
             mark(compile->funnels[i].conditions[k].where, used);
     }
+    for (uint32_t i = 0; i < compile->in->n_experiments; ++i) {
+        for (unsigned part = 0; part < KPI_EXPERIMENT_PARTS; ++part)
+            mark(compile->experiments[i].parts[part].cond, used);
+    }
     while (more) {
         more = false;
         for (uint32_t i = 0; i < compile->n_attributes; ++i) {

@@ -11,6 +11,29 @@
 
 _Static_assert(KPI_COMPARISONS_MAX <= KPI_ADJUST_MAX, "all comparisons are adjusted at once");
 
+const char *kpi_metric_name(enum kpi_metric metric)
+{
+    switch (metric) {
+    case KPI_METRIC_PROPORTION:
+        return "proportion";
+    case KPI_METRIC_MEAN:
+        return "mean";
+    case KPI_METRIC_RATIO:
+        return "ratio";
+    }
+    return "unknown";
+}
+
+const char *kpi_method_name(enum kpi_method method)
+{
+    return method == KPI_METHOD_FIXED ? "fixed" : "sequential";
+}
+
+const char *kpi_correction_name(enum kpi_correction correction)
+{
+    return correction == KPI_CORRECTION_HOLM ? "holm" : "bh";
+}
+
 const char *kpi_verdict_name(enum kpi_verdict verdict)
 {
     switch (verdict) {
@@ -37,6 +60,10 @@ const char *kpi_verdict_reason_name(enum kpi_verdict_reason reason)
         return "units";
     case KPI_REASON_NO_WINNER:
         return "no_winner";
+    case KPI_REASON_ARM_SUMS:
+        return "overflow";
+    case KPI_REASON_MISSED:
+        return "missed";
     }
     return "unknown";
 }

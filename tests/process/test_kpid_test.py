@@ -446,6 +446,48 @@ tests:
         for arguments in ((), ("-x", good)):
             self.assertEqual(daemon.run("test", *arguments).returncode, 64)
 
+    def experiments(self, expected):
+        """A test with 100 users in either arm of `theme`, one of whom saw both."""
+        definition = ("  experiments:\n    theme: {variants: [A, B], goal: buyers, "
+                      "exposure: type == \"exposure\", min_run: 1h}\n")
+        return HEAD.replace("start: 2026-11-01T10", definition + "start: 2026-11-01T10") + f"""\
+    events:
+      - {{repeat: 100, type: exposure, variant: A, user: "a{{i}}"}}
+      - {{repeat: 100, type: exposure, variant: B, user: "b{{i}}"}}
+      - {{repeat: 90, type: purchase, user: "b{{i}}", amount: 1}}
+      - {{type: exposure, variant: B, user: a1}}
+    steps:
+      - at: +2h
+        experiments: [{expected}]
+"""
+
+    def test_experiments(self):
+        for expected in ("{experiment: theme, verdict: undecided, reason: units}",
+                         "{experiment: theme, units: {B: 100, A: 99}, excluded: 1}"):
+            self.check_passes(self.experiments(expected))
+        for expected, said, came in (("verdict: B", "theme, verdict", "undecided"),
+                                     ("reason: run", "theme, reason", "units"),
+                                     ("units: {A: 100}", "theme, A", "99"),
+                                     ("excluded: 0", "theme, excluded", "1")):
+            wanted = expected.strip("}").split(" ")[-1]
+            self.check_fails(self.experiments(f"{{experiment: theme, {expected}}}"),
+                             f"FAILED t: {said}\n", f"  expected {wanted}\n  got      {came}\n", "^")
+        for expected, part in (("{verdict: B}", "experiment is missing"),
+                               ("{experiment: thema, verdict: B}", 'mean "theme"'),
+                               ("{experiment: theme}", "nothing is expected"),
+                               ("{experiment: theme, verdict: C}", "is neither a variant nor"),
+                               ("{experiment: theme, reason: luck}", "is none of"),
+                               ("{experiment: theme, units: 5}", "variants and their numbers"),
+                               ("{experiment: theme, units: {C: 5}}", "there is no variant"),
+                               ("{experiment: theme, units: {A: x}}", "units: "),
+                               ("{experiment: theme, excluded: -1}", "excluded: "),
+                               ("{experiment: theme, winner: B}", "unknown key"),
+                               ("5", "expected keys and values")):
+            with self.subTest(expected):
+                _, done = self.run_text(self.experiments(expected))
+                self.assertEqual(done.returncode, 78, done.stdout)
+                self.assertIn(part, done.stderr)
+
     def test_the_example_of_the_help_runs(self):
         text = daemon.run("test", "--help").stdout
         example = text[text.index("  config: "):text.index("status is ok")]

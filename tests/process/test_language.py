@@ -54,6 +54,12 @@ class Language(ProcessCase):
             with self.subTest(kpi=kpi, scope=scope, by=by):
                 self.assertEqual(values.get((kpi, scope, by)), value)
 
+    def test_the_experiments_of_the_page(self):
+        """What is printed of them, letter by letter."""
+        done = daemon.run("replay", "-c", self.config, "--at", AT, self.events)
+        (shown,) = [text for text in blocks(self.page, "text") if text.startswith("experiment ")]
+        self.assertTrue(done.stdout.endswith(f"\n{shown}"), done.stdout[-2000:])
+
     def test_every_row_of_tables(self):
         done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
         got = {}

@@ -108,7 +108,7 @@ class Schema(ProcessCase):
         """A text with that key at that place of the schema, for kpid to say what it thinks of it."""
         base = {"attributes": "attributes: {x: {%s: }}", "dimensions": "dimensions: {x: {%s: }}",
                 "segments": "segments: {x: {%s: }}", "measures": "measures: {x: {%s: }}",
-                "kpis": "kpis: {x: {%s: }}", "title": "kpis: {x: {title: {%s: }}}",
+                "kpis": "kpis: {x: {%s: }}", "experiments": "experiments: {x: {%s: }}", "title": "kpis: {x: {title: {%s: }}}",
                 "campaigns": "campaigns: [{%s: }]", "budget": "campaigns: [{budget: {%s: }}]",
                 "target": "campaigns: [{start: 2026-11-01, end: 2026-12-01, targets: [{%s: }]}]",
                 "receivers": "receivers: [{%s: }]", "mapping": "mappings: {x: {%s: }}",

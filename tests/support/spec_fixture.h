@@ -87,6 +87,8 @@ struct fixture {
     struct kpi_campaign_definition campaigns[8];
     struct kpi_phase_definition phases[8];
     struct kpi_target_definition targets[8];
+    struct kpi_experiment_definition experiments[KPI_EXPERIMENTS_MAX + 1];
+    struct kpi_text variants[20]; /* of all of them */
     struct kpi_text active_types[4];
     struct kpi_text grains[8];
     struct kpi_text rolling[8];
@@ -117,6 +119,7 @@ static inline void fixture_init(struct fixture *f)
         .kpis = f->kpis,
         .tables = f->tables,
         .campaigns = f->campaigns,
+        .experiments = f->experiments,
         .active_types = f->active_types,
         .n_active_types = 3,
         .zones = f->zones,
@@ -247,6 +250,39 @@ static inline struct kpi_target_definition *fixture_target(struct fixture *f, co
         .to = KPI_TIME_NONE,
     };
     return target;
+}
+
+/* An experiment of A, B and C, whose exposures are those. */
+static inline struct kpi_experiment_definition *fixture_experiment(struct fixture *f,
+                                                                   const char *name,
+                                                                   const char *goal)
+{
+    struct kpi_experiment_definition *experiment = &f->experiments[f->in.n_experiments++];
+
+    f->variants[0] = TEXT("A");
+    f->variants[1] = TEXT("B");
+    f->variants[2] = TEXT("C");
+    *experiment = (struct kpi_experiment_definition){
+        .name = TEXT(name),
+        .title_en = TEXT(""),
+        .title_zh = TEXT(""),
+        .variants = f->variants,
+        .n_variants = 3,
+        .control = TEXT(""),
+        .exposure = TEXT("type == \"exposure\""),
+        .campaign = TEXT(""),
+        .goal = TEXT(goal),
+        .denominator = TEXT(""),
+        .metric = -1,
+        .method = KPI_METHOD_SEQUENTIAL,
+        .alpha = 0.05,
+        .tuning_units = 5000,
+        .units_min = 100,
+        .run_min = 2 * KPI_DAY,
+        .from = KPI_TIME_NONE,
+        .to = KPI_TIME_NONE,
+    };
+    return experiment;
 }
 
 static inline int fixture_compile(struct fixture *f, struct kpi_plan **ret_plan)

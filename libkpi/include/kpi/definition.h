@@ -24,6 +24,29 @@ enum kpi_better {
     KPI_BETTER_BAND,
 };
 
+/* What an experiment compares: the value of an arm. */
+enum kpi_metric {
+    KPI_METRIC_PROPORTION, /* units with x = 1 by units */
+    KPI_METRIC_MEAN,       /* x a unit */
+    KPI_METRIC_RATIO,      /* sum of x by sum of y; variance by the delta method */
+};
+
+enum kpi_method {
+    /*
+     * Tests that hold for one look at a moment fixed beforehand: who looks again and again finds
+     * something in the end. The caller passes the sums as they stood at that moment.
+     */
+    KPI_METHOD_FIXED,
+    /* Always valid: may be looked at any time and stopped at will, for wider intervals. */
+    KPI_METHOD_SEQUENTIAL,
+};
+
+/* With several comparisons, what their p are adjusted for. */
+enum kpi_correction {
+    KPI_CORRECTION_HOLM, /* any wrong claim at all happens with probability alpha */
+    KPI_CORRECTION_BH,   /* Benjamini-Hochberg: alpha is the share of claims that are wrong */
+};
+
 /*
  * A zone's calendar: day_starts[i] is the instant at which local day first_day + i begins, strictly
  * rising, n_days + 1 entries (the last one ends the last day). Made by the daemon from the zone's
@@ -259,6 +282,34 @@ struct kpi_funnel_definition {
     uint32_t n_by;
 };
 
+/*
+ * `theme: {variants: [A, B], exposure: type == "exposure", goal: buyers}`. What libkpi cannot
+ * give a place in a text is asserted: alpha, weights, and what goes with what.
+ */
+struct kpi_experiment_definition {
+    struct kpi_text name;
+    struct kpi_text title_en; /* may be empty: the name is shown */
+    struct kpi_text title_zh;
+    const struct kpi_text *variants; /* the arms: values of the event field `variant` */
+    uint32_t n_variants;
+    const kpi_decimal *weights;  /* > 0, n_variants of them; NULL: all alike */
+    struct kpi_text control;     /* one of the variants, or empty: all pairs are compared */
+    struct kpi_text exposure;    /* a condition */
+    struct kpi_text campaign;    /* the only one whose exposures count; empty: any, or none */
+    struct kpi_text goal;        /* x: the name of a measure, or a condition */
+    struct kpi_text denominator; /* y: likewise; empty: none */
+    int metric;                  /* enum kpi_metric, or -1: as the goal is */
+    enum kpi_method method;      /* FIXED: there is a `to` */
+    enum kpi_correction correction;
+    enum kpi_better better; /* UP or DOWN */
+    bool one_sided;         /* there is a control */
+    double alpha;           /* 0 < alpha < 0.5 */
+    double tuning_units;    /* > 0 */
+    int64_t units_min;
+    kpi_duration run_min;
+    kpi_time from, to; /* events in [from, to) count; KPI_TIME_NONE: unbounded */
+};
+
 struct kpi_definitions {
     const struct kpi_attribute_definition *attributes;
     uint32_t n_attributes;
@@ -278,6 +329,8 @@ struct kpi_definitions {
     uint32_t n_campaigns;
     const struct kpi_funnel_definition *funnels;
     uint32_t n_funnels;
+    const struct kpi_experiment_definition *experiments;
+    uint32_t n_experiments;
     const struct kpi_text *active_types; /* the list that `active_types` names in expressions */
     uint32_t n_active_types;
     const struct kpi_zone *zones; /* [0] is the plan's default */

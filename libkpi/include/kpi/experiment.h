@@ -16,6 +16,9 @@
 #include <kpi/base.h>
 #include <kpi/definition.h>
 
+struct kpi_answers;
+struct kpi_plan;
+
 #define KPI_ARMS_MAX        16
 #define KPI_COMPARISONS_MAX (KPI_ARMS_MAX * (KPI_ARMS_MAX - 1) / 2)
 
@@ -43,28 +46,6 @@ int kpi_arm_sums_add(struct kpi_arm_sums *sums, kpi_decimal x, kpi_decimal y);
 
 /* Adds the sums of another shard. Returns as above. */
 int kpi_arm_sums_merge(struct kpi_arm_sums *sums, const struct kpi_arm_sums *other);
-
-enum kpi_metric {
-    KPI_METRIC_PROPORTION, /* units with x = 1 by units */
-    KPI_METRIC_MEAN,       /* x a unit */
-    KPI_METRIC_RATIO,      /* sum of x by sum of y; variance by the delta method */
-};
-
-enum kpi_method {
-    /*
-     * Tests that hold for one look at a moment fixed beforehand: who looks again and again finds
-     * something in the end. The caller passes the sums as they stood at that moment.
-     */
-    KPI_METHOD_FIXED,
-    /* Always valid: may be looked at any time and stopped at will, for wider intervals. */
-    KPI_METHOD_SEQUENTIAL,
-};
-
-/* With several comparisons, what their p are adjusted for. */
-enum kpi_correction {
-    KPI_CORRECTION_HOLM, /* any wrong claim at all happens with probability alpha */
-    KPI_CORRECTION_BH,   /* Benjamini-Hochberg: alpha is the share of claims that are wrong */
-};
 
 /* How the two arms of a comparison were tested. */
 enum kpi_test {
@@ -145,8 +126,13 @@ enum kpi_verdict_reason {
     KPI_REASON_RUN,       /* UNDECIDED: not decidable yet, run_min is not over */
     KPI_REASON_UNITS,     /* UNDECIDED: not decidable yet, an arm has fewer than units_min */
     KPI_REASON_NO_WINNER, /* UNDECIDED: no arm is shown to be the best */
+    KPI_REASON_ARM_SUMS,  /* UNDECIDED: the sums of an arm have overflowed */
+    KPI_REASON_MISSED,    /* UNDECIDED: it counts from later than the `from` that it has */
 };
 
+const char *kpi_metric_name(enum kpi_metric metric);                 /* "proportion", … */
+const char *kpi_method_name(enum kpi_method method);                 /* "fixed", … */
+const char *kpi_correction_name(enum kpi_correction correction);     /* "holm", … */
 const char *kpi_verdict_name(enum kpi_verdict verdict);              /* "undecided", "arm", … */
 const char *kpi_verdict_reason_name(enum kpi_verdict_reason reason); /* "evidence", "srm", … */
 const char *kpi_test_name(enum kpi_test test);                       /* "none", "welch", … */
@@ -175,3 +161,69 @@ struct kpi_experiment_result {
 void kpi_experiment_judge(const struct kpi_experiment_options *options, const struct kpi_arm *arms,
                           uint32_t n_arms, kpi_duration elapsed,
                           struct kpi_experiment_result *ret_result);
+
+/* --- experiments of a plan --- */
+
+struct kpi_experiment_info {
+    struct kpi_string name;
+    struct kpi_string title_en, title_zh; /* never empty */
+    uint32_t n_arms;
+    struct kpi_string arms[KPI_ARMS_MAX]; /* in the order of the definition */
+    double weights[KPI_ARMS_MAX];
+    struct kpi_string exposure, goal, denominator; /* as written; the last may be empty */
+    uint32_t campaign; /* whose exposures count; UINT32_MAX: any, or none */
+    kpi_time from, to; /* KPI_TIME_NONE: unbounded */
+    struct kpi_experiment_options options;
+};
+
+uint32_t kpi_plan_n_experiments(const struct kpi_plan *plan);
+const struct kpi_experiment_info *kpi_plan_experiment(const struct kpi_plan *plan,
+                                                      uint32_t experiment);
+
+/*
+ * What a shard answers of an experiment (kpi/answers.h), without values. By part:
+ * - that of an arm, in the order of the definition: the cells below, sums as in kpi_arm_sums;
+ * - EXCLUDED: how many users were in two arms, which are in none;
+ * - BEGAN: the shard's first exposure is at `start`; the cell says nothing;
+ * - COUNTS_FROM: the shard has missed what happened before `start`; likewise.
+ */
+enum {
+    KPI_EXPERIMENT_EXCLUDED = KPI_ARMS_MAX,
+    KPI_EXPERIMENT_BEGAN,
+    KPI_EXPERIMENT_COUNTS_FROM,
+};
+
+enum {
+    KPI_EXPERIMENT_CELL_UNITS,
+    KPI_EXPERIMENT_CELL_X,
+    KPI_EXPERIMENT_CELL_Y,
+    KPI_EXPERIMENT_CELL_XX,
+    KPI_EXPERIMENT_CELL_XY,
+    KPI_EXPERIMENT_CELL_YY,
+    /* units whose exposure arrived after goals that it precedes: their sums lack some */
+    KPI_EXPERIMENT_CELL_UNCERTAIN,
+    KPI_EXPERIMENT_CELL_OVERFLOWED, /* units that the sums could not take */
+    KPI_EXPERIMENT_CELLS,
+};
+
+/* An experiment as it stands. */
+struct kpi_experiment_state {
+    struct kpi_arm arms[KPI_ARMS_MAX];
+    int64_t uncertain[KPI_ARMS_MAX]; /* by arm */
+    int64_t n_excluded;
+    kpi_time began;        /* the first exposure; KPI_TIME_NONE: none yet */
+    kpi_time decidable_at; /* no verdict before; KPI_TIME_NONE: not known yet */
+    /* What happened before was missed, as the experiment is newer; KPI_TIME_NONE: nothing was. */
+    kpi_time counts_from;
+    struct kpi_experiment_result result;
+};
+
+/*
+ * Judges an experiment by the answers of all shards (NULL: none), at a time. With the method FIXED
+ * there is no verdict before `to`, after which the sums stand still. There is none either of an
+ * experiment with a `from` that counts from later than that; without one it begins when it is
+ * defined.
+ */
+void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
+                             const struct kpi_answers *answers, kpi_time as_of,
+                             struct kpi_experiment_state *ret_state);

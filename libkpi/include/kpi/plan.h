@@ -36,6 +36,7 @@ enum {
     KPI_SESSION_FIELDS_MAX = 4, /* of one kind of session, beside the campaign */
     KPI_TABLES_MAX = 64,
     KPI_TABLE_PERIODS_MAX = 400, /* and cohorts or periods shown; and brackets */
+    KPI_EXPERIMENTS_MAX = 64,
 };
 
 #define KPI_SESSION_GAP_MAX (7 * KPI_DAY)
@@ -150,7 +151,8 @@ kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
 struct kpi_state_info {
     struct kpi_string name; /* of the definition; of the first if some mean the same */
     struct kpi_string zone; /* empty for an attribute */
-    bool is_attribute;
+    bool is_attribute;      /* or of an experiment, which is one, too */
+    bool is_experiment;
     bool by_campaign;
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
     uint32_t level;                      /* measures of users: seen at least so often; else 0 */
