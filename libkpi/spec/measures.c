@@ -337,8 +337,8 @@ void kpi_measures_compile(struct kpi_compile *compile)
     fields_infer(compile);
     kpi_dimensions_check(compile); /* before conditions that name segments */
     conditions_check(compile);
-    kpi_sessions_check(compile);
     kpi_funnels_check(compile);
+    kpi_sessions_check(compile);    /* of all conditions, those of funnels too */
     kpi_experiments_check(compile); /* after measures, whose filters they borrow */
     if (compile->diag->n_errors != n_errors || compile->temp.failed)
         return; /* nobody will ask for the fingerprints */

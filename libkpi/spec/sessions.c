@@ -185,6 +185,17 @@ void kpi_sessions_check(struct kpi_compile *compile)
             kpi_error(compile->diag, kpi_place_text(&attribute->definition->where),
                       KPI_NO_SUGGESTION, "sessions are made of events, not of sessions");
     }
+    for (uint32_t i = 0; i < compile->n_funnels; ++i) {
+        const struct kpi_funnel_work *funnel = &compile->funnels[i];
+
+        for (uint32_t k = 0; k < funnel->n_conditions; ++k) {
+            if (funnel->conditions[k].where && names_session(funnel->conditions[k].where))
+                kpi_error(compile->diag, kpi_place_text(funnel->conditions[k].text),
+                          KPI_NO_SUGGESTION,
+                          "funnels are made of events, not of sessions, which begin before they "
+                          "are counted");
+        }
+    }
 }
 
 void kpi_session_write(const struct kpi_compile *compile, struct kpi_writer *writer,

@@ -299,6 +299,8 @@ class Sessions(ProcessCase):
                 self.refused(settings(measures={"visits": {"where": where}}), message)
         self.refused(settings(dimensions={"visit": {}}), '"visit" are sessions, which are no dimension')
         self.refused(settings(attributes={"visit": {"agg": "count"}}), "visit")
+        self.refused(settings(funnels={"f": {"steps": ['type == "signup"', 'type == "kpid.session.visit"']}}),
+                     "funnels are made of events, not of sessions")
 
     def refused(self, wanted, message):
         done = daemon.run("check", "-c", write(self.directory(), "kpid.yaml", config.to_yaml(wanted)))
