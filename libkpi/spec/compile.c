@@ -334,9 +334,20 @@ static void plan_fingerprint(struct kpi_compile *compile)
                                  funnels_hash(plan) + plan->experiments_hash);
 }
 
+/* What could not be had is missing where others would look for it. */
+static bool no_memory(const struct kpi_compile *compile)
+{
+    return compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed ||
+           compile->breakdowns.failed || compile->grains.failed;
+}
+
 /* 0, KPI_PLAN_E_INVALID or -ENOMEM. */
 static int compile_all(struct kpi_compile *compile)
 {
+    static void (*const steps[])(struct kpi_compile *) = {
+        kpi_measures_compile, kpi_formulas_compile,  kpi_breakdowns_compile, kpi_tables_compile,
+        kpi_grains_compile,   kpi_campaigns_compile, kpi_measures_unused,
+    };
     unsigned n_errors = compile->diag->n_errors;
     int r;
 
@@ -345,16 +356,11 @@ static int compile_all(struct kpi_compile *compile)
     r = prepare(compile);
     if (r < 0)
         return r;
-    kpi_measures_compile(compile);
-    kpi_formulas_compile(compile);
-    kpi_breakdowns_compile(compile);
-    kpi_tables_compile(compile);
-    kpi_grains_compile(compile);
-    kpi_campaigns_compile(compile);
-    kpi_measures_unused(compile);
-    if (compile->temp.failed || compile->plan->pool.failed || compile->leaves.failed ||
-        compile->breakdowns.failed || compile->grains.failed)
-        return -ENOMEM;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); ++i) {
+        steps[i](compile);
+        if (no_memory(compile))
+            return -ENOMEM;
+    }
     if (compile->diag->n_errors != n_errors)
         return KPI_PLAN_E_INVALID;
     kpi_warn(compile);

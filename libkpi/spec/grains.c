@@ -247,8 +247,6 @@ void kpi_grains_compile(struct kpi_compile *compile)
     struct list rolling = list_read(compile, in->rolling, in->n_rolling, true);
     struct kpi_grain *all = grain_get(compile, &whole);
 
-    if (compile->leaves.failed || compile->plan->pool.failed)
-        return; /* formulas may lack their leaves */
     if (!in->grains)
         grains = (struct list){.scopes = &day, .n = 1};
     for (uint32_t i = 0; all && i < in->n_kpis; ++i) {
