@@ -88,9 +88,8 @@ int definitions_read(struct load *load, const struct doc_node *node, const struc
     return 0;
 }
 
-/* An expression that may not be there; false if there is one that is no text. */
-static bool read_expression(struct load *load, const struct doc_node *node, const char *what,
-                            struct kpi_text *ret_text)
+bool definitions_text(struct load *load, const struct doc_node *node, const char *what,
+                      struct kpi_text *ret_text)
 {
     struct kpi_string text;
 
@@ -109,8 +108,8 @@ static void read_aggregate(struct load *load, const struct doc_node *node, const
 {
     if (!agg)
         load_missing(load, node, kind, "agg");
-    (void)read_expression(load, agg, "agg", aggregate); /* reported; the stand-in stays */
-    (void)read_expression(load, condition, "where", where);
+    (void)definitions_text(load, agg, "agg", aggregate); /* reported; the stand-in stays */
+    (void)definitions_text(load, condition, "where", where);
 }
 
 static void read_attribute(struct load *load, const struct doc_node *node, void *item)
@@ -185,7 +184,7 @@ static void read_session(struct load *load, const struct doc_node *node, void *i
     if (doc_is_empty(node) ||
         !load_fields(load, node, "session", keys, sizeof(keys) / sizeof(keys[0])))
         return;
-    (void)read_expression(load, where, "where", &attribute->where); /* reported */
+    (void)definitions_text(load, where, "where", &attribute->where); /* reported */
     if (gap && read_duration(load, gap, "gap", &session->gap) &&
         session->gap > KPI_SESSION_GAP_MAX) {
         load_wrong(load, gap, "gap", "is more than 7d");
@@ -211,8 +210,8 @@ static void read_measure(struct load *load, const struct doc_node *node, void *i
     if (!load_fields(load, node, "measure", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     read_aggregate(load, node, "measure", agg, condition, &measure->aggregate, &measure->where);
-    (void)read_expression(load, at, "at", &measure->at); /* reported; the event's own stands in */
-    (void)read_expression(load, campaign, "campaign", &measure->campaign);
+    (void)definitions_text(load, at, "at", &measure->at); /* reported; the event's own stands in */
+    (void)definitions_text(load, campaign, "campaign", &measure->campaign);
 }
 
 void definitions_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
@@ -222,14 +221,14 @@ void definitions_title(struct load *load, const struct doc_node *node, struct kp
     const struct load_field fields[] = {{"en", &en}, {"zh", &zh}};
 
     if (node->kind == DOC_SCALAR) {
-        (void)read_expression(load, node, "title", title_en); /* reported */
+        (void)definitions_text(load, node, "title", title_en); /* reported */
         *title_zh = *title_en;
         return;
     }
     if (!load_fields(load, node, "title", fields, sizeof(fields) / sizeof(fields[0])))
         return;
-    (void)read_expression(load, en, "title", title_en); /* reported; the name is shown */
-    (void)read_expression(load, zh, "title", title_zh);
+    (void)definitions_text(load, en, "title", title_en); /* reported; the name is shown */
+    (void)definitions_text(load, zh, "title", title_zh);
 }
 
 bool definitions_breakdown(struct load *load, struct doc_node *node,
@@ -305,7 +304,7 @@ static void read_dimension(struct load *load, const struct doc_node *node, void 
         return;
     if (!load_fields(load, node, "dimension", fields, sizeof(fields) / sizeof(fields[0])))
         return;
-    (void)read_expression(load, of, "of", &dimension->of); /* reported; the name stands in */
+    (void)definitions_text(load, of, "of", &dimension->of); /* reported; the name stands in */
     if (!values || !load_text(load, values, "values", &text))
         return;
     if (scalar_integer(text, &n) || n < 1 || n > 1000000)
@@ -327,7 +326,7 @@ static void read_segment(struct load *load, const struct doc_node *node, void *i
         return;
     if (!where)
         load_missing(load, node, "segment", "where");
-    (void)read_expression(load, where, "where", &segment->where); /* reported */
+    (void)definitions_text(load, where, "where", &segment->where); /* reported */
     if (title)
         definitions_title(load, title, &segment->title_en, &segment->title_zh);
 }
@@ -361,7 +360,7 @@ static void read_kpi(struct load *load, const struct doc_node *node, void *item)
         return;
     if (!formula)
         load_missing(load, node, "kpi", "formula");
-    (void)read_expression(load, formula, "formula", &kpi->formula); /* reported */
+    (void)definitions_text(load, formula, "formula", &kpi->formula); /* reported */
     if (title)
         definitions_title(load, title, &kpi->title_en, &kpi->title_zh);
     /* in the order of enum kpi_unit and enum kpi_better */

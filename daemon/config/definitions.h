@@ -15,6 +15,9 @@ struct section {
 /* Reads all of a section; those of the catalogue may be replaced. 0 or -ENOMEM. */
 int definitions_read(struct load *load, const struct doc_node *node, const struct section *section);
 
+/* A text for libkpi, which may be missing: then what stands there stays. False: reported. */
+bool definitions_text(struct load *load, const struct doc_node *node, const char *what,
+                      struct kpi_text *ret_text);
 /* {en: …, zh: …}, or one text for both */
 void definitions_title(struct load *load, const struct doc_node *node, struct kpi_text *title_en,
                        struct kpi_text *title_zh);

@@ -51,13 +51,10 @@ static bool read_entry(struct load *load, const struct doc_node *node, struct en
 static void read_text(struct load *load, const struct doc_node *entry, const struct doc_node *node,
                       const char *what, bool required, struct kpi_text *ret_text)
 {
-    struct kpi_string text;
-
     if (!node && required)
         report_error(&load->report, doc_node_place(entry->key), "experiment %s: %s is missing",
                      QUOTE(doc_string(entry->key)), what);
-    if (node && load_text(load, node, what, &text))
-        *ret_text = load_kpi_text(node);
+    (void)definitions_text(load, node, what, ret_text); /* reported; the stand-in stays */
 }
 
 /* The arms, and the one that the others are compared with. */

@@ -16,29 +16,11 @@
 static bool read_where(struct load *load, const struct doc_node *at, const struct doc_node *where,
                        const char *what, struct kpi_text *ret_where)
 {
-    struct kpi_string text;
-
     if (!where) {
         report_error(&load->report, load_begin_of(at), "%s: where is missing", what);
         return false;
     }
-    if (!load_text(load, where, what, &text))
-        return false;
-    *ret_where = load_kpi_text(where);
-    return true;
-}
-
-static bool read_name(struct load *load, const struct doc_node *node, const char *what,
-                      struct kpi_text *ret_name)
-{
-    struct kpi_string text;
-
-    if (!node)
-        return true;
-    if (!load_text(load, node, what, &text))
-        return false;
-    *ret_name = load_kpi_text(node);
-    return true;
+    return definitions_text(load, where, what, ret_where);
 }
 
 /* A condition, or {name: …, where: …, optional: …}. */
@@ -54,7 +36,7 @@ static bool read_step(struct load *load, const struct doc_node *node,
     if (node->kind == DOC_SCALAR)
         return read_where(load, node, node, "step", &step->where);
     if (!load_fields(load, node, "step", fields, sizeof(fields) / sizeof(fields[0])) ||
-        !read_name(load, name, "name", &step->name) ||
+        !definitions_text(load, name, "name", &step->name) ||
         !read_where(load, node, where, "step", &step->where))
         return false;
     if (optional && !load_choice(load, optional, "optional", "false|true", &choice))
@@ -75,8 +57,8 @@ static bool read_exclusion(struct load *load, const struct doc_node *node,
         return read_where(load, node, node, "exclude", &exclusion->where);
     return load_fields(load, node, "exclude", fields, sizeof(fields) / sizeof(fields[0])) &&
            read_where(load, node, where, "exclude", &exclusion->where) &&
-           read_name(load, from, "from", &exclusion->from) &&
-           read_name(load, to, "to", &exclusion->to);
+           definitions_text(load, from, "from", &exclusion->from) &&
+           definitions_text(load, to, "to", &exclusion->to);
 }
 
 static bool is_sequence(struct load *load, const struct doc_node *node, const char *what)

@@ -29,12 +29,9 @@ static const uint32_t last_default[] = {48, 90, 26, 24, 12, 10, 90};
 static void read_measure(struct load *load, const struct doc_node *node, const struct doc_node *at,
                          const char *what, const char *key, struct kpi_text *ret_text)
 {
-    struct kpi_string text;
-
     if (!node)
         report_error(&load->report, doc_node_place(at->key), "%s: %s is missing", what, key);
-    else if (load_text(load, node, key, &text))
-        *ret_text = load_kpi_text(node);
+    (void)definitions_text(load, node, key, ret_text); /* reported */
 }
 
 /* A word that may be missing: then the default stays. */
