@@ -17,20 +17,6 @@ static void *counted_resize(void *userdata, void *pointer, size_t old_size, size
     return p;
 }
 
-static uint32_t count_zones(const struct kpi_plan *plan)
-{
-    const struct kpi_program *program = kpi_plan_program(plan);
-    uint32_t n = program->n_funnels > 0; /* their days are those of the plan's zone */
-
-    for (uint32_t i = 0; i < program->n_instances; i++)
-        if (program->instances[i].zone >= n)
-            n = program->instances[i].zone + 1;
-    for (uint32_t i = 0; i < kpi_plan_n_campaigns(plan); i++)
-        if (kpi_plan_campaign(plan, i)->zone >= n)
-            n = kpi_plan_campaign(plan, i)->zone + 1;
-    return n;
-}
-
 int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
                      const struct kpi_dictionary *campaigns, const struct kpi_mem *mem)
 {
@@ -38,7 +24,7 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     uint32_t n_instances = program->n_instances;
     int r;
 
-    *derived = (struct kpi_derived){.n_zones = count_zones(plan)};
+    *derived = (struct kpi_derived){.n_zones = kpi_plan_n_zones(plan)};
     derived->zones = kpi_mem_zalloc(mem, derived->n_zones * sizeof(*derived->zones));
     derived->instances = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->instances));
     derived->matches = kpi_mem_zalloc(mem, n_instances * sizeof(*derived->matches));
@@ -48,12 +34,10 @@ int kpi_derived_make(struct kpi_derived *derived, const struct kpi_plan *plan,
     derived->attributes_from =
         kpi_mem_alloc(mem, program->n_attributes * sizeof(*derived->attributes_from));
     r = kpi_tuples_make(&derived->tuples, plan, campaigns, mem);
-    if (r < 0 || !derived->session_fields || (derived->n_zones && !derived->zones) ||
+    if (r < 0 || !derived->session_fields || !derived->zones ||
         (n_instances && (!derived->instances || !derived->matches)) ||
         (program->n_updates_max && !derived->updates) ||
         (program->n_attributes && !derived->attributes_from)) {
-        if (!derived->zones)
-            derived->n_zones = 0;
         kpi_derived_free(derived, plan, mem);
         return -ENOMEM;
     }

@@ -77,7 +77,7 @@ int kpi_report_make(struct kpi_engine *engine)
     if (!cache)
         return -ENOMEM;
     cache->todays = kpi_mem_zalloc(&engine->mem, engine->n_zones * sizeof(*cache->todays));
-    if (engine->n_zones && !cache->todays) {
+    if (!cache->todays) {
         kpi_mem_free(&engine->mem, cache, sizeof(*cache));
         return -ENOMEM;
     }

@@ -75,6 +75,11 @@ const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, u
     return &plan->campaigns[campaign];
 }
 
+uint32_t kpi_plan_n_zones(const struct kpi_plan *plan)
+{
+    return plan->n_zones;
+}
+
 const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone)
 {
     assert(zone < plan->n_zones);

@@ -257,6 +257,23 @@ static void sums_have_no_within(void **state)
     assert_non_null(strstr(f.recorder.messages[0].text, "have no \"within\""));
 }
 
+/* Attributes begin anew and sessions are cut by the days of the plan's zone, which is there before any campaign. */
+static void without_campaigns(void **state)
+{
+    fixture_init(&f);
+    fixture_attribute(&f, "x", "sum(amount)", "type == 'set'");
+    f.attributes[0].reset = KPI_RESET_MONTH;
+    fixture_measure(&f, "asked", "count", "type == 'ask' and x > 0");
+    fixture_kpi(&f, "k", "asked", KPI_UNIT_COUNT);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    assert_int_equal(kpi_engine_new(&engine, plan, &f.mem.mem), 0);
+    assert_int_equal(kpi_batch_new(&batch, plan, &f.mem.mem), 0);
+    set(AT(1, 0), 500, NULL);
+    set(AT(40, 0), 500, NULL);
+    end();
+}
+
 /* What is kept across a plan's change is what means the same. */
 static void another_reset_is_another_attribute(void **state)
 {
@@ -293,6 +310,7 @@ int main(void)
         cmocka_unit_test(counts_by_day_week_and_year),
         cmocka_unit_test(ages),
         cmocka_unit_test(sums_have_no_within),
+        cmocka_unit_test(without_campaigns),
         cmocka_unit_test(another_reset_is_another_attribute),
     };
 

@@ -174,6 +174,18 @@ class Replay(ProcessCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("participation_rate", done.stdout)
 
+    def test_without_campaigns(self):
+        """Whoever begins with no campaign at all sees events counted, and no KPI."""
+        directory = self.directory()
+        config = write(directory, "kpid.yaml", "timezone: Asia/Shanghai\n"
+                       "sessions: {visit: {midnight: cut}}\n")
+        lines = [{"id": str(day), "type": "purchase", "user": "u", "amount": "5",
+                  "time": f"2026-11-0{day}T00:00:00+08:00"} for day in (1, 2, 3)]
+        events = write(directory, "events.ndjson", "\n".join(map(json.dumps, lines)).encode() + b"\n")
+        done = daemon.run("replay", "-c", config, "-o", "json", events)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["kpis"], [])
+
     def test_exit_codes(self):
         journal = generate(10, n_users=20).replayable()
         directory = self.directory()

@@ -134,7 +134,9 @@ struct kpi_campaign_info {
 uint32_t kpi_plan_n_campaigns(const struct kpi_plan *plan);
 const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, uint32_t campaign);
 
-/* The zone, its tables owned by the plan. */
+/* The zones, their tables owned by the plan; at least one: 0 is the plan's own, in which days are counted where
+ * no campaign has a say. */
+uint32_t kpi_plan_n_zones(const struct kpi_plan *plan);
 const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone);
 
 /* The day that a time falls on, or INT32_MIN if the zone's table does not reach it. Branch-light.
