@@ -4,6 +4,7 @@
  */
 #include "intake/intake_internal.h"
 
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -15,6 +16,9 @@
 /* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only
  * when its broker thread wakes, up to a second later. An offset query wakes it. */
 #define WAKE_INTERVAL_US 10000
+
+/* Without brokers rd_kafka_consumer_close() would hold a stop for as long as a request may take. */
+#define LEAVE_US 5000000
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -238,6 +242,23 @@ void intake_stop(struct intake *intake)
         atomic_store(&intake->stopping, true);
 }
 
+/* Leaves the group. False: no broker has taken our word for it in time, and librdkafka waits on. */
+static bool leave(struct intake *intake)
+{
+    int64_t deadline = clock_monotonic_us() + LEAVE_US;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(intake->consumer);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(intake->consumer, queue);
+
+    while (!error && !rd_kafka_consumer_closed(intake->consumer)) {
+        if (clock_monotonic_us() >= deadline)
+            return false;
+        (void)rd_kafka_queue_poll_callback(queue, 20);
+    }
+    rd_kafka_error_destroy(error);
+    rd_kafka_queue_destroy(queue);
+    return true;
+}
+
 struct intake *intake_free(struct intake *intake)
 {
     if (!intake)
@@ -253,7 +274,10 @@ struct intake *intake_free(struct intake *intake)
             rd_kafka_queue_destroy(intake->queues[i]);
     }
     if (intake->consumer) {
-        (void)rd_kafka_consumer_close(intake->consumer);
+        if (!leave(intake)) {
+            log_warning("no broker to leave the group at: it waits for kafka.session_timeout");
+            return NULL; /* librdkafka's threads still know it; the process is about to end */
+        }
         rd_kafka_destroy(intake->consumer);
     }
     for (uint32_t i = 0; intake->topics && i < intake->n_topics; i++)

@@ -33,7 +33,9 @@ struct intake_options {
 int intake_new(struct intake **ret_intake, const struct intake_options *options);
 /* No callback is called any more, and no dead letter waits for room. Any thread; NULL is fine. */
 void intake_stop(struct intake *intake);
-struct intake *intake_free(struct intake *intake); /* stops, and leaves the group */
+/* Stops, and leaves the group within 5 s; if no broker answers, the group notices by itself and
+ * some memory stays with librdkafka's threads: the process is to end. */
+struct intake *intake_free(struct intake *intake);
 const char *intake_error(const struct intake *intake);
 
 /*

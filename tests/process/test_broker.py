@@ -2,9 +2,11 @@
 aborted transactions, tombstones, and the dead letters that kpid writes there."""
 
 import datetime
+import time
 
-from support import kafka, stream
+from support import daemon, kafka, stream
 from support.case import ProcessCase
+from support.ports import wait_until
 
 
 class Broker(ProcessCase):
@@ -151,7 +153,27 @@ class BrokerRestarts(ProcessCase):
         app = self.kpid(self.settings(cluster, self.topic, self.redis(), [stream.campaign_now()]),
                         wait=False)
         broker.start()
+        wait_until(lambda: daemon.LISTENING.search(app.log()) or not app.child.running(), 60,
+                   "it has found its broker or given up")
         if not app.child.running():
             self.assertEqual(app.child.wait(), 69)
             app.start()
         self.assert_fraction(app, 10, 20, timeout=90)
+
+    def test_a_broker_that_hangs_does_not_hold_the_stop(self):
+        """What was counted is saved, and the group is left to its session time-out."""
+        broker = self.broker()
+        cluster = broker.cluster()
+        self.topic = cluster.create_topic()
+        app = self.kpid(self.settings(cluster, self.topic, self.redis(), [stream.campaign_now()]))
+        app.wait_ready()
+        cluster.produce(self.topic, stream.messages(stream.crowd("c1", 20, 10, "a")))
+        self.assert_fraction(app, 10, 20)
+        broker.pause()
+        began = time.monotonic()
+        self.assertEqual(app.stop(60), 0)
+        self.assertLess(time.monotonic() - began, 30)
+        broker.cont()
+        app.start()
+        self.assert_fraction(app, 10, 20, timeout=90)
+        self.assertEqual(app.metrics().sum("kpid_events_total"), 0)
