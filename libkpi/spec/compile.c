@@ -98,6 +98,8 @@ static void zones_copy(struct kpi_compile *compile)
         zone->name = kpi_pool_string(&plan->pool, zone->name);
         zone->day_starts = kpi_pool_copy(&plan->pool, zone->day_starts,
                                          ((size_t)zone->n_days + 1) * sizeof(*zone->day_starts));
+        zone->changes =
+            kpi_pool_copy(&plan->pool, zone->changes, zone->n_changes * sizeof(*zone->changes));
     }
 }
 

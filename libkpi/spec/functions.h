@@ -6,11 +6,14 @@
 
 #include "spec/complain.h"
 
+#include <kpi/plan.h>
+
 enum kpi_role {
     KPI_ROLE_MEASURE,   /* the aggregate of a measure */
     KPI_ROLE_ATTRIBUTE, /* the aggregate of an attribute */
     KPI_ROLE_FORMULA,
     KPI_ROLE_CONDITION,
+    KPI_ROLE_DIMENSION,
 };
 
 enum kpi_function_id {
@@ -26,6 +29,9 @@ enum kpi_function_id {
     KPI_FUNCTION_FIRST,
     KPI_FUNCTION_LAST,
     KPI_FUNCTION_AGE,
+    KPI_FUNCTION_HOUR,
+    KPI_FUNCTION_WEEKDAY,
+    KPI_FUNCTION_MONTHDAY,
     KPI_FUNCTION_RETAINED,
     KPI_FUNCTION_GAUGE,
     KPI_FUNCTION_FIRST_TIME,
@@ -93,6 +99,9 @@ const struct kpi_function *kpi_function_bind(const struct kpi_text *text,
                                              const struct kpi_node *node, enum kpi_role role,
                                              struct kpi_diag *diag,
                                              struct kpi_bound ret_bound[KPI_ARGUMENTS_MAX]);
+
+/* The clock that a function reads; KPI_CLOCK_COUNT: it is another sort of function. */
+enum kpi_clock kpi_function_clock(const struct kpi_function *function);
 
 /* Walks the table, for did-you-mean and documentation: NULL at the end. */
 const struct kpi_function *kpi_function_at(unsigned index);

@@ -15,6 +15,7 @@ enum kpi_step_kind {
     /* push a number, or go to on_false if it is absent */
     KPI_STEP_LITERAL,
     KPI_STEP_TIME,
+    KPI_STEP_CLOCK, /* index is an enum kpi_clock, of zone 0 */
     KPI_STEP_FIELD,
     KPI_STEP_TALLY, /* attribute count: whole number; of a user never seen: 0 */
     KPI_STEP_TOTAL, /* attribute sum; likewise */

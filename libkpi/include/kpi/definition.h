@@ -47,16 +47,25 @@ enum kpi_correction {
     KPI_CORRECTION_BH,   /* Benjamini-Hochberg: alpha is the share of claims that are wrong */
 };
 
+/* From `at` to the end of that day clocks show `ahead` more than has passed of the day, or less. */
+struct kpi_clock_change {
+    kpi_time at;
+    kpi_duration ahead;
+};
+
 /*
  * A zone's calendar: day_starts[i] is the instant at which local day first_day + i begins, strictly
- * rising, n_days + 1 entries (the last one ends the last day). Made by the daemon from the zone's
- * rules, so that libkpi needs none.
+ * rising, n_days + 1 entries (the last one ends the last day). Clocks show what has passed of the
+ * day, but where `changes`, rising, says otherwise. Made by the daemon from the zone's rules, so
+ * that libkpi needs none.
  */
 struct kpi_zone {
     struct kpi_string name; /* IANA name */
     kpi_day first_day;
     uint32_t n_days;
     const kpi_time *day_starts;
+    const struct kpi_clock_change *changes;
+    uint32_t n_changes;
 };
 
 /* When an attribute starts anew: with each period of the plan's default zone. */
@@ -107,8 +116,9 @@ struct kpi_measure_definition {
 /* `city: {of: props.city, values: 50}`: what events are told apart by in breakdowns. */
 struct kpi_dimension_definition {
     struct kpi_text name;
-    struct kpi_text of;  /* a field of events or an attribute; empty: that of the same name */
-    uint32_t values_max; /* further values are __other__; 0: values_max of all */
+    /* a field of events, an attribute, or a function as hour(time); empty: that of the same name */
+    struct kpi_text of;
+    uint32_t values_max; /* further values are __other__; 0: values_max of all, or all there are */
 };
 
 /* `newcomer: {where: orders == 0}`: a dimension whose values are "true" and "false". */
