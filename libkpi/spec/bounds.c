@@ -53,6 +53,7 @@ static struct range term_range(const struct kpi_plan *plan, const struct kpi_ter
         return (struct range){term->real, term->real};
     case KPI_TERM_AUDIENCE:
     case KPI_TERM_BUDGET:
+    case KPI_TERM_BUDGET_PART:
     case KPI_TERM_DAYS:
         return positive;
     case KPI_TERM_LEAF:

@@ -237,6 +237,20 @@ static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bou
     builder->mature = mature;
 }
 
+static void build_budget(struct kpi_builder *builder, const struct kpi_bound *bound)
+{
+    struct kpi_string part = bound[0].node->string;
+    struct kpi_term *term = kpi_build_term(builder, KPI_TERM_BUDGET_PART);
+
+    if (term)
+        term->part = kpi_pool_string(&builder->compile->plan->pool, part);
+    kpi_build_text(builder, "budget(");
+    if (!builder->hidden)
+        kpi_writer_quoted_add(&builder->shown, part);
+    kpi_writer_quoted_add(&builder->meant, part);
+    kpi_build_text(builder, ")");
+}
+
 /* A function of a measure's users and their days, that is a leaf of its own. */
 static void build_days(struct kpi_builder *builder, const struct kpi_function *function,
                        const struct kpi_bound *bound, enum kpi_leaf_kind kind)
@@ -488,6 +502,9 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_GAUGE:
         build_gauge(builder, bound);
+        break;
+    case KPI_FUNCTION_BUDGET:
+        build_budget(builder, bound);
         break;
     case KPI_FUNCTION_FIRST_TIME:
         build_days(builder, function, bound, KPI_LEAF_FIRST_TIME);

@@ -9,7 +9,7 @@
 
 /* What a formula is evaluated over. */
 struct kpi_inputs {
-    kpi_decimal audience, budget;  /* KPI_TIME_NONE: not given */
+    const struct kpi_campaign_info *campaign;
     struct kpi_number days;        /* how long the scope is */
     const struct kpi_leaf *leaves; /* of the program; NULL if the formula names none */
     const uint32_t *leaf_rows;     /* by leaf: where its rows stand in `rows` */

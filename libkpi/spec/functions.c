@@ -166,6 +166,13 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "name", .kind = KPI_ARGUMENT_STRING}},
     },
     {
+        .id = KPI_FUNCTION_BUDGET,
+        .name = "budget",
+        .roles = IN_FORMULA,
+        .usage = "budget(\"part\"): the part of that name of the campaign's budget",
+        .arguments = {{.name = "part", .kind = KPI_ARGUMENT_STRING}},
+    },
+    {
         .id = KPI_FUNCTION_FIRST_TIME,
         .name = "first_time",
         .roles = IN_FORMULA,

@@ -74,7 +74,8 @@ enum kpi_term_kind {
     KPI_TERM_REAL,  /* real */
     KPI_TERM_AUDIENCE,
     KPI_TERM_BUDGET,
-    KPI_TERM_DAYS, /* of the scope */
+    KPI_TERM_BUDGET_PART, /* part */
+    KPI_TERM_DAYS,        /* of the scope */
     KPI_TERM_LEAF,
     KPI_TERM_ADD,
     KPI_TERM_SUBTRACT,
@@ -93,6 +94,7 @@ struct kpi_term {
     uint32_t leaf;
     int64_t value;
     double real;
+    struct kpi_string part; /* of the budget */
 };
 
 /* Operands of a formula that wait at a time; a formula that needs more is refused. */

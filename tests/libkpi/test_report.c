@@ -397,14 +397,24 @@ static void a_campaign_without_parameter_is_undefined(void **state)
     struct kpi_campaign_definition *campaign = fixture_campaign(&f, "a", 0);
 
     campaign->audience = campaign->budget = KPI_TIME_NONE;
+    campaign->budget_parts = (struct kpi_budget_part_definition[]){
+        {TEXT("base"), 20 * KPI_DECIMAL_ONE}, {TEXT("float"), 0}};
+    campaign->n_budget_parts = 2;
+    fixture_kpi(&f, "of_base", "cost / budget(\"base\")", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "of_float", "cost / budget(\"float\")", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "of_another", "cost / budget(\"bas\")", KPI_UNIT_RATIO);
     fixture_kpi(&f, "of_audience", "buyers / audience", KPI_UNIT_RATIO);
     fixture_kpi(&f, "of_budget", "cost / budget", KPI_UNIT_RATIO);
     make();
     put("buyers", 5);
-    put("cost", 5);
+    put("cost", 5 * KPI_DECIMAL_ONE);
     assert_int_equal(value_of("of_audience").state, KPI_VALUE_UNDEFINED);
     assert_int_equal(value_of("of_audience").reason, KPI_REASON_NO_PARAMETER);
     assert_int_equal(value_of("of_budget").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("of_another").reason, KPI_REASON_NO_PARAMETER);
+    assert_int_equal(value_of("of_float").reason, KPI_REASON_DIVISION_BY_ZERO);
+    assert_true(value_of("of_base").value == 0.25);
+    assert_int_equal(value_of("of_base").denominator.kind, KPI_NUMBER_MONEY);
 }
 
 /* The rows of the only retained() leaf: found by what they do to the value. */

@@ -245,12 +245,20 @@ struct kpi_target_definition {
     int64_t sample_min;    /* `min_sample`: least denominator that is judged */
 };
 
+/* `{base: 40%}`, as an amount: what budget("base") is. */
+struct kpi_budget_part_definition {
+    struct kpi_text name;
+    kpi_decimal amount;
+};
+
 struct kpi_campaign_definition {
     struct kpi_text id; /* what the event field `campaign` holds */
     uint32_t zone;      /* index into kpi_definitions.zones */
     kpi_day start_day, end_day;
     kpi_decimal audience; /* KPI_TIME_NONE: not given */
-    kpi_decimal budget;   /* sum of base and float; KPI_TIME_NONE: not given */
+    kpi_decimal budget;   /* all of it; KPI_TIME_NONE: not given */
+    const struct kpi_budget_part_definition *budget_parts;
+    uint32_t n_budget_parts;
     const struct kpi_phase_definition *phases;
     uint32_t n_phases;
     const struct kpi_target_definition *targets;

@@ -122,6 +122,11 @@ struct kpi_phase_info {
     kpi_day start_day, end_day;
 };
 
+struct kpi_budget_part {
+    struct kpi_string name;
+    kpi_decimal amount;
+};
+
 struct kpi_campaign_info {
     struct kpi_string id;
     uint32_t zone;
@@ -129,6 +134,8 @@ struct kpi_campaign_info {
     const struct kpi_phase_info *phases;
     uint32_t n_phases;
     kpi_decimal audience, budget; /* KPI_TIME_NONE if not given */
+    const struct kpi_budget_part *budget_parts;
+    uint32_t n_budget_parts;
 };
 
 uint32_t kpi_plan_n_campaigns(const struct kpi_plan *plan);
