@@ -426,12 +426,14 @@ static void build_mature(struct kpi_builder *builder, const struct kpi_node *nod
     rest_show(builder, function, bound);
 }
 
-/* x as it was 1, 2 … n periods before, and what is made of these. */
+/* x as it was 1, 2 … n periods before, and what is made of these. n falls are of n + 1 periods. */
 static void build_trailing(struct kpi_builder *builder, const struct kpi_node *node,
                            const struct kpi_function *function, const struct kpi_bound *bound)
 {
-    bool mean = function->id == KPI_FUNCTION_TRAILING_MEAN;
-    uint32_t n = (uint32_t)bound[1].integer;
+    enum kpi_term_kind kind = function->id == KPI_FUNCTION_TRAILING_MEAN ? KPI_TERM_MEAN
+                              : function->id == KPI_FUNCTION_FALLING     ? KPI_TERM_FALLS
+                                                                         : KPI_TERM_MEDIAN;
+    uint32_t n = (uint32_t)bound[1].integer + (kind == KPI_TERM_FALLS);
     struct kpi_term *term;
 
     if (already_shifted(builder, node))
@@ -448,7 +450,7 @@ static void build_trailing(struct kpi_builder *builder, const struct kpi_node *n
     builder->shift = (struct kpi_shift){KPI_SHIFT_NONE, 0};
     kpi_writer_format(&builder->meant, ")");
     rest_show(builder, function, bound);
-    term = kpi_build_term(builder, mean ? KPI_TERM_MEAN : KPI_TERM_MEDIAN);
+    term = kpi_build_term(builder, kind);
     if (term)
         term->value = n;
     builder->depth -= (int)n - 1;
@@ -528,6 +530,7 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_TRAILING_MEAN:
     case KPI_FUNCTION_TRAILING_MEDIAN:
+    case KPI_FUNCTION_FALLING:
         build_trailing(builder, node, function, bound);
         break;
     case KPI_FUNCTION_GROWTH:

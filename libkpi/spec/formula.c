@@ -47,7 +47,7 @@ void kpi_build_fail(struct kpi_builder *builder, const struct kpi_node *node, co
               message);
 }
 
-/* How many numbers more wait after a term; MEAN and MEDIAN are for their makers to count. */
+/* How many numbers more wait after a term; MEAN, MEDIAN and FALLS are for their makers to count. */
 static int waiting(enum kpi_term_kind kind)
 {
     switch (kind) {
@@ -61,6 +61,7 @@ static int waiting(enum kpi_term_kind kind)
     case KPI_TERM_ROOT:
     case KPI_TERM_MEAN:
     case KPI_TERM_MEDIAN:
+    case KPI_TERM_FALLS:
         return 0;
     default:
         return 1;

@@ -278,6 +278,14 @@ static const struct kpi_function functions[] = {
         .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX, false)},
     },
     {
+        .id = KPI_FUNCTION_FALLING,
+        .name = "falling",
+        .roles = IN_FORMULA,
+        .usage = "falling(x, n): how many times in a row, at most n, x fell from period to period, "
+                 "up to the one before",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX - 1, false)},
+    },
+    {
         .id = KPI_FUNCTION_GROWTH,
         .name = "growth",
         .roles = IN_FORMULA,

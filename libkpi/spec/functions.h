@@ -49,6 +49,7 @@ enum kpi_function_id {
     KPI_FUNCTION_OF_CAMPAIGN,
     KPI_FUNCTION_TRAILING_MEAN,
     KPI_FUNCTION_TRAILING_MEDIAN,
+    KPI_FUNCTION_FALLING,
     KPI_FUNCTION_GROWTH,
     KPI_FUNCTION_SQRT,
 };
@@ -67,7 +68,8 @@ enum kpi_argument_kind {
 
 #define KPI_ARGUMENTS_MAX 5
 
-/* n of trailing_mean() and trailing_median(): each period is a row of every scope. */
+/* Periods that trailing_mean(), trailing_median() and falling() look at: each is a row of every
+ * scope. */
 #define KPI_TRAILING_MAX 60
 
 struct kpi_argument {

@@ -87,6 +87,7 @@ enum kpi_term_kind {
     /* of the upper `value` numbers, without those that are undefined */
     KPI_TERM_MEAN,
     KPI_TERM_MEDIAN,
+    KPI_TERM_FALLS, /* of as many, the newest one first: up to the first that is undefined */
 };
 
 struct kpi_term {
