@@ -73,15 +73,21 @@ void json_add_real(struct json *json, cJSON *object, const char *key, double val
     add_value(json, object, key, cJSON_CreateRaw(text));
 }
 
-void json_add_money(struct json *json, cJSON *object, const char *key, kpi_decimal value)
+void json_format_money(char text[static 40], kpi_decimal value)
 {
     uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    char text[40];
-    int length = snprintf(text, sizeof(text), "%s%" PRIu64 ".%06" PRIu64, value < 0 ? "-" : "",
+    int length = snprintf(text, 40, "%s%" PRIu64 ".%06" PRIu64, value < 0 ? "-" : "",
                           magnitude / KPI_DECIMAL_ONE, magnitude % KPI_DECIMAL_ONE);
 
     for (int n_decimals = 6; n_decimals > 2 && text[length - 1] == '0'; n_decimals--)
         text[--length] = '\0';
+}
+
+void json_add_money(struct json *json, cJSON *object, const char *key, kpi_decimal value)
+{
+    char text[40];
+
+    json_format_money(text, value);
     json_add_text(json, object, key, text);
 }
 

@@ -22,7 +22,8 @@ void json_add_bool(struct json *json, cJSON *object, const char *key, bool value
 void json_add_integer(struct json *json, cJSON *object, const char *key, int64_t value);
 /* Shortest form that reads back the same; null if not finite. */
 void json_add_real(struct json *json, cJSON *object, const char *key, double value);
-/* A string with 2 to 6 decimals. */
+/* 2 to 6 decimals; as a string of JSON. */
+void json_format_money(char text[static 40], kpi_decimal value);
 void json_add_money(struct json *json, cJSON *object, const char *key, kpi_decimal value);
 /* 16 hexadecimal digits, as a string. */
 void json_add_hash(struct json *json, cJSON *object, const char *key, uint64_t value);

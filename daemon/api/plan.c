@@ -165,6 +165,27 @@ static void add_phases(struct json *json, cJSON *object, const struct kpi_campai
     free(text);
 }
 
+static void add_budget_parts(struct json *json, cJSON *object,
+                             const struct kpi_campaign_info *campaign)
+{
+    char *text = NULL, amount[40];
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    for (uint32_t i = 0; out && i < campaign->n_budget_parts; i++) {
+        const struct kpi_budget_part *part = &campaign->budget_parts[i];
+
+        json_format_money(amount, part->amount);
+        (void)fprintf(out, "%s%.*s %s", i > 0 ? ", " : "", (int)part->name.length, part->name.data,
+                      amount); /* fclose() tells */
+    }
+    if (!out || fclose(out) != 0)
+        json->failed = true;
+    else
+        json_add_text(json, object, "budget_parts", text);
+    free(text);
+}
+
 static void add_campaigns(struct json *json, cJSON *root, const struct kpi_plan *plan)
 {
     cJSON *array = json_array(json, root, "campaigns");
@@ -185,6 +206,7 @@ static void add_campaigns(struct json *json, cJSON *root, const struct kpi_plan 
             json_add_null(json, item, "budget");
         else
             json_add_money(json, item, "budget", campaign->budget);
+        add_budget_parts(json, item, campaign);
         add_phases(json, item, campaign);
     }
 }

@@ -148,6 +148,7 @@ static bool stands_in(const struct kpi_function_info *info, const char *place)
 {
     return strcmp(place, "@measure@") == 0     ? info->in_measures
            : strcmp(place, "@attribute@") == 0 ? info->in_attributes
+           : strcmp(place, "@condition@") == 0 ? info->in_conditions
                                                : info->in_formulas;
 }
 
@@ -168,7 +169,7 @@ static void list_functions(FILE *out, const char *place)
 /* Puts functions where a text names a place of them. */
 static void fill_in(struct json *json, cJSON *item)
 {
-    static const char *const places[] = {"@measure@", "@attribute@", "@formula@"};
+    static const char *const places[] = {"@measure@", "@attribute@", "@condition@", "@formula@"};
 
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         const char *at = strstr(item->valuestring, places[i]);

@@ -206,27 +206,90 @@ static void read_audience(struct load *load, const struct doc_node *node, kpi_de
         *ret_audience = audience;
 }
 
-/* A number, or {base, float}. */
-static void read_budget(struct load *load, const struct doc_node *node, kpi_decimal *ret_budget)
+/* An amount, or a share of the total. What is neither is reported, and 1 stands in. */
+static kpi_decimal read_part(struct load *load, const struct doc_node *node, kpi_decimal total)
 {
-    struct doc_node *base, *floating;
-    const struct load_field fields[] = {{"base", &base}, {"float", &floating}};
-    kpi_decimal sum = 0, part;
+    const char *name = node->key->value, *error;
+    kpi_decimal amount, share;
+    struct kpi_string text;
 
-    if (node->kind == DOC_SCALAR) {
-        *ret_budget = read_amount(load, node, "budget", &part) ? part : KPI_DECIMAL_ONE;
-        return;
+    if (!load_text(load, node, name, &text))
+        return KPI_DECIMAL_ONE;
+    if (text.length == 0 || text.data[text.length - 1] != '%')
+        return read_amount(load, node, name, &amount) ? amount : KPI_DECIMAL_ONE;
+    text.length--;
+    error = scalar_decimal(text, &share);
+    if (!error && (share < 0 || share > 100 * KPI_DECIMAL_ONE))
+        error = "is no share from 0 to 100 %";
+    if (!error && total == KPI_TIME_NONE)
+        error = "is a share of nothing; say the total beside it, as {total: 500000, base: 40%}";
+    if (!error)
+        return (kpi_decimal)((__int128)total * share / (100 * KPI_DECIMAL_ONE));
+    load_wrong(load, node, name, error);
+    return KPI_DECIMAL_ONE;
+}
+
+/* The parts but for the total; returns what they come to. */
+static kpi_decimal read_parts(struct load *load, const struct doc_node *node, kpi_decimal total,
+                              struct kpi_budget_part_definition *parts, uint32_t *ret_n)
+{
+    kpi_decimal sum = 0;
+    uint32_t n = 0;
+
+    for (const struct doc_node *child = node->first; child; child = child->next) {
+        struct kpi_budget_part_definition *part = &parts[n];
+
+        if (strcmp(child->key->value, "total") == 0)
+            continue;
+        part->name = load_kpi_text(child->key);
+        part->amount = read_part(load, child, total);
+        if (__builtin_add_overflow(sum, part->amount, &sum)) {
+            load_wrong(load, child, "budget", "makes the budget too large");
+            sum = KPI_DECIMAL_ONE;
+        }
+        n++;
     }
-    if (!load_fields(load, node, "budget", fields, sizeof(fields) / sizeof(fields[0])))
-        return;
-    if (!base && !floating)
-        report_error(&load->report, load_begin_of(node), "budget: base or float is expected");
-    if (base && read_amount(load, base, "budget.base", &part))
-        sum = part;
-    if (floating && read_amount(load, floating, "budget.float", &part) &&
-        __builtin_add_overflow(sum, part, &sum))
-        load_wrong(load, floating, "budget.float", "makes the budget too large");
-    *ret_budget = sum;
+    *ret_n = n;
+    return sum;
+}
+
+/* An amount; or parts of it by name, whose sum it is unless there is a `total`. */
+static int read_budget(struct load *load, const struct doc_node *node,
+                       struct kpi_campaign_definition *campaign)
+{
+    struct kpi_budget_part_definition *parts;
+    const struct doc_node *total;
+    kpi_decimal sum;
+
+    campaign->budget = KPI_DECIMAL_ONE; /* stands in for what cannot be read */
+    if (node->kind == DOC_SCALAR) {
+        if (read_amount(load, node, "budget", &sum))
+            campaign->budget = sum;
+        return 0;
+    }
+    if (node->kind != DOC_MAPPING || node->n_children == 0) {
+        report_error(
+            &load->report, load_begin_of(node),
+            "budget: expected an amount, or parts of it, as {base: 200000, float: 300000}");
+        return 0;
+    }
+    total = doc_get(node, "total");
+    if (total && !read_amount(load, total, "total", &sum))
+        return 0;
+    if (total)
+        campaign->budget = sum;
+    parts = arena_alloc(&load->arena, node->n_children * sizeof(*parts));
+    if (!parts)
+        return -ENOMEM;
+    sum = read_parts(load, node, total ? campaign->budget : KPI_TIME_NONE, parts,
+                     &campaign->n_budget_parts);
+    campaign->budget_parts = parts;
+    if (!total)
+        campaign->budget = sum;
+    else if (sum > campaign->budget)
+        report_warning(&load->report, load_begin_of(node),
+                       "budget: its parts come to more than the total");
+    return 0;
 }
 
 static bool read_date(struct load *load, const struct doc_node *campaign,
@@ -321,9 +384,9 @@ static int read_campaign(struct load *load, const struct doc_node *node)
     read_days(&draft, node, start, end);
     if (audience)
         read_audience(load, audience, &campaign.audience);
-    if (budget)
-        read_budget(load, budget, &campaign.budget);
-    r = read_phases(&draft, phases);
+    r = budget ? read_budget(load, budget, &campaign) : 0;
+    if (r == 0)
+        r = read_phases(&draft, phases);
     if (r < 0)
         return r;
     r = load_targets(&draft, targets);

@@ -290,7 +290,7 @@ static int read_breakdowns(struct load *load, struct doc_node *node, const char 
     return 0;
 }
 
-/* {of: …, values: …}, or nothing at all */
+/* {of: …, values: …}, what of would say, or nothing at all */
 static void read_dimension(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_dimension_definition *dimension = item;
@@ -302,6 +302,10 @@ static void read_dimension(struct load *load, const struct doc_node *node, void 
     dimension->of = load_kpi_text(NULL);
     if (doc_is_empty(node))
         return;
+    if (node->kind == DOC_SCALAR) {
+        (void)definitions_text(load, node, "of", &dimension->of); /* reported; as below */
+        return;
+    }
     if (!load_fields(load, node, "dimension", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     (void)definitions_text(load, of, "of", &dimension->of); /* reported; the name stands in */

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <kpi/plan.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -131,6 +132,33 @@ static void part_equals(kpi_time *starts)
     }
 }
 
+/* What clocks show that are set within a day, or at its begin where midnight is skipped. */
+static int find_changes(struct kpi_zone *zone, const struct tzif *tzif, struct arena *arena)
+{
+    struct kpi_clock_change *changes = arena_alloc(arena, tzif->n_segments * sizeof(*changes));
+    uint32_t s;
+
+    if (!changes)
+        return -ENOMEM;
+    for (s = 0; s < tzif->n_segments; s++) {
+        const struct tzif_segment *segment = &tzif->segments[s];
+        kpi_time at, start;
+        kpi_day day;
+
+        if (segment->at < 0 || segment->at >= (int64_t)SCALAR_DAY_MAX * SECONDS_A_DAY)
+            continue;
+        at = segment->at * KPI_SECOND;
+        day = kpi_zone_day(zone, at);
+        if (day == INT32_MIN)
+            continue;
+        start = kpi_zone_day_start(zone, day);
+        changes[zone->n_changes++] =
+            (struct kpi_clock_change){at, start + segment->offset * KPI_SECOND - day * KPI_DAY};
+    }
+    zone->changes = changes;
+    return 0;
+}
+
 int zones_load(struct kpi_zone *ret_zone, const char *name, struct arena *arena)
 {
     static const struct tzif_segment utc = {INT64_MIN, 0};
@@ -169,7 +197,7 @@ int zones_load(struct kpi_zone *ret_zone, const char *name, struct arena *arena)
         .n_days = N_DAYS,
         .day_starts = starts,
     };
-    return 0;
+    return find_changes(ret_zone, &tzif, arena);
 }
 
 /* --- names --- */

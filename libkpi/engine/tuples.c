@@ -201,6 +201,13 @@ static void value_count(struct value *value, int64_t number)
     value_text(value, kpi_writer_string(&writer));
 }
 
+/* None is left for times beyond the zone's table. */
+static void value_of_clock(struct value *value, int32_t shown)
+{
+    if (shown >= 0)
+        value_count(value, shown);
+}
+
 static void value_of_field(struct value *value, const struct kpi_field *field)
 {
     switch ((enum kpi_field_kind)field->kind) {
@@ -265,6 +272,10 @@ static int value_get(struct kpi_engine *engine, uint32_t index, const struct kpi
                                           kpi_condition_holds(engine->plan, dimension->index, event,
                                                               row, kpi_engine_string, engine));
         return 0;
+    case KPI_DIMENSION_CLOCK:
+        value_of_clock(&value, kpi_zone_clock(kpi_plan_zone(engine->plan, 0),
+                                              (enum kpi_clock)dimension->index, event->time));
+        break;
     case KPI_DIMENSION_FIELD:
         value_of_field(&value, &event->fields[dimension->index]);
         break;

@@ -53,6 +53,7 @@ static struct range term_range(const struct kpi_plan *plan, const struct kpi_ter
         return (struct range){term->real, term->real};
     case KPI_TERM_AUDIENCE:
     case KPI_TERM_BUDGET:
+    case KPI_TERM_BUDGET_PART:
     case KPI_TERM_DAYS:
         return positive;
     case KPI_TERM_LEAF:
@@ -131,6 +132,10 @@ static struct range terms_range(const struct kpi_plan *plan, const struct kpi_te
         case KPI_TERM_MEAN:
         case KPI_TERM_MEDIAN: /* of x at other times: as x */
             top -= (unsigned)terms[i].value - 1;
+            break;
+        case KPI_TERM_FALLS:
+            top -= (unsigned)terms[i].value - 1;
+            stack[top - 1] = (struct range){0, (double)(terms[i].value - 1)};
             break;
         default:
             stack[top++] = term_range(plan, &terms[i]);

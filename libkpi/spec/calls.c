@@ -237,6 +237,20 @@ static void build_gauge(struct kpi_builder *builder, const struct kpi_bound *bou
     builder->mature = mature;
 }
 
+static void build_budget(struct kpi_builder *builder, const struct kpi_bound *bound)
+{
+    struct kpi_string part = bound[0].node->string;
+    struct kpi_term *term = kpi_build_term(builder, KPI_TERM_BUDGET_PART);
+
+    if (term)
+        term->part = kpi_pool_string(&builder->compile->plan->pool, part);
+    kpi_build_text(builder, "budget(");
+    if (!builder->hidden)
+        kpi_writer_quoted_add(&builder->shown, part);
+    kpi_writer_quoted_add(&builder->meant, part);
+    kpi_build_text(builder, ")");
+}
+
 /* A function of a measure's users and their days, that is a leaf of its own. */
 static void build_days(struct kpi_builder *builder, const struct kpi_function *function,
                        const struct kpi_bound *bound, enum kpi_leaf_kind kind)
@@ -412,12 +426,14 @@ static void build_mature(struct kpi_builder *builder, const struct kpi_node *nod
     rest_show(builder, function, bound);
 }
 
-/* x as it was 1, 2 … n periods before, and what is made of these. */
+/* x as it was 1, 2 … n periods before, and what is made of these. n falls are of n + 1 periods. */
 static void build_trailing(struct kpi_builder *builder, const struct kpi_node *node,
                            const struct kpi_function *function, const struct kpi_bound *bound)
 {
-    bool mean = function->id == KPI_FUNCTION_TRAILING_MEAN;
-    uint32_t n = (uint32_t)bound[1].integer;
+    enum kpi_term_kind kind = function->id == KPI_FUNCTION_TRAILING_MEAN ? KPI_TERM_MEAN
+                              : function->id == KPI_FUNCTION_FALLING     ? KPI_TERM_FALLS
+                                                                         : KPI_TERM_MEDIAN;
+    uint32_t n = (uint32_t)bound[1].integer + (kind == KPI_TERM_FALLS);
     struct kpi_term *term;
 
     if (already_shifted(builder, node))
@@ -434,7 +450,7 @@ static void build_trailing(struct kpi_builder *builder, const struct kpi_node *n
     builder->shift = (struct kpi_shift){KPI_SHIFT_NONE, 0};
     kpi_writer_format(&builder->meant, ")");
     rest_show(builder, function, bound);
-    term = kpi_build_term(builder, mean ? KPI_TERM_MEAN : KPI_TERM_MEDIAN);
+    term = kpi_build_term(builder, kind);
     if (term)
         term->value = n;
     builder->depth -= (int)n - 1;
@@ -489,6 +505,9 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
     case KPI_FUNCTION_GAUGE:
         build_gauge(builder, bound);
         break;
+    case KPI_FUNCTION_BUDGET:
+        build_budget(builder, bound);
+        break;
     case KPI_FUNCTION_FIRST_TIME:
         build_days(builder, function, bound, KPI_LEAF_FIRST_TIME);
         break;
@@ -511,6 +530,7 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         break;
     case KPI_FUNCTION_TRAILING_MEAN:
     case KPI_FUNCTION_TRAILING_MEDIAN:
+    case KPI_FUNCTION_FALLING:
         build_trailing(builder, node, function, bound);
         break;
     case KPI_FUNCTION_GROWTH:

@@ -32,6 +32,14 @@ static void id_check(struct kpi_compile *compile, uint32_t index)
     }
 }
 
+static void part_check(struct kpi_compile *compile, const struct kpi_budget_part_definition *part)
+{
+    if (part->name.length == 0 || part->name.length > KPI_NAME_BYTES_MAX)
+        complain(compile, &part->name, "the name of a part of the budget has 1 to 64 bytes");
+    if (part->amount < 0)
+        complain(compile, &part->name, "this part of the budget is less than 0");
+}
+
 static void phase_check(struct kpi_compile *compile, const struct kpi_campaign_definition *campaign,
                         uint32_t index)
 {
@@ -88,7 +96,10 @@ static void campaign_keep(struct kpi_compile *compile, uint32_t index)
     struct kpi_phase_info *phases =
         kpi_pool_alloc(pool, definition->n_phases * sizeof(struct kpi_phase_info));
 
-    if (!phases)
+    struct kpi_budget_part *parts =
+        kpi_pool_alloc(pool, definition->n_budget_parts * sizeof(*parts));
+
+    if (!phases || !parts)
         return;
     for (uint32_t i = 0; i < definition->n_phases; ++i) {
         phases[i] = (struct kpi_phase_info){
@@ -97,6 +108,11 @@ static void campaign_keep(struct kpi_compile *compile, uint32_t index)
             .end_day = definition->phases[i].end_day,
         };
     }
+    for (uint32_t i = 0; i < definition->n_budget_parts; ++i)
+        parts[i] = (struct kpi_budget_part){
+            .name = kpi_pool_string(pool, kpi_text_string(&definition->budget_parts[i].name)),
+            .amount = definition->budget_parts[i].amount,
+        };
     *campaign = (struct kpi_campaign_info){
         .id = kpi_pool_string(pool, kpi_text_string(&definition->id)),
         .zone = definition->zone,
@@ -106,6 +122,8 @@ static void campaign_keep(struct kpi_compile *compile, uint32_t index)
         .n_phases = definition->n_phases,
         .audience = definition->audience,
         .budget = definition->budget,
+        .budget_parts = parts,
+        .n_budget_parts = definition->n_budget_parts,
     };
 }
 
@@ -315,6 +333,8 @@ static void campaign_compile(struct kpi_compile *compile, uint32_t index)
         complain(compile, &definition->id, "the audience is a whole number of at least 1");
     if (definition->budget != KPI_TIME_NONE && definition->budget < 0)
         complain(compile, &definition->id, "the budget is less than 0");
+    for (uint32_t i = 0; i < definition->n_budget_parts; ++i)
+        part_check(compile, &definition->budget_parts[i]);
     campaign_keep(compile, index);
     if (compile->plan->pool.failed)
         return;

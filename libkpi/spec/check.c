@@ -1,6 +1,7 @@
 /*
  * Types of conditions: trees to canonical form, or complaints.
  */
+#include "spec/calendar.h"
 #include "spec/decimal.h"
 #include "spec/functions.h"
 #include "spec/kinds.h"
@@ -187,17 +188,13 @@ static struct kpi_cond *check_arithmetic(struct checker *checker, const struct k
 }
 
 /* age(attribute): time - when its value is from. */
-static struct kpi_cond *check_age(struct checker *checker, const struct kpi_node *node)
+static struct kpi_cond *check_age(struct checker *checker, const struct kpi_bound *bound)
 {
     struct kpi_compile *compile = checker->compile;
-    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
-    struct kpi_reference reference;
+    struct kpi_reference reference = kpi_reference_resolve(compile, checker->text, bound[0].node);
     struct kpi_cond *cond, *now, *then;
     enum kpi_attribute_kind kind;
 
-    if (!kpi_function_bind(checker->text, node, KPI_ROLE_CONDITION, compile->diag, bound))
-        return NULL;
-    reference = kpi_reference_resolve(compile, checker->text, bound[0].node);
     if (reference.sort == KPI_REFERENCE_BROKEN && reference.index != KPI_NO_INDEX)
         return NULL;
     kind = reference.sort == KPI_REFERENCE_ATTRIBUTE ? compile->attributes[reference.index].kind
@@ -219,6 +216,30 @@ static struct kpi_cond *check_age(struct checker *checker, const struct kpi_node
     then->join = '-';
     kpi_cond_child_add(cond, now);
     kpi_cond_child_add(cond, then);
+    return cond;
+}
+
+static struct kpi_cond *check_call(struct checker *checker, const struct kpi_node *node,
+                                   enum kpi_kind *ret_kind)
+{
+    struct kpi_compile *compile = checker->compile;
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    const struct kpi_function *function =
+        kpi_function_bind(checker->text, node, KPI_ROLE_CONDITION, compile->diag, bound);
+    struct kpi_cond *cond;
+
+    if (!function)
+        return NULL;
+    if (function->id == KPI_FUNCTION_AGE) {
+        *ret_kind = KPI_KIND_DURATION;
+        return check_age(checker, bound);
+    }
+    *ret_kind = KPI_KIND_NUMBER;
+    cond = cond_new(checker, KPI_COND_CLOCK);
+    if (cond) {
+        cond->index = kpi_function_clock(function);
+        cond->string = compile->plan->zones[0].name;
+    }
     return cond;
 }
 
@@ -251,8 +272,7 @@ static struct kpi_cond *check_operand(struct checker *checker, const struct kpi_
     case KPI_NODE_PRODUCT:
         return check_arithmetic(checker, node, ret_kind);
     case KPI_NODE_CALL:
-        *ret_kind = KPI_KIND_DURATION;
-        return check_age(checker, node);
+        return check_call(checker, node, ret_kind);
     case KPI_NODE_LIST:
         fail(checker, node, "a list stands only behind \"in\"");
         return NULL;
@@ -365,6 +385,26 @@ static struct kpi_cond *compare_strings(struct checker *checker, struct kpi_cond
     return cond;
 }
 
+/* Can a clock show these? What it never shows was meant otherwise; false: that was reported. */
+static bool shows(struct checker *checker, const struct kpi_cond *cond, const int64_t *numbers,
+                  uint32_t n, const struct kpi_node *node)
+{
+    const struct kpi_clock_info *info;
+
+    if (cond->kind != KPI_COND_CLOCK)
+        return true;
+    info = kpi_clock_info((enum kpi_clock)cond->index);
+    for (uint32_t i = 0; i < n; ++i) {
+        if (numbers[i] % KPI_DECIMAL_ONE == 0 && numbers[i] >= info->first * KPI_DECIMAL_ONE &&
+            numbers[i] <= info->last * KPI_DECIMAL_ONE)
+            continue;
+        kpi_error(checker->compile->diag, kpi_place_node(checker->text, node), KPI_NO_SUGGESTION,
+                  "%s(time) is a whole number, %s", info->name, info->range);
+        return false;
+    }
+    return true;
+}
+
 static struct kpi_cond *compare_numbers(struct checker *checker, struct kpi_cond *a,
                                         struct kpi_cond *b, enum kpi_compare compare)
 {
@@ -438,6 +478,9 @@ static struct kpi_cond *check_comparison(struct checker *checker, const struct k
     }
     if (ka == KPI_KIND_STRING)
         return compare_strings(checker, a, b, compare == KPI_COMPARE_NOT_EQUAL);
+    if (compare <= KPI_COMPARE_NOT_EQUAL && is_literal(b) &&
+        !shows(checker, a, &b->number, 1, node))
+        return NULL;
     if (ka != KPI_KIND_BOOL)
         return compare_numbers(checker, a, b, compare);
     if (!is_literal(b)) {
@@ -547,6 +590,8 @@ static struct kpi_cond *check_in(struct checker *checker, const struct kpi_node 
     kpi_cond_child_add(cond, a);
     if (ka == KPI_KIND_STRING)
         return cond;
+    if (!shows(checker, a, cond->numbers, cond->n_list, right))
+        return NULL;
     cond->kind = KPI_COND_NUMBERS;
     if (cond->n_list > 1)
         return cond;

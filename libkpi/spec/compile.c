@@ -98,6 +98,8 @@ static void zones_copy(struct kpi_compile *compile)
         zone->name = kpi_pool_string(&plan->pool, zone->name);
         zone->day_starts = kpi_pool_copy(&plan->pool, zone->day_starts,
                                          ((size_t)zone->n_days + 1) * sizeof(*zone->day_starts));
+        zone->changes =
+            kpi_pool_copy(&plan->pool, zone->changes, zone->n_changes * sizeof(*zone->changes));
     }
 }
 
@@ -210,7 +212,7 @@ static uint64_t campaign_hash(const struct kpi_plan *plan, uint32_t index, uint6
 {
     const struct kpi_campaign_info *campaign = &plan->campaigns[index];
     const struct kpi_string *zone = &plan->zones[campaign->zone].name;
-    uint64_t parts[8] = {
+    uint64_t parts[9] = {
         XXH3_64bits(campaign->id.data, campaign->id.length),
         XXH3_64bits(zone->data, zone->length),
         (uint64_t)campaign->start_day,
@@ -228,6 +230,12 @@ static uint64_t campaign_hash(const struct kpi_plan *plan, uint32_t index, uint6
             scratch[n++] = target_hash(&plan->targets[i]);
     }
     parts[7] = set_hash(scratch, n);
+    for (uint32_t i = 0; i < campaign->n_budget_parts; ++i) {
+        const struct kpi_budget_part *part = &campaign->budget_parts[i];
+
+        parts[8] = XXH3_64bits_withSeed(part->name.data, part->name.length,
+                                        parts[8] + (uint64_t)part->amount);
+    }
     return XXH3_64bits(parts, sizeof(parts));
 }
 

@@ -75,7 +75,7 @@ struct kpi_dimension_work {
     bool broken;
     bool checking; /* a segment whose condition is being checked: it must not ask for itself */
     enum kpi_dimension_kind kind;
-    uint32_t index; /* a field, or an attribute's definition */
+    uint32_t index; /* a field, an attribute's definition, an enum kpi_clock */
     uint32_t values_max;
     struct kpi_node *where_tree; /* of a segment */
     struct kpi_cond *where;

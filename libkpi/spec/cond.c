@@ -2,6 +2,7 @@
  * Canonical conditions.
  */
 #include "spec/cond.h"
+#include "spec/calendar.h"
 #include "spec/text.h"
 
 #include <stdlib.h>
@@ -267,6 +268,10 @@ static void seal_one(struct kpi_writer *writer, const struct kpi_cond *cond,
         break;
     case KPI_COND_TIME:
         kpi_writer_format(writer, "time");
+        break;
+    case KPI_COND_CLOCK:
+        kpi_writer_format(writer, "%s in %S", kpi_clock_info((enum kpi_clock)cond->index)->name,
+                          cond->string);
         break;
     case KPI_COND_FIELD:
         kpi_writer_format(writer, "field %S", names->fields[cond->index]);

@@ -27,6 +27,7 @@ enum kpi_cond_kind {
     KPI_COND_NEGATE,
     KPI_COND_TYPE,
     KPI_COND_TIME,
+    KPI_COND_CLOCK,          /* index is an enum kpi_clock, of the event; string its zone */
     KPI_COND_FIELD,          /* index is a field */
     KPI_COND_ATTRIBUTE,      /* index is an attribute definition */
     KPI_COND_ATTRIBUTE_TIME, /* the time of its value */
@@ -39,7 +40,7 @@ struct kpi_cond {
     char join; /* as a child of SUM or PRODUCT */
     uint32_t index;
     int64_t number;
-    struct kpi_string string; /* TEXT */
+    struct kpi_string string; /* TEXT, CLOCK */
     struct kpi_cond *first, *next;
     uint32_t n_children;
     struct kpi_string *strings; /* sorted, each once */

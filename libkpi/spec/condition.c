@@ -123,6 +123,11 @@ static bool load(const struct run *run, const struct kpi_step *step, int64_t *re
     case KPI_STEP_TIME:
         *ret_number = run->event->time;
         return true;
+    case KPI_STEP_CLOCK:
+        *ret_number =
+            kpi_zone_clock(&run->plan->zones[0], (enum kpi_clock)step->index, run->event->time) *
+            KPI_DECIMAL_ONE;
+        return *ret_number >= 0;
     case KPI_STEP_FIELD:
         field = &run->event->fields[step->index];
         *ret_number = field->number;

@@ -1,6 +1,8 @@
 /*
  * Dimensions, segments and breakdowns: what KPIs are broken down by.
  */
+#include "spec/calendar.h"
+#include "spec/functions.h"
 #include "spec/kinds.h"
 #include "spec/names.h"
 
@@ -137,6 +139,26 @@ bool kpi_dimensions_infer(struct kpi_compile *compile)
     return news;
 }
 
+/* A function of the event's time; its values are bounded by themselves. */
+static void clock_resolve(struct kpi_compile *compile, const struct kpi_text *text, bool bounded,
+                          struct kpi_dimension_work *work)
+{
+    const struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
+    const struct kpi_clock_info *info;
+    struct kpi_bound bound[KPI_ARGUMENTS_MAX];
+    const struct kpi_function *function =
+        node ? kpi_function_bind(text, node, KPI_ROLE_DIMENSION, compile->diag, bound) : NULL;
+
+    work->broken |= !function;
+    if (!function)
+        return;
+    work->kind = KPI_DIMENSION_CLOCK;
+    work->index = kpi_function_clock(function);
+    info = kpi_clock_info((enum kpi_clock)work->index);
+    if (!bounded)
+        work->values_max = (uint32_t)(info->last - info->first + 1);
+}
+
 /* An attribute of the name, else the field; one that nobody else uses may be of any kind. */
 static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
 {
@@ -155,6 +177,10 @@ static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
     }
     if (definition->of.length && is_refused(compile, text)) {
         work->broken = true;
+        return;
+    }
+    if (name.length > 0 && name.data[name.length - 1] == ')') {
+        clock_resolve(compile, text, definition->values_max > 0, work);
         return;
     }
     work->index = kpi_attribute_find(compile, name);
@@ -222,6 +248,11 @@ void kpi_dimensions_fingerprint(struct kpi_compile *compile)
         case KPI_DIMENSION_ATTRIBUTE:
             kpi_writer_format(&writer, "dimension attribute %x",
                               compile->attribute_fingerprints[work->index]);
+            break;
+        case KPI_DIMENSION_CLOCK:
+            kpi_writer_format(&writer, "dimension %s in %S",
+                              kpi_clock_info((enum kpi_clock)work->index)->name,
+                              compile->plan->zones[0].name);
             break;
         case KPI_DIMENSION_CONDITION:
             kpi_cond_seal(&compile->temp, work->where, &names);

@@ -134,6 +134,11 @@ static uint16_t emit_number(struct emitter *emitter, const struct kpi_cond *cond
     case KPI_COND_TIME:
         (void)step_add(emitter, KPI_STEP_TIME, next, absent, &at); /* a failure is in emitter */
         return at;
+    case KPI_COND_CLOCK:
+        step = step_add(emitter, KPI_STEP_CLOCK, next, absent, &at);
+        if (step)
+            step->index = cond->index;
+        return at;
     case KPI_COND_FIELD:
         step = step_add(emitter, KPI_STEP_FIELD, next, absent, &at);
         if (step)

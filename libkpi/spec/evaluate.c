@@ -105,6 +105,18 @@ static enum kpi_reason leaf_number(const struct kpi_terms *terms, const struct k
     return KPI_REASON_NONE;
 }
 
+static enum kpi_reason budget_part(const struct kpi_campaign_info *campaign, struct kpi_string name,
+                                   struct kpi_number *ret_number)
+{
+    for (uint32_t i = 0; i < campaign->n_budget_parts; ++i) {
+        if (kpi_string_equal(campaign->budget_parts[i].name, name)) {
+            *ret_number = money(campaign->budget_parts[i].amount);
+            return KPI_REASON_NONE;
+        }
+    }
+    return KPI_REASON_NO_PARAMETER;
+}
+
 static enum kpi_reason push(const struct kpi_terms *terms, const struct kpi_term *term,
                             const struct kpi_inputs *inputs, struct kpi_number *ret_number)
 {
@@ -115,15 +127,17 @@ static enum kpi_reason push(const struct kpi_terms *terms, const struct kpi_term
     case KPI_TERM_REAL:
         return real(term->real, ret_number);
     case KPI_TERM_AUDIENCE:
-        if (inputs->audience == KPI_TIME_NONE)
+        if (inputs->campaign->audience == KPI_TIME_NONE)
             return KPI_REASON_NO_PARAMETER;
-        *ret_number = kpi_number_count(inputs->audience / KPI_DECIMAL_ONE);
+        *ret_number = kpi_number_count(inputs->campaign->audience / KPI_DECIMAL_ONE);
         return KPI_REASON_NONE;
     case KPI_TERM_BUDGET:
-        if (inputs->budget == KPI_TIME_NONE)
+        if (inputs->campaign->budget == KPI_TIME_NONE)
             return KPI_REASON_NO_PARAMETER;
-        *ret_number = money(inputs->budget);
+        *ret_number = money(inputs->campaign->budget);
         return KPI_REASON_NONE;
+    case KPI_TERM_BUDGET_PART:
+        return budget_part(inputs->campaign, term->part, ret_number);
     case KPI_TERM_DAYS:
         *ret_number = inputs->days;
         return KPI_REASON_NONE;
@@ -287,6 +301,29 @@ static enum kpi_reason middle(enum kpi_term_kind kind, struct kpi_number *number
                                  : median(numbers, n_defined, ret_number);
 }
 
+/*
+ * How many times in a row a number is less than the one behind it, which is older. What is
+ * undefined ends the row, but the newest one: of what came last nothing can be said.
+ */
+static enum kpi_reason falls(const struct kpi_number *numbers, unsigned n,
+                             struct kpi_number *ret_number)
+{
+    enum kpi_reason reason = reason_of(&numbers[0]);
+    unsigned n_falls = 0;
+
+    if (reason != KPI_REASON_NONE)
+        return reason;
+    for (; n_falls + 1 < n; ++n_falls) {
+        reason = reason_of(&numbers[n_falls + 1]);
+        if (reason == KPI_REASON_OVERFLOW)
+            return reason;
+        if (reason != KPI_REASON_NONE || numbers[n_falls].real >= numbers[n_falls + 1].real)
+            break;
+    }
+    *ret_number = kpi_number_count(n_falls);
+    return KPI_REASON_NONE;
+}
+
 enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                                    const struct kpi_inputs *inputs, struct kpi_number *ret_number)
 {
@@ -316,6 +353,10 @@ enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_term
         case KPI_TERM_MEDIAN:
             top -= (unsigned)terms[i].value;
             reason = middle(terms[i].kind, &stack[top], (unsigned)terms[i].value, &number);
+            break;
+        case KPI_TERM_FALLS:
+            top -= (unsigned)terms[i].value;
+            reason = falls(&stack[top], (unsigned)terms[i].value, &number);
             break;
         default:
             assert(top < KPI_TERMS_DEPTH_MAX);

@@ -9,7 +9,7 @@
 
 /* What a formula is evaluated over. */
 struct kpi_inputs {
-    kpi_decimal audience, budget;  /* KPI_TIME_NONE: not given */
+    const struct kpi_campaign_info *campaign;
     struct kpi_number days;        /* how long the scope is */
     const struct kpi_leaf *leaves; /* of the program; NULL if the formula names none */
     const uint32_t *leaf_rows;     /* by leaf: where its rows stand in `rows` */
@@ -34,8 +34,8 @@ static inline enum kpi_reason kpi_reason_worse(enum kpi_reason a, enum kpi_reaso
 
 /*
  * Evaluates postfix terms. Returns KPI_REASON_NONE, or why the number is undefined. What is made of
- * something undefined is undefined, but for means and medians: they pass over what is missing, but
- * not what left its range.
+ * something undefined is undefined, but for means and medians, which pass over what is missing, and
+ * falls, which end there; but not what left its range.
  */
 enum kpi_reason kpi_terms_evaluate(const struct kpi_term *terms, uint32_t n_terms,
                                    const struct kpi_inputs *inputs, struct kpi_number *ret_number);

@@ -47,7 +47,7 @@ void kpi_build_fail(struct kpi_builder *builder, const struct kpi_node *node, co
               message);
 }
 
-/* How many numbers more wait after a term; MEAN and MEDIAN are for their makers to count. */
+/* How many numbers more wait after a term; MEAN, MEDIAN and FALLS are for their makers to count. */
 static int waiting(enum kpi_term_kind kind)
 {
     switch (kind) {
@@ -61,6 +61,7 @@ static int waiting(enum kpi_term_kind kind)
     case KPI_TERM_ROOT:
     case KPI_TERM_MEAN:
     case KPI_TERM_MEDIAN:
+    case KPI_TERM_FALLS:
         return 0;
     default:
         return 1;
@@ -454,7 +455,7 @@ static void target_keep(struct kpi_builder *builder, struct kpi_target *target)
 bool kpi_formula_target(struct kpi_compile *compile, const struct kpi_text *text,
                         const struct kpi_campaign_info *campaign, struct kpi_target *target)
 {
-    const struct kpi_inputs inputs = {.audience = campaign->audience, .budget = campaign->budget};
+    const struct kpi_inputs inputs = {.campaign = campaign};
     struct kpi_node *node = kpi_parse(&compile->temp, text, compile->diag);
     unsigned n_errors = compile->diag->n_errors;
     struct kpi_number number;
@@ -476,8 +477,8 @@ bool kpi_formula_target(struct kpi_compile *compile, const struct kpi_text *text
     } else if (good) {
         good = false;
         kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
-                  "this has no value: it names an audience or budget that the campaign does not "
-                  "give, divides by zero, or is too large");
+                  "this has no value: it names an audience, a budget or a part of it that the "
+                  "campaign does not give, divides by zero, or is too large");
     }
     builder_deinit(&builder);
     return good;

@@ -12,16 +12,22 @@
 #define IN_ATTRIBUTE (1u << KPI_ROLE_ATTRIBUTE)
 #define IN_FORMULA   (1u << KPI_ROLE_FORMULA)
 #define IN_CONDITION (1u << KPI_ROLE_CONDITION)
+#define IN_DIMENSION (1u << KPI_ROLE_DIMENSION)
 
 /* In the order of enum kpi_basis. */
 static const char *const basis_words[] = {"day", "week", "month", NULL};
 static const char *const match_words[] = {"start", "both", NULL};
 /* In the order of the shifts by a year. */
 static const char *const align_words[] = {"date", "weekday", "lunar", NULL};
+static const char *const time_words[] = {"time", NULL};
 
 #define FORMULA_ARGUMENT                                                                           \
     {                                                                                              \
         .name = "x", .kind = KPI_ARGUMENT_FORMULA                                                  \
+    }
+#define TIME_ARGUMENT                                                                              \
+    {                                                                                              \
+        .name = "time", .kind = KPI_ARGUMENT_WORD, .words = time_words                             \
     }
 #define PERIODS_ARGUMENT(n_max, is_optional)                                                       \
     {                                                                                              \
@@ -119,6 +125,27 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "attribute", .kind = KPI_ARGUMENT_ATTRIBUTE}},
     },
     {
+        .id = KPI_FUNCTION_HOUR,
+        .name = "hour",
+        .roles = IN_CONDITION | IN_DIMENSION,
+        .usage = "hour(time): the hour of the day at which the event was, 0 to 23",
+        .arguments = {TIME_ARGUMENT},
+    },
+    {
+        .id = KPI_FUNCTION_WEEKDAY,
+        .name = "weekday",
+        .roles = IN_CONDITION | IN_DIMENSION,
+        .usage = "weekday(time): the day of the week, 1 (Monday) to 7 (Sunday)",
+        .arguments = {TIME_ARGUMENT},
+    },
+    {
+        .id = KPI_FUNCTION_MONTHDAY,
+        .name = "monthday",
+        .roles = IN_CONDITION | IN_DIMENSION,
+        .usage = "monthday(time): the day of the month, 1 to 31",
+        .arguments = {TIME_ARGUMENT},
+    },
+    {
         .id = KPI_FUNCTION_RETAINED,
         .name = "retained",
         .roles = IN_FORMULA,
@@ -137,6 +164,13 @@ static const struct kpi_function functions[] = {
         .roles = IN_FORMULA,
         .usage = "gauge(\"name\"): the latest value that a kpid.gauge event has given by that name",
         .arguments = {{.name = "name", .kind = KPI_ARGUMENT_STRING}},
+    },
+    {
+        .id = KPI_FUNCTION_BUDGET,
+        .name = "budget",
+        .roles = IN_FORMULA,
+        .usage = "budget(\"part\"): the part of that name of the campaign's budget",
+        .arguments = {{.name = "part", .kind = KPI_ARGUMENT_STRING}},
     },
     {
         .id = KPI_FUNCTION_FIRST_TIME,
@@ -244,6 +278,14 @@ static const struct kpi_function functions[] = {
         .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX, false)},
     },
     {
+        .id = KPI_FUNCTION_FALLING,
+        .name = "falling",
+        .roles = IN_FORMULA,
+        .usage = "falling(x, n): how many times in a row, at most n, x fell from period to period, "
+                 "up to the one before",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(KPI_TRAILING_MAX - 1, false)},
+    },
+    {
         .id = KPI_FUNCTION_GROWTH,
         .name = "growth",
         .roles = IN_FORMULA,
@@ -283,8 +325,23 @@ bool kpi_function_info(unsigned index, struct kpi_function_info *ret_info)
         .in_measures = function->roles & IN_MEASURE,
         .in_attributes = function->roles & IN_ATTRIBUTE,
         .in_formulas = function->roles & IN_FORMULA,
+        .in_conditions = function->roles & IN_CONDITION,
     };
     return true;
+}
+
+enum kpi_clock kpi_function_clock(const struct kpi_function *function)
+{
+    switch (function->id) {
+    case KPI_FUNCTION_HOUR:
+        return KPI_CLOCK_HOUR;
+    case KPI_FUNCTION_WEEKDAY:
+        return KPI_CLOCK_WEEKDAY;
+    case KPI_FUNCTION_MONTHDAY:
+        return KPI_CLOCK_MONTHDAY;
+    default:
+        return KPI_CLOCK_COUNT;
+    }
 }
 
 static bool names(struct kpi_string string, const char *word)
@@ -332,7 +389,8 @@ static const char *home(const struct kpi_function *function)
 static const struct kpi_function *find(const struct kpi_text *text, const struct kpi_node *node,
                                        enum kpi_role role, struct kpi_diag *diag)
 {
-    static const char *const places[] = {"a measure", "an attribute", "a formula", "a condition"};
+    static const char *const places[] = {"a measure", "an attribute", "a formula", "a condition",
+                                         "a dimension"};
     const struct kpi_function *function, *elsewhere = NULL;
     const char *foreign = foreign_name(node->string);
     struct kpi_suggestion suggestion;

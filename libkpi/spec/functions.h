@@ -6,11 +6,14 @@
 
 #include "spec/complain.h"
 
+#include <kpi/plan.h>
+
 enum kpi_role {
     KPI_ROLE_MEASURE,   /* the aggregate of a measure */
     KPI_ROLE_ATTRIBUTE, /* the aggregate of an attribute */
     KPI_ROLE_FORMULA,
     KPI_ROLE_CONDITION,
+    KPI_ROLE_DIMENSION,
 };
 
 enum kpi_function_id {
@@ -26,8 +29,12 @@ enum kpi_function_id {
     KPI_FUNCTION_FIRST,
     KPI_FUNCTION_LAST,
     KPI_FUNCTION_AGE,
+    KPI_FUNCTION_HOUR,
+    KPI_FUNCTION_WEEKDAY,
+    KPI_FUNCTION_MONTHDAY,
     KPI_FUNCTION_RETAINED,
     KPI_FUNCTION_GAUGE,
+    KPI_FUNCTION_BUDGET,
     KPI_FUNCTION_FIRST_TIME,
     KPI_FUNCTION_USER_DAYS,
     KPI_FUNCTION_QUANTILE,
@@ -42,6 +49,7 @@ enum kpi_function_id {
     KPI_FUNCTION_OF_CAMPAIGN,
     KPI_FUNCTION_TRAILING_MEAN,
     KPI_FUNCTION_TRAILING_MEDIAN,
+    KPI_FUNCTION_FALLING,
     KPI_FUNCTION_GROWTH,
     KPI_FUNCTION_SQRT,
 };
@@ -60,7 +68,8 @@ enum kpi_argument_kind {
 
 #define KPI_ARGUMENTS_MAX 5
 
-/* n of trailing_mean() and trailing_median(): each period is a row of every scope. */
+/* Periods that trailing_mean(), trailing_median() and falling() look at: each is a row of every
+ * scope. */
 #define KPI_TRAILING_MAX 60
 
 struct kpi_argument {
@@ -93,6 +102,9 @@ const struct kpi_function *kpi_function_bind(const struct kpi_text *text,
                                              const struct kpi_node *node, enum kpi_role role,
                                              struct kpi_diag *diag,
                                              struct kpi_bound ret_bound[KPI_ARGUMENTS_MAX]);
+
+/* The clock that a function reads; KPI_CLOCK_COUNT: it is another sort of function. */
+enum kpi_clock kpi_function_clock(const struct kpi_function *function);
 
 /* Walks the table, for did-you-mean and documentation: NULL at the end. */
 const struct kpi_function *kpi_function_at(unsigned index);

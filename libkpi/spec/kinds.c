@@ -263,8 +263,9 @@ static enum kpi_kind infer_operand(struct inferrer *inferrer, const struct kpi_n
         return KPI_KIND_NUMBER;
     case KPI_NODE_DURATION:
         return KPI_KIND_DURATION;
-    case KPI_NODE_CALL: /* age(), the only one */
-        return KPI_KIND_DURATION;
+    case KPI_NODE_CALL: /* all others are of clocks */
+        return kpi_string_equal(node->string, KPI_STRING("age")) ? KPI_KIND_DURATION
+                                                                 : KPI_KIND_NUMBER;
     case KPI_NODE_STRING:
         return KPI_KIND_STRING;
     case KPI_NODE_BOOL:

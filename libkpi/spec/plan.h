@@ -15,6 +15,7 @@ enum kpi_step_kind {
     /* push a number, or go to on_false if it is absent */
     KPI_STEP_LITERAL,
     KPI_STEP_TIME,
+    KPI_STEP_CLOCK, /* index is an enum kpi_clock, of zone 0 */
     KPI_STEP_FIELD,
     KPI_STEP_TALLY, /* attribute count: whole number; of a user never seen: 0 */
     KPI_STEP_TOTAL, /* attribute sum; likewise */
@@ -73,7 +74,8 @@ enum kpi_term_kind {
     KPI_TERM_REAL,  /* real */
     KPI_TERM_AUDIENCE,
     KPI_TERM_BUDGET,
-    KPI_TERM_DAYS, /* of the scope */
+    KPI_TERM_BUDGET_PART, /* part */
+    KPI_TERM_DAYS,        /* of the scope */
     KPI_TERM_LEAF,
     KPI_TERM_ADD,
     KPI_TERM_SUBTRACT,
@@ -85,6 +87,7 @@ enum kpi_term_kind {
     /* of the upper `value` numbers, without those that are undefined */
     KPI_TERM_MEAN,
     KPI_TERM_MEDIAN,
+    KPI_TERM_FALLS, /* of as many, the newest one first: up to the first that is undefined */
 };
 
 struct kpi_term {
@@ -92,6 +95,7 @@ struct kpi_term {
     uint32_t leaf;
     int64_t value;
     double real;
+    struct kpi_string part; /* of the budget */
 };
 
 /* Operands of a formula that wait at a time; a formula that needs more is refused. */

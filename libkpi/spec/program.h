@@ -32,8 +32,10 @@ struct kpi_dimension {
         KPI_DIMENSION_FIELD,
         KPI_DIMENSION_ATTRIBUTE,
         KPI_DIMENSION_CONDITION, /* "true" or "false" */
+        KPI_DIMENSION_CLOCK,     /* in zone 0 */
     } kind;
-    uint32_t index;      /* a field, an attribute, a condition (which may be KPI_NO_INDEX) */
+    /* a field, an attribute, a condition (which may be KPI_NO_INDEX), an enum kpi_clock */
+    uint32_t index;
     bool is_bool;        /* ATTRIBUTE: its numbers are 0 and 1, for false and true */
     uint32_t values_max; /* further ones are __other__ */
 };

@@ -213,7 +213,8 @@ static enum kpi_reason evaluate(const struct kpi_plan *plan, const struct kpi_fo
     enum kpi_reason reason;
 
     *ret_value = (struct kpi_value){.counts_from = KPI_TIME_NONE};
-    ret_value->complete = leaves.cohorts ? leaves.mature : elapsed(scope, as_of - leaves.days * KPI_DAY);
+    ret_value->complete =
+        leaves.cohorts ? leaves.mature : elapsed(scope, as_of - leaves.days * KPI_DAY);
     for (uint32_t i = 0; i < formula->n_leaves; ++i)
         kpi_starts_judge(plan, inputs, &inputs->leaves[formula->leaves[i]], starts, scope, as_of,
                          ret_value);
@@ -240,8 +241,7 @@ static struct kpi_inputs inputs_make(const struct kpi_layout *layout, const stru
     const struct kpi_campaign_info *campaign = &plan->campaigns[where->campaign];
     const struct kpi_grain *grain = &plan->program.grains[where->grain];
     struct kpi_inputs inputs = {
-        .audience = campaign->audience,
-        .budget = campaign->budget,
+        .campaign = campaign,
         .days = kpi_number_count(where->end_day - where->start_day),
         .leaves = plan->program.leaves,
         .leaf_rows = grain->leaf_rows,

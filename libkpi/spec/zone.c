@@ -88,6 +88,61 @@ void kpi_day_date(kpi_day day, int32_t *ret_year, uint32_t *ret_month, uint32_t 
     *ret_month = (uint32_t)(months - 12 * (int64_t)*ret_year) + 1;
 }
 
+/* What clocks show, from midnight to midnight. */
+static kpi_duration clock_of_day(const struct kpi_zone *zone, kpi_day day, kpi_time time)
+{
+    kpi_time start = kpi_zone_day_start(zone, day);
+    uint32_t low = 0, high = zone->n_changes; /* the first change that is later */
+    kpi_duration shown = time - start;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (zone->changes[middle].at <= time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low > 0 && zone->changes[low - 1].at >= start)
+        shown += zone->changes[low - 1].ahead;
+    return (shown + KPI_DAY) % KPI_DAY;
+}
+
+/* 0 is a Monday. 1970-01-01 was a Thursday: 3. */
+static int32_t weekday_of(kpi_day day)
+{
+    return (int32_t)((((int64_t)day + 3) % 7 + 7) % 7);
+}
+
+const struct kpi_clock_info *kpi_clock_info(enum kpi_clock clock)
+{
+    static const struct kpi_clock_info infos[KPI_CLOCK_COUNT] = {
+        [KPI_CLOCK_HOUR] = {"hour", 0, 23, "0 to 23"},
+        [KPI_CLOCK_WEEKDAY] = {"weekday", 1, 7, "1 (Monday) to 7 (Sunday)"},
+        [KPI_CLOCK_MONTHDAY] = {"monthday", 1, 31, "1 to 31"},
+    };
+
+    return &infos[clock];
+}
+
+int32_t kpi_zone_clock(const struct kpi_zone *zone, enum kpi_clock clock, kpi_time time)
+{
+    kpi_day day = kpi_zone_day(zone, time);
+    uint32_t day_of_month;
+
+    if (day == INT32_MIN)
+        return -1;
+    switch (clock) {
+    case KPI_CLOCK_HOUR:
+        return (int32_t)(clock_of_day(zone, day, time) / KPI_HOUR);
+    case KPI_CLOCK_WEEKDAY:
+        return weekday_of(day) + 1;
+    default:
+        (void)kpi_month_of(day, &day_of_month);
+        return (int32_t)day_of_month + 1;
+    }
+}
+
 /* Months of a period of months. */
 static int64_t months_of(enum kpi_basis basis)
 {
@@ -97,17 +152,13 @@ static int64_t months_of(enum kpi_basis basis)
 kpi_day kpi_period_start(enum kpi_basis basis, uint8_t week_start, kpi_day day)
 {
     uint32_t day_of_month;
-    int32_t weekday;
     int64_t months;
 
     switch (basis) {
     case KPI_BASIS_DAY:
         return day;
     case KPI_BASIS_WEEK:
-        weekday = (int32_t)(((int64_t)day + 3) % 7); /* 1970-01-01 was a Thursday: 3 */
-        if (weekday < 0)
-            weekday += 7;
-        return day - (weekday - week_start + 7) % 7;
+        return day - (weekday_of(day) - week_start + 7) % 7;
     default:
         months = kpi_month_of(day, &day_of_month);
         return kpi_month_start(months - months % months_of(basis));

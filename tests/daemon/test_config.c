@@ -242,6 +242,12 @@ static const struct bad bad_definitions[] = {
     {"dimensions:\n  d: {of: time}\n", "2:11", "\"time\" is no dimension: nearly every event"},
     {"dimensions:\n  campaign: {}\n", "2:3", "every KPI is reported by campaign already"},
     {"dimensions:\n  d: {of: type}\n", "2:11", "belongs to every event and is no dimension"},
+    {"dimensions: {h: hour(tmie)}\n", "1:22", "\"time\" of hour() is one of time"},
+    {"dimensions: {h: {of: hours(time)}}\n", "1:22", "did you mean \"hour\"?"},
+    {"attributes: {a: {agg: min(time)}}\ndimensions: {h: age(a)}\n", "2:17",
+     "\"age\" cannot stand in a dimension; its place is a condition"},
+    {"dimensions: {h: 2 * (hour(time))}\n", "1:17", "a function is expected here"},
+    {"dimensions: {h: [hour(time)]}\n", "1:17", "dimension"},
     {"dimensions:\n  1d: {of: x}\n", "2:3", "\"1d\" cannot name a dimension"},
     {"attributes:\n  first: {agg: min(time)}\ndimensions:\n  first: {}\n", "4:3",
      "the attribute \"first\" is a time, which is no dimension"},
@@ -290,8 +296,22 @@ static const struct bad bad_definitions[] = {
     {CAMPAIGN "    audience: 1.5\n", "6:15", "is not a whole number of at least 1"},
     {CAMPAIGN "    audience: -3\n", "6:15", "must not be negative"},
     {CAMPAIGN "    budget: 12,50\n", "6:13", "\"12,50\" is not a number"},
-    {CAMPAIGN "    budget: {basis: 3}\n", "6:14", "unknown key \"basis\" in budget"},
-    {CAMPAIGN "    budget: {}\n", "6:13", "base or float is expected"},
+    {CAMPAIGN "    budget: {}\n", "6:13", "expected an amount, or parts of it"},
+    {CAMPAIGN "    budget: [3]\n", "6:13", "expected an amount, or parts of it"},
+    {CAMPAIGN "    budget: {base: 40%}\n", "6:20",
+     "is a share of nothing; say the total beside it"},
+    {CAMPAIGN "    budget: {total: 100, base: 140%}\n", "6:32", "is no share from 0 to 100 %"},
+    {CAMPAIGN "    budget: {total: 100, base: -1}\n", "6:32", "must not be negative"},
+    {CAMPAIGN "    budget: {total: 50%, base: 10}\n", "6:21", "is not a number"},
+    {CAMPAIGN "    budget: {base: }\n", "6:14", "base"},
+    {CAMPAIGN
+     "    budget: {a1234567890123456789012345678901234567890123456789012345678901234: 3}\n",
+     "6:14", "of a part of the budget has 1 to 64 bytes"},
+    {CAMPAIGN "    budget: {base: 5}\n    targets:\n"
+              "      - {kpi: roi, value: '50% of budget(\"basis\")'}\n",
+     "8:28", "a part of it that the campaign does not give"},
+    {"kpis: {k: {formula: 'cost / budget(base)'}}\n", "1:36", "stands in quotes"},
+    {"kpis: {k: {formula: 'cost / budget()'}}\n", "1:29", "the argument \"part\" is missing"},
     {CAMPAIGN "    budget: {base: 9000000000000, float: 9000000000000}\n", "6:42", "too large"},
     {CAMPAIGN "    phases: [a]\n", "6:13", "as name: [from, to]"},
     {CAMPAIGN "    phases: {p: start}\n", "6:17", "phase \"p\": two days are expected"},
@@ -537,6 +557,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
         "csat",
         "csat_mean",
         "csat_half_year",
+        "csat_falling_months",
         "valid_feedback",
         "loyalty_index",
         "complaint_rate",
@@ -564,7 +585,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
     assert_int_equal(find_kpi(config, "roi")->unit, KPI_UNIT_MULTIPLE);
     assert_int_equal(find_kpi(config, "nps")->unit, KPI_UNIT_POINTS);
     config_summary(config, summary, sizeof(summary));
-    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 55 KPIs, 0 receivers)"));
+    assert_non_null(strstr(summary, "/minimal.yaml: OK (1 campaign, 56 KPIs, 0 receivers)"));
     config_free(config);
 }
 
@@ -661,7 +682,7 @@ static void whole_example_loads(void **state)
     assert_int_equal(config_load(&config, CONFIG_DIRECTORY "/kpid.yaml", 0, &to_output), 0);
     assert_string_equal(output, "");
     /* its own, of which three replace the catalogue's, beside all of the catalogue */
-    assert_int_equal(kpi_plan_n_kpis(config->plan), 55 + 14 - 3);
+    assert_int_equal(kpi_plan_n_kpis(config->plan), 56 + 14 - 3);
     assert_int_equal(kpi_plan_n_targets(config->plan), 4);
     assert_string_equal(config->kafka.brokers, "127.0.0.1:9092");
     nps = kpi_plan_target(config->plan, 3);
@@ -772,6 +793,32 @@ static void money_and_audience(void **state)
     config = load(CAMPAIGN "    budget: 12\n");
     assert_true(kpi_plan_campaign(config->plan, 0)->budget == 12 * KPI_DECIMAL_ONE);
     assert_true(kpi_plan_campaign(config->plan, 0)->audience == KPI_TIME_NONE);
+    config_free(config);
+}
+
+static void part_is(const struct kpi_campaign_info *campaign, uint32_t i, const char *name,
+                    kpi_decimal amount)
+{
+    assert_int_equal(campaign->budget_parts[i].name.length, strlen(name));
+    assert_memory_equal(campaign->budget_parts[i].name.data, name, strlen(name));
+    assert_true(campaign->budget_parts[i].amount == amount);
+}
+
+static void a_budget_has_parts(void **state)
+{
+    struct config *config = load(CAMPAIGN "    budget: {core: 12.5%, total: 1000.01, 机动: 200}\n");
+    const struct kpi_campaign_info *campaign = kpi_plan_campaign(config->plan, 0);
+
+    assert_true(campaign->budget == INT64_C(1000010000));
+    assert_int_equal(campaign->n_budget_parts, 2);
+    part_is(campaign, 0, "core", INT64_C(125001250));
+    part_is(campaign, 1, "机动", 200 * KPI_DECIMAL_ONE);
+    config_free(config);
+    config =
+        load(CAMPAIGN "    budget: {total: 9000000000000, all: 100%, more: 1%}\n"); /* a warning */
+    campaign = kpi_plan_campaign(config->plan, 0);
+    part_is(campaign, 0, "all", campaign->budget);
+    part_is(campaign, 1, "more", campaign->budget / 100);
     config_free(config);
 }
 
@@ -1122,6 +1169,7 @@ int main(void)
         cmocka_unit_test(mistake_may_show_in_the_catalogue),
         cmocka_unit_test(phases_are_resolved),
         cmocka_unit_test(money_and_audience),
+        cmocka_unit_test(a_budget_has_parts),
         cmocka_unit_test(deviations),
         cmocka_unit_test(targets_have_defaults_and_bounds),
         cmocka_unit_test(campaigns_have_zones),

@@ -1,7 +1,8 @@
 /*
  * Claims: the tables of local days agree with the C library, zone by zone and day by day, from 2000
  * to 2100: before a day's first instant the date is an earlier one, at it the date is this one or,
- * where the zone skipped it, a later one. Damaged zone files are refused, never read past their
+ * where the zone skipped it, a later one; and so do hours, around every change of the clocks and at
+ * random times between. Damaged zone files are refused, never read past their
  * end.
  */
 #include "config/scalar.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <cmocka.h>
+#include <kpi/plan.h>
 
 static struct kpi_zone load_zone(struct arena *arena, const char *name)
 {
@@ -108,6 +110,72 @@ static void agrees_with_libc_in_all_zones(void **state)
     }
     (void)fclose(list);
     assert_true(n > 300);
+}
+
+static void hour_compare(const struct kpi_zone *zone, time_t seconds)
+{
+    struct tm tm;
+
+    assert_non_null(localtime_r(&seconds, &tm));
+    if (kpi_zone_clock(zone, KPI_CLOCK_HOUR, seconds * KPI_SECOND) != tm.tm_hour)
+        fail_msg("%.*s: at %lld it is not %d o'clock", (int)zone->name.length, zone->name.data,
+                 (long long)seconds, tm.tm_hour);
+}
+
+static void hours_agree_with_libc(void **state)
+{
+    static const char *const names[] = {
+        "UTC",
+        "Asia/Shanghai",
+        "Europe/Berlin",
+        "America/Sao_Paulo",
+        "Asia/Kathmandu",
+        "America/St_Johns",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Pacific/Apia",
+        "America/Asuncion",
+        "Antarctica/Troll",
+    };
+    const time_t first = 946944000, last = 4102272000; /* 2000-01-04 to 2099-12-30 */
+    uint64_t random = 20261123;
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct arena arena = {0};
+        struct kpi_zone zone = load_zone(&arena, names[i]);
+        uint32_t k;
+
+        assert_int_equal(setenv("TZ", names[i], 1), 0);
+        tzset();
+        for (k = 0; k < zone.n_changes; k++) {
+            time_t at = zone.changes[k].at / KPI_SECOND;
+
+            for (int minutes = -90; at > first && minutes <= 24 * 60; minutes += 15)
+                hour_compare(&zone, at + minutes * 60);
+        }
+        for (k = 0; k < 20000; k++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            hour_compare(&zone, first + (time_t)(random >> 33) % (last - first));
+        }
+        assert_int_equal(unsetenv("TZ"), 0);
+        tzset();
+        arena_deinit(&arena);
+    }
+}
+
+/* Out of kpi_zone_day(), the C library and a calendar on paper: it was a Sunday. */
+static void a_day_set_back_over_midnight_is_one_day(void **state)
+{
+    struct arena arena = {0};
+    struct kpi_zone zone = load_zone(&arena, "America/St_Johns");
+    kpi_time midnight = start_of(&zone, 2009, 11, 1); /* at 00:01 clocks went back to 23:01 */
+
+    assert_int_equal(kpi_zone_clock(&zone, KPI_CLOCK_HOUR, midnight), 0);
+    assert_int_equal(kpi_zone_clock(&zone, KPI_CLOCK_HOUR, midnight + 2 * KPI_MINUTE), 23);
+    assert_int_equal(kpi_zone_clock(&zone, KPI_CLOCK_WEEKDAY, midnight + 2 * KPI_MINUTE), 7);
+    assert_int_equal(kpi_zone_clock(&zone, KPI_CLOCK_MONTHDAY, midnight + 2 * KPI_MINUTE), 1);
+    arena_deinit(&arena);
 }
 
 static void days_rise_strictly_in_all_cases(void **state)
@@ -351,6 +419,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_libc_every_day),
         cmocka_unit_test(agrees_with_libc_in_all_zones),
+        cmocka_unit_test(hours_agree_with_libc),
+        cmocka_unit_test(a_day_set_back_over_midnight_is_one_day),
         cmocka_unit_test(days_rise_strictly_in_all_cases),
         cmocka_unit_test(midnight_that_is_skipped_begins_at_the_change),
         cmocka_unit_test(midnight_that_comes_twice_begins_the_first_time),

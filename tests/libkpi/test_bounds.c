@@ -53,6 +53,8 @@ static void formulas_have_bounds(void **state)
         {"n / -2", -INFINITY, INFINITY}, /* not looked into */
         {"5 / n", 0, INFINITY},
         {"5 / (n + 2)", 0, 2.5},
+        {"falling(roi, 6)", 0, 6},
+        {"7 - falling(purchases / cost, 6) * 2", -5, 7},
         {"degrees", -INFINITY, INFINITY},
         {"degrees / n", -INFINITY, INFINITY},
         {"participants / reached", 0, 1},
@@ -129,6 +131,7 @@ static void targets_look_back_in_their_scope(void **state)
         {"previous(roi)", "year", 365},
         {"previous(roi, 50)", "hour", 2},
         {"trailing_mean(roi, 4)", "rolling:7d", 28},
+        {"falling(roi, 3)", "rolling:7d", 28},
         {"before(roi, 28)", "day", 28},
         {"last_year(roi)", "day", 365},
         {"last_year(roi, align=lunar)", NULL, 384},

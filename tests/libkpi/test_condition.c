@@ -1,7 +1,7 @@
 /*
- * Claims about conditions: what holds of an event, also of absent fields and of a user's
- * attributes, that residual conditions agree with whole ones, that measures with the same one share
- * it, and that evaluating allocates nothing.
+ * Claims about conditions: what holds of an event, also of absent fields, of a user's attributes
+ * and of what the clocks of the plan's zone showed, that residual conditions agree with whole ones,
+ * that measures with the same one share it, and that evaluating allocates nothing.
  */
 #include "spec_fixture.h"
 
@@ -395,6 +395,79 @@ static void of_types_that_no_definition_names(void **state)
     check(rows, COUNT_OF(rows), NULL, be_another_type);
 }
 
+/* Zone 0 is Berlin with the days on which clocks are set. */
+static void be_in_berlin(void)
+{
+    static const struct kpi_clock_change changes[] = {
+        {DAY_2026_03_29 * KPI_DAY + KPI_HOUR, KPI_HOUR},
+        {DAY_2026_10_25 * KPI_DAY + KPI_HOUR, -KPI_HOUR},
+    };
+
+    f.zones[0] = f.zones[1];
+    f.zones[0].changes = changes;
+    f.zones[0].n_changes = COUNT_OF(changes);
+}
+
+static void be_at_half_past_two_again(struct kpi_event *event)
+{
+    event->time = DAY_2026_10_25 * KPI_DAY + KPI_HOUR + KPI_HOUR / 2; /* 01:30 UTC, a Sunday */
+}
+
+static void be_as_the_hour_is_left_out(struct kpi_event *event)
+{
+    event->time = DAY_2026_03_29 * KPI_DAY + KPI_HOUR;
+}
+
+static void be_a_microsecond_before(struct kpi_event *event)
+{
+    event->time = DAY_2026_03_29 * KPI_DAY + KPI_HOUR - 1;
+}
+
+static void be_of_the_last_evening(struct kpi_event *event)
+{
+    event->time = (DAY_2026_11_01 + 30) * KPI_DAY - KPI_HOUR - 1; /* before midnight, a Monday */
+}
+
+static void be_beyond_the_table(struct kpi_event *event)
+{
+    event->time = (DAY_2026_01_01 + CALENDAR_DAYS) * KPI_DAY;
+}
+
+static void of_clocks(void **state)
+{
+    static const struct row of_autumn[] = {
+        {"hour(time) == 2", HOLDS},
+        {"2 == hour(time)", HOLDS},
+        {"hour(time) in [0, 1, 2]", HOLDS},
+        {"hour(time) not in [1, 3]", HOLDS},
+        {"hour(time) in [2]", HOLDS},
+        {"hour(time) >= 3", FAILS},
+        {"weekday(time) == 7", HOLDS},
+        {"weekday(time) in [6, 7] and hour(time) < 6", HOLDS},
+        {"weekday(time) in [1, 2, 3, 4, 5]", FAILS},
+        {"monthday(time) == 25", HOLDS},
+        {"monthday(time) >= 15 and monthday(time) <= 20", FAILS},
+        {"score == hour(time) + weekday(time)", HOLDS},
+        {"not (hour(time) > 2)", HOLDS},
+    };
+    static const struct row of_spring[] = {{"hour(time) == 3", HOLDS}, {"hour(time) == 2", FAILS}};
+    static const struct row before[] = {{"hour(time) == 1", HOLDS},
+                                        {"monthday(time) == 29", HOLDS}};
+    static const struct row of_evening[] = {{"hour(time) == 23", HOLDS},
+                                            {"weekday(time) == 1", HOLDS},
+                                            {"monthday(time) == 30", HOLDS}};
+    static const struct row of_never[] = {{"hour(time) >= 0", FAILS},
+                                          {"monthday(time) != 1", FAILS},
+                                          {"not (weekday(time) < 8)", HOLDS}};
+
+    be_in_berlin();
+    check(of_autumn, COUNT_OF(of_autumn), NULL, be_at_half_past_two_again);
+    check(of_spring, COUNT_OF(of_spring), NULL, be_as_the_hour_is_left_out);
+    check(before, COUNT_OF(before), NULL, be_a_microsecond_before);
+    check(of_evening, COUNT_OF(of_evening), NULL, be_of_the_last_evening);
+    check(of_never, COUNT_OF(of_never), NULL, be_beyond_the_table);
+}
+
 static void no_condition_always_holds(void **state)
 {
     struct kpi_plan *plan;
@@ -468,6 +541,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measures_share_the_same_one),
         cmocka_unit_test_setup(of_fields, setup),
+        cmocka_unit_test_setup(of_clocks, setup),
         cmocka_unit_test_setup(of_logic, setup),
         cmocka_unit_test_setup(of_absent_fields, setup),
         cmocka_unit_test_setup(of_numbers_that_leave_their_range, setup),

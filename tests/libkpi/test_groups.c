@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 /* What the reference knows the dimensions of the test as. */
-static const char *const names[] = {"channel", "city",      "score", "vip",     "touch",
-                                    "orders",  "score_was", "keen",  "newcomer"};
+static const char *const names[] = {"channel", "city",      "score",   "vip",  "touch",
+                                    "orders",  "score_was", "weekday", "keen", "newcomer"};
 enum {
     CHANNEL,
     CITY,
@@ -27,6 +27,7 @@ enum {
     TOUCH,
     ORDERS,
     SCORE_WAS,
+    WEEKDAY,
     KEEN,
     NEWCOMER,
     N_NAMES,
@@ -62,6 +63,7 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
     fixture_dimension(f, name[TOUCH], "touch", 0);
     fixture_dimension(f, name[ORDERS], "orders", 0);
     fixture_dimension(f, name[SCORE_WAS], "score_was", 0);
+    fixture_dimension(f, name[WEEKDAY], "weekday(time)", 0);
     /* a segment may name another one, also one that stands behind it */
     fixture_segment(f, name[KEEN],
                     another ? "score >= 5 and not x_newcomer" : "score >= 5 and not newcomer");
@@ -79,6 +81,7 @@ static void plan_a(struct fixture *f)
     fixture_breakdown(f, "newcomer");
     fixture_breakdown(f, "score_was");
     fixture_breakdown(f, "touch,vip");
+    fixture_breakdown(f, "vip,weekday");
     by[0] = fixture_by(f, "keen");
     by[1] = fixture_by(f, "orders,vip,newcomer,score");
     f->kpis[5].has_by = true;
@@ -101,6 +104,7 @@ static void plan_b(struct fixture *f)
     fixture_breakdown(f, "x_vip,x_touch");
     fixture_breakdown(f, "x_score");
     fixture_breakdown(f, "x_channel,x_city");
+    fixture_breakdown(f, "x_weekday,x_vip");
     fixture_breakdown(f, "x_score_was");
     fixture_breakdown(f, "x_channel");
     by[0] = fixture_by(f, "x_vip,x_newcomer,x_score,x_orders");
@@ -179,6 +183,8 @@ static void note(struct naive *naive, struct naive_event *e)
     note_number(e, ORDERS, orders == KPI_TIME_NONE, orders);
     note_number(e, SCORE_WAS, slot_of(naive, e, 3, 0) == KPI_TIME_NONE,
                 slot_of(naive, e, 3, 1) / 1000000);
+    note_number(e, WEEKDAY, false,
+                (e->w.event.time / KPI_DAY + 3) % 7 + 1); /* 1970-01-01 was a Thursday */
     note_bool(e, KEEN, score->kind && score->number >= 5000000 && !newcomer);
     note_bool(e, NEWCOMER, newcomer);
 }

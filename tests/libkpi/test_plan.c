@@ -874,6 +874,39 @@ static void a_dimension_counts_by_its_meaning(void **state)
     assert_true(a.set != broken_down("d", "", 9, "type == 'y'", "newcomer").set);
 }
 
+/* Fingerprints of what is stored of a campaign in Berlin, by clocks of the plan's own zone. */
+static void by_clocks_of(uint32_t zone, const char *of, uint64_t ret[2])
+{
+    struct kpi_plan *plan;
+
+    fixture_init(&f);
+    f.zones[0] = f.zones[zone];
+    fixture_measure(&f, "m", "count", "hour(time) == 3");
+    fixture_kpi(&f, "m", "m", KPI_UNIT_COUNT);
+    fixture_dimension(&f, "d", of, 0);
+    fixture_breakdown(&f, "d");
+    (void)fixture_campaign(&f, "a", 1);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    ret[0] = kpi_plan_program(plan)->instances[0].fingerprint;
+    ret[1] = kpi_plan_program(plan)->sets[0].fingerprint;
+    assert_true(kpi_plan_program(plan)->dimensions[0].values_max < 32);
+    kpi_plan_unref(plan);
+}
+
+static void clocks_are_those_of_a_zone(void **state)
+{
+    uint64_t a[2], b[2];
+
+    by_clocks_of(0, "hour(time)", a);
+    by_clocks_of(0, "hour( time )", b);
+    assert_memory_equal(a, b, sizeof(a));
+    by_clocks_of(2, "hour(time)", b);
+    assert_true(a[0] != b[0] && a[1] != b[1]);
+    by_clocks_of(0, "weekday(time)", b);
+    assert_true(a[1] != b[1]);
+}
+
 /* Two names for one thing, alone and together, are stored once. */
 static void dimensions_that_mean_the_same_share_a_set(void **state)
 {
@@ -1023,6 +1056,7 @@ int main(void)
         cmocka_unit_test_setup(every_failed_allocation_is_survived, setup),
         cmocka_unit_test_setup(a_batch_has_room_for_all_fields, setup),
         cmocka_unit_test_setup(a_dimension_counts_by_its_meaning, setup),
+        cmocka_unit_test_setup(clocks_are_those_of_a_zone, setup),
         cmocka_unit_test_setup(dimensions_that_mean_the_same_share_a_set, setup),
         cmocka_unit_test_setup(only_the_start_of_retained_is_broken_down, setup),
         cmocka_unit_test_setup(a_segment_is_a_condition, setup),

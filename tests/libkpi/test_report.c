@@ -279,6 +279,38 @@ static void trailing_periods_without_events_are_passed_over(void **state)
     assert_int_equal(value_of("median").reason, KPI_REASON_OVERFLOW);
 }
 
+static void falls_in_a_row_up_to_the_period_before(void **state)
+{
+    fixture_kpi(&f, "was1", "previous(buyers)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "was2", "previous(buyers, 2)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "was3", "previous(buyers, 3)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "was4", "previous(buyers, 4)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "falls", "falling(buyers, 3)", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "twice", "2 * falling(buyers, 2)", KPI_UNIT_COUNT);
+    make();
+    assert_int_equal(value_of("falls").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("falls").reason, KPI_REASON_NO_BASE);
+    put("was2", 20); /* nothing is known of the last one */
+    assert_int_equal(value_of("falls").reason, KPI_REASON_NO_BASE);
+    put("was1", 10);
+    assert_true(value_of("falls").value == 1);
+    assert_int_equal(value_of("falls").state, KPI_VALUE_OK);
+    assert_int_equal(value_of("falls").numerator.kind, KPI_NUMBER_COUNT);
+    put("was4", 40); /* one before the gap */
+    assert_true(value_of("falls").value == 1);
+    put("was3", 30);
+    assert_true(value_of("falls").value == 3);
+    assert_true(value_of("twice").value == 4);
+    put("buyers", 50); /* the present one is not over */
+    assert_true(value_of("falls").value == 3);
+    put("was4", 30); /* as much as after it: no fall */
+    assert_true(value_of("falls").value == 2);
+    put("was3", INT64_MAX);
+    assert_int_equal(value_of("falls").reason, KPI_REASON_OVERFLOW);
+    put("was1", 20); /* what cannot be said is behind the end of the row */
+    assert_true(value_of("falls").value == 0);
+}
+
 /* A KPI in a formula stands for its own, with its sides if it is all of it. */
 static void formulas_of_kpis(void **state)
 {
@@ -397,14 +429,24 @@ static void a_campaign_without_parameter_is_undefined(void **state)
     struct kpi_campaign_definition *campaign = fixture_campaign(&f, "a", 0);
 
     campaign->audience = campaign->budget = KPI_TIME_NONE;
+    campaign->budget_parts = (struct kpi_budget_part_definition[]){
+        {TEXT("base"), 20 * KPI_DECIMAL_ONE}, {TEXT("float"), 0}};
+    campaign->n_budget_parts = 2;
+    fixture_kpi(&f, "of_base", "cost / budget(\"base\")", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "of_float", "cost / budget(\"float\")", KPI_UNIT_RATIO);
+    fixture_kpi(&f, "of_another", "cost / budget(\"bas\")", KPI_UNIT_RATIO);
     fixture_kpi(&f, "of_audience", "buyers / audience", KPI_UNIT_RATIO);
     fixture_kpi(&f, "of_budget", "cost / budget", KPI_UNIT_RATIO);
     make();
     put("buyers", 5);
-    put("cost", 5);
+    put("cost", 5 * KPI_DECIMAL_ONE);
     assert_int_equal(value_of("of_audience").state, KPI_VALUE_UNDEFINED);
     assert_int_equal(value_of("of_audience").reason, KPI_REASON_NO_PARAMETER);
     assert_int_equal(value_of("of_budget").state, KPI_VALUE_UNDEFINED);
+    assert_int_equal(value_of("of_another").reason, KPI_REASON_NO_PARAMETER);
+    assert_int_equal(value_of("of_float").reason, KPI_REASON_DIVISION_BY_ZERO);
+    assert_true(value_of("of_base").value == 0.25);
+    assert_int_equal(value_of("of_base").denominator.kind, KPI_NUMBER_MONEY);
 }
 
 /* The rows of the only retained() leaf: found by what they do to the value. */
@@ -658,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(hand_worked_kpis, setup, teardown),
         cmocka_unit_test(sides_of_formulas),
         cmocka_unit_test_setup_teardown(growth_over_a_base, setup, teardown),
+        cmocka_unit_test_setup_teardown(falls_in_a_row_up_to_the_period_before, setup, teardown),
         cmocka_unit_test_setup_teardown(trailing_periods_without_events_are_passed_over, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(formulas_of_kpis, setup, teardown),

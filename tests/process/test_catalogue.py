@@ -6,6 +6,9 @@ import glob
 import json
 import os
 import re
+import shutil
+import subprocess
+import unittest
 
 from support import catalogue_oracle, daemon
 from support.campaigns import configuration
@@ -76,6 +79,20 @@ class Page(ProcessCase):
         self.assertIn(" 0 duplicates, 0 conflicts, 0 refused\n", done.stderr)
         self.assertEqual(done.stdout, said)
         self.assertNotRegex(said, "no data|undefined", "each has a value")
+
+    @unittest.skipUnless(shutil.which("jq"), "jq is not installed")
+    def test_the_best_time(self):
+        at = self.directory()
+        for name in ("best.yaml", "best.ndjson"):
+            write(at, name, self.block(f"{name.split('.')[1]} {name}"))
+        for part in self.block("console best").split("$ kpid ")[1:]:
+            command, said = part.split("\n", 1)
+            arguments, program = command.split(" | jq -r ", 1)
+            done = daemon.run(*(os.path.join(at, word) if word.startswith("best.") else word
+                                for word in arguments.split()))
+            jq = subprocess.run(["jq", "-r", program.strip("'")], input=done.stdout, capture_output=True,
+                                text=True, check=False)
+            self.assertEqual(jq.stdout, said, done.stderr + jq.stderr)
 
     def test_every_kpi_is_explained(self):
         rows = re.findall(r"^\| K(\d+) \| `(\w+)` \| .+ \|$", self.page, re.M)

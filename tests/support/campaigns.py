@@ -79,7 +79,7 @@ class Campaign:
     def configuration(self):
         result = {"id": self.id, "timezone": self.zone, "start": date_of(self.start).isoformat(),
                   "end": date_of(self.end).isoformat(), "audience": 20000,
-                  "budget": {"base": 200000, "float": 300000}}
+                  "budget": {"total": 500000, "base": "30%", "float": 250000}}
         if self.phases:
             result["phases"] = {name: list(words) for name, _start, _end, words in self.phases}
         return result

@@ -25,6 +25,7 @@ CREATE TABLE act (type TEXT, user TEXT, time INTEGER, day INTEGER, campaign TEXT
     category TEXT, bucket TEXT, valid INTEGER, done INTEGER, active INTEGER);
 CREATE INDEX act_day ON act (day);
 CREATE TABLE part (n INTEGER, role, start INTEGER, end INTEGER);
+CREATE TABLE trail (n INTEGER, k INTEGER, start INTEGER, end INTEGER);
 """
 FIELDS = ("amount", "score", "question", "duration", "incentive", "inviter", "invited_after", "category",
           "bucket", "valid", "done", "gauge", "value")
@@ -157,6 +158,14 @@ LATEST_ANSWERS = {
     "satisfaction": LATEST.format(what="score", order="DESC", where=CSAT),
 }
 
+# The shares of satisfied users in the stretches before a scope.
+TRAIL = f"""
+SELECT n, k, avg(score >= 4000000) FROM (
+    SELECT n, k, score, row_number() OVER (PARTITION BY n, k, user ORDER BY time DESC, score DESC) AS place
+    FROM trail JOIN act ON day >= start AND day < end WHERE {CSAT} AND campaign = :campaign)
+WHERE place = 1 GROUP BY n, k
+"""
+
 # All values of a measure, in order: a quantile is the value whose place is the share of all, rounded up.
 VALUES = """
 SELECT n, role, {field} FROM part JOIN act ON day >= start AND day < end
@@ -207,8 +216,8 @@ class Part:
 class Context:
     """What KPIs are made of in a scope: parts by role, of the campaign and of all events."""
 
-    def __init__(self, days, parts, totals):
-        self.days, self.parts, self.totals = days, parts, totals
+    def __init__(self, days, parts, totals, shares):
+        self.days, self.parts, self.totals, self.shares = days, parts, totals, shares
         self.asked = []
 
     def ask(self, part):
@@ -230,6 +239,16 @@ class Context:
 
     def mature(self, days, value):
         return value(self.ask(self.parts[days]))
+
+
+def falls(shares, n):
+    """How often they fell, from the older to the newer, up to the newest, 1; that must be there."""
+    if 1 not in shares:
+        return UNDEFINED
+    count = 0
+    while count < n and shares[count + 1] < shares.get(count + 2, UNDEFINED):  # that is false
+        count += 1
+    return count
 
 
 def over(numerator, denominator):
@@ -307,8 +326,8 @@ KPIS = {
     "cac_blended": lambda p, t, c: over((p.cost - p.overhead) / MICRO, first_buyers(t)),
     "cac_loaded": lambda p, t, c: over(p.cost / MICRO, first_buyers(t)),
     "budget_execution": lambda p, t, c: over(p.cost / MICRO, 500000),
-    "budget_execution_base": lambda p, t, c: over(p.base_cost / MICRO, 200000),
-    "budget_execution_float": lambda p, t, c: over(p.float_cost / MICRO, 300000),
+    "budget_execution_base": lambda p, t, c: over(p.base_cost / MICRO, 150000),
+    "budget_execution_float": lambda p, t, c: over(p.float_cost / MICRO, 250000),
     "nps": lambda p, t, c: over(100 * (p.promoters - p.detractors), p.responses),
     "nps_error": lambda p, t, c: nps_error(over(p.promoters, p.responses), over(p.detractors, p.responses),
                                            p.responses),
@@ -316,6 +335,7 @@ KPIS = {
     "csat_mean": lambda p, t, c: over(p.satisfaction / MICRO, p.rated),
     "csat_half_year": lambda p, t, c: over(p.satisfied, p.rated) - c.before(
         "six before", lambda q: over(q.satisfied, q.rated)),
+    "csat_falling_months": lambda p, t, c: falls(c.shares, 6),
     "valid_feedback": lambda p, t, c: p.valid_answers,
     "loyalty_index": lambda p, t, c: (
         40 * over(p.satisfied, p.rated) + 30 * over(p.repeat_buyers, p.buyers)
@@ -329,6 +349,8 @@ KPIS = {
         p.gauge("awareness") - c.before("campaign before", lambda q: q.gauge("awareness"))) / MICRO,
     "on_time_rate": lambda p, t, c: over(p.milestones_met, p.milestones),
 }
+# Of what was before alone: the scope itself may be empty.
+OF_BEFORE = {"csat_falling_months"}
 
 
 def micros(value):
@@ -409,16 +431,22 @@ class Oracle:
             query = VALUES.format(field=what.partition(" ")[2], where=where)
             for n, role, number in self.db.execute(query, {"campaign": campaign.id}):
                 own[n, role].values.setdefault(name, []).append(number)
+        self.db.execute("DELETE FROM trail")
+        self.db.executemany("INSERT INTO trail VALUES (?, ?, ?, ?)",
+                            ((n, k, *before(scope, k)) for n, scope in enumerate(scopes) for k in range(1, 8)))
+        shares = {}
+        for n, k, share in self.db.execute(TRAIL, {"campaign": campaign.id}):
+            shares.setdefault(n, {})[k] = share
         result = {}
         for n, scope in enumerate(scopes):
             roles = {role for k, role in own if k == n}
             context = Context(scope.end_day - scope.start_day, {r: own[n, r] for r in roles},
-                              {r: total[n, r] for r in roles})
+                              {r: total[n, r] for r in roles}, shares.get(n, {}))
             for kpi, formula in KPIS.items():
                 context.asked = []
                 value = formula(context.ask(own[n, "own"]), context.ask(total[n, "own"]), context)
                 state = "ok" if not math.isnan(value) else "undefined"
-                if not any(part.fed for part in context.asked):
+                if kpi not in OF_BEFORE and not any(part.fed for part in context.asked):
                     state = "no_data"
                 result[campaign.id, kpi, scope.kind, scope.start_day, scope.end_day] = (state, value)
         return result

@@ -47,16 +47,25 @@ enum kpi_correction {
     KPI_CORRECTION_BH,   /* Benjamini-Hochberg: alpha is the share of claims that are wrong */
 };
 
+/* From `at` to the end of that day clocks show `ahead` more than has passed of the day, or less. */
+struct kpi_clock_change {
+    kpi_time at;
+    kpi_duration ahead;
+};
+
 /*
  * A zone's calendar: day_starts[i] is the instant at which local day first_day + i begins, strictly
- * rising, n_days + 1 entries (the last one ends the last day). Made by the daemon from the zone's
- * rules, so that libkpi needs none.
+ * rising, n_days + 1 entries (the last one ends the last day). Clocks show what has passed of the
+ * day, but where `changes`, rising, says otherwise. Made by the daemon from the zone's rules, so
+ * that libkpi needs none.
  */
 struct kpi_zone {
     struct kpi_string name; /* IANA name */
     kpi_day first_day;
     uint32_t n_days;
     const kpi_time *day_starts;
+    const struct kpi_clock_change *changes;
+    uint32_t n_changes;
 };
 
 /* When an attribute starts anew: with each period of the plan's default zone. */
@@ -107,8 +116,9 @@ struct kpi_measure_definition {
 /* `city: {of: props.city, values: 50}`: what events are told apart by in breakdowns. */
 struct kpi_dimension_definition {
     struct kpi_text name;
-    struct kpi_text of;  /* a field of events or an attribute; empty: that of the same name */
-    uint32_t values_max; /* further values are __other__; 0: values_max of all */
+    /* a field of events, an attribute, or a function as hour(time); empty: that of the same name */
+    struct kpi_text of;
+    uint32_t values_max; /* further values are __other__; 0: values_max of all, or all there are */
 };
 
 /* `newcomer: {where: orders == 0}`: a dimension whose values are "true" and "false". */
@@ -235,12 +245,20 @@ struct kpi_target_definition {
     int64_t sample_min;    /* `min_sample`: least denominator that is judged */
 };
 
+/* `{base: 40%}`, as an amount: what budget("base") is. */
+struct kpi_budget_part_definition {
+    struct kpi_text name;
+    kpi_decimal amount;
+};
+
 struct kpi_campaign_definition {
     struct kpi_text id; /* what the event field `campaign` holds */
     uint32_t zone;      /* index into kpi_definitions.zones */
     kpi_day start_day, end_day;
     kpi_decimal audience; /* KPI_TIME_NONE: not given */
-    kpi_decimal budget;   /* sum of base and float; KPI_TIME_NONE: not given */
+    kpi_decimal budget;   /* all of it; KPI_TIME_NONE: not given */
+    const struct kpi_budget_part_definition *budget_parts;
+    uint32_t n_budget_parts;
     const struct kpi_phase_definition *phases;
     uint32_t n_phases;
     const struct kpi_target_definition *targets;

@@ -6,7 +6,7 @@
 struct kpi_function_info {
     const char *name;
     const char *usage; /* how it is written and what it gives: "sum(field): the sum of …" */
-    bool in_measures, in_attributes, in_formulas; /* where it may stand */
+    bool in_measures, in_attributes, in_formulas, in_conditions; /* where it may stand */
 };
 
 /* Walks the table; false behind its end. */

@@ -122,6 +122,11 @@ struct kpi_phase_info {
     kpi_day start_day, end_day;
 };
 
+struct kpi_budget_part {
+    struct kpi_string name;
+    kpi_decimal amount;
+};
+
 struct kpi_campaign_info {
     struct kpi_string id;
     uint32_t zone;
@@ -129,13 +134,15 @@ struct kpi_campaign_info {
     const struct kpi_phase_info *phases;
     uint32_t n_phases;
     kpi_decimal audience, budget; /* KPI_TIME_NONE if not given */
+    const struct kpi_budget_part *budget_parts;
+    uint32_t n_budget_parts;
 };
 
 uint32_t kpi_plan_n_campaigns(const struct kpi_plan *plan);
 const struct kpi_campaign_info *kpi_plan_campaign(const struct kpi_plan *plan, uint32_t campaign);
 
-/* The zones, their tables owned by the plan; at least one: 0 is the plan's own, in which days are counted where
- * no campaign has a say. */
+/* The zones, their tables owned by the plan; at least one: 0 is the plan's own, in which days are
+ * counted where no campaign has a say. */
 uint32_t kpi_plan_n_zones(const struct kpi_plan *plan);
 const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone);
 
@@ -144,6 +151,20 @@ const struct kpi_zone *kpi_plan_zone(const struct kpi_plan *plan, uint32_t zone)
 kpi_day kpi_zone_day(const struct kpi_zone *zone, kpi_time time);
 /* The instant at which a day begins; clamped to the table's ends. */
 kpi_time kpi_zone_day_start(const struct kpi_zone *zone, kpi_day day);
+
+/* What the clocks and calendars of a zone show. */
+enum kpi_clock {
+    KPI_CLOCK_HOUR,     /* 0 … 23 */
+    KPI_CLOCK_WEEKDAY,  /* 1, Monday … 7 */
+    KPI_CLOCK_MONTHDAY, /* 1 … 31 */
+    KPI_CLOCK_COUNT,
+};
+
+/*
+ * Reads one of them; -1 if the zone's table does not reach that time. The day is that of
+ * kpi_zone_day(), also where clocks are set back over midnight and the hour is 23 once more.
+ */
+int32_t kpi_zone_clock(const struct kpi_zone *zone, enum kpi_clock clock, kpi_time time);
 
 /*
  * What an engine keeps for a plan: a measure in a zone, by campaign or of everybody (return

@@ -81,7 +81,7 @@ enum kpi_reason {
     KPI_REASON_NO_BASE,      /* what it is compared with has no event */
     KPI_REASON_NO_GAUGE,     /* nobody has set a gauge yet */
     KPI_REASON_NO_VALUES,    /* a quantile of nothing, or of what not all shards have told */
-    KPI_REASON_NO_PARAMETER, /* the campaign gives no audience or budget */
+    KPI_REASON_NO_PARAMETER, /* the campaign gives no audience, budget or such part of it */
     KPI_REASON_OVERFLOW,     /* a sum or what is made of it left its range */
 };
 
