@@ -364,9 +364,10 @@ struct kpi_grain {
  */
 struct kpi_table {
     struct kpi_table_info info;
-    uint32_t start, back;       /* instances; KPI_NO_INDEX where there is none */
-    uint32_t start_by, back_by; /* of the set; back_by is `back` unless both must match */
-    uint32_t set;               /* KPI_NO_INDEX: not broken down */
+    uint32_t start, back;         /* instances; KPI_NO_INDEX where there is none */
+    uint32_t start_by, back_by;   /* of the set; back_by is `back` unless both must match */
+    uint32_t bounced, bounced_by; /* SESSIONS; KPI_NO_INDEX where there is none */
+    uint32_t set;                 /* KPI_NO_INDEX: not broken down */
     uint8_t
         places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
     /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */

@@ -145,6 +145,7 @@ enum kpi_table_kind {
     KPI_TABLE_RETENTION,
     KPI_TABLE_ACTIVE_INTERVALS,
     KPI_TABLE_LIFECYCLE,
+    KPI_TABLE_SESSIONS,
 };
 
 enum kpi_table_basis {
@@ -193,8 +194,11 @@ struct kpi_table_definition {
     struct kpi_text title_en; /* may be empty: the name is shown */
     struct kpi_text title_zh;
     enum kpi_table_kind kind;
-    struct kpi_text start; /* a measure of users; of other kinds the one that it is of */
-    struct kpi_text back;  /* RETENTION: the measure of the return; empty: the same as start */
+    struct kpi_text start; /* a measure of users; of other kinds the one that it is of, of SESSIONS
+                              one of their lengths: quantiles(field) */
+    struct kpi_text back;  /* RETENTION: the measure of the return; empty: the same as start.
+                              SESSIONS: the measure of their users */
+    struct kpi_text bounced; /* SESSIONS: the measure that counts those that bounced, or empty */
     enum kpi_table_basis basis;
     enum kpi_table_cohort cohort;
     struct kpi_text cohort_text; /* where it is said, for messages */
