@@ -202,13 +202,28 @@ void kpi_sessions_free(struct kpi_engine *engine)
 
 /* --- sessions that are over --- */
 
-/* Feeds a session as the event that it is. */
+/* The first and the last of the days that a session counts on; they matter if it does on each. */
+static kpi_day days_of(const struct kpi_engine *engine, const struct kpi_session *session,
+                       const struct kpi_session_open *open, kpi_day *ret_last)
+{
+    const struct kpi_zone *zone = kpi_plan_zone(engine->plan, 0);
+    bool each = session->midnight == KPI_MIDNIGHT_COUNT_BOTH;
+    kpi_day first = each ? kpi_zone_day(zone, open->first) : 0;
+
+    *ret_last = each && first != INT32_MIN ? kpi_zone_day(zone, open->last) : first;
+    return first;
+}
+
+/* Feeds a session as the event that it is, on each day that it counts on. */
 static int feed_over(struct kpi_engine *engine, const struct kpi_session *session, uint32_t user,
                      const struct kpi_session_open *open)
 {
     struct kpi_field *fields = engine->session_fields;
+    const struct kpi_zone *zone = kpi_plan_zone(engine->plan, 0);
     kpi_duration length = open->last - open->first;
     const struct kpi_dispatch *dispatch;
+    kpi_day first, last;
+    int r;
     struct kpi_event event = {
         .time = open->first,
         .record_time = engine->newest_record,
@@ -243,7 +258,14 @@ static int feed_over(struct kpi_engine *engine, const struct kpi_session *sessio
     fields[session->seconds] = (struct kpi_field){.number = length, .kind = KPI_FIELD_NUMBER};
     fields[session->events] =
         (struct kpi_field){.number = (int64_t)open->n_events * 1000000, .kind = KPI_FIELD_NUMBER};
-    return kpi_engine_feed_session(engine, &event, dispatch, user, open->values[0]);
+    first = days_of(engine, session, open, &last);
+    for (kpi_day day = first;; event.time = kpi_zone_day_start(zone, ++day)) {
+        fields[session->day] = (struct kpi_field){.number = (int64_t)(day - first + 1) * 1000000,
+                                                  .kind = KPI_FIELD_NUMBER};
+        r = kpi_engine_feed_session(engine, &event, dispatch, user, open->values[0]);
+        if (r < 0 || day >= last)
+            return r;
+    }
 }
 
 /* Feeds what is over of one kind; *next is when the first of those left will be, at the latest. */
@@ -325,7 +347,7 @@ static void day_of(const struct kpi_engine *engine, const struct kpi_session *se
                    kpi_time time, kpi_time ret_day[2])
 {
     const struct kpi_zone *zone = kpi_plan_zone(engine->plan, 0);
-    kpi_day day = session->cut ? kpi_zone_day(zone, time) : INT32_MIN;
+    kpi_day day = session->midnight == KPI_MIDNIGHT_CUT ? kpi_zone_day(zone, time) : INT32_MIN;
 
     ret_day[0] = day == INT32_MIN ? INT64_MIN : kpi_zone_day_start(zone, day);
     ret_day[1] = day == INT32_MIN ? INT64_MAX : kpi_zone_day_start(zone, day + 1);

@@ -128,13 +128,13 @@ struct kpi_experiment {
  * (but for midnights), and none can be further ahead than events may be, so they are few.
  */
 struct kpi_session {
-    kpi_duration gap, max; /* max 0: none */
-    bool cut;              /* at each midnight of zone 0 */
-    uint32_t n_open;       /* at most */
-    uint32_t n_values;     /* field 0, which is the campaign, and others: what one keeps */
+    kpi_duration gap, max;      /* max 0: none */
+    enum kpi_midnight midnight; /* of zone 0 */
+    uint32_t n_open;            /* at most */
+    uint32_t n_values;          /* field 0, which is the campaign, and others: what one keeps */
     uint32_t fields[1 + KPI_SESSION_FIELDS_MAX];
-    uint32_t seconds, events; /* number fields of the event that one makes */
-    uint32_t type;            /* of that event, in the program's types; KPI_NO_INDEX: nobody asks */
+    uint32_t seconds, events, day; /* number fields of the event that one makes */
+    uint32_t type; /* of that event, in the program's types; KPI_NO_INDEX: nobody asks */
 };
 
 enum {

@@ -71,7 +71,7 @@ class Language(ProcessCase):
             for period in entry.get("periods", []):
                 keys = {"lifecycle": ("new", "returning", "resurrecting", "dormant"),
                         "sessions": ("users", "median_seconds", "p90_seconds", "bounced")}[entry["kind"]]
-                cells = [period[key] for key in keys]
+                cells = [period[key] for key in keys if key in period]
                 got[entry["table"], by, period["start"][:10]] = \
                     [period.get("sessions", sum(cells[:3]))] + cells
             if "counts" in entry:
