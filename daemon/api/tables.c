@@ -20,7 +20,9 @@
  * and nothing that began before is mature. Cells of brackets have "to" behind "n". Cells whose time
  * has not begun are not there; a share of nothing is null. Means are over mature cells only, and
  * null where there is none. Where median and p90 are of more than 1,000 values there is
- * "error":0.01 behind them, the relative one at most.
+ * "error":0.01 behind them, the relative one at most. Where sessions are cut by gap, "open":2
+ * behind "mature" tells of those that are not over, nor in the other numbers; until they are the
+ * period is not mature.
  */
 #include "api/answers.h"
 
@@ -51,6 +53,7 @@ struct writing {
     const struct answers_page *page;
     const struct kpi_table_info *info;
     uint32_t table;
+    uint32_t begin, end;  /* its answers, of the whole first */
     kpi_time counts_from; /* of the group at hand */
     struct kpi_table_cell *cells;
     struct kpi_table_mean *means;
@@ -176,9 +179,12 @@ static void add_retention(const struct writing *writing, uint32_t begin, uint32_
 
 /* --- lifecycle --- */
 
-/* A period up to what its kind has; NULL if it is not asked for. */
+/*
+ * A period up to what its kind has; NULL if it is not asked for. When it has ended it is mature if
+ * it is settled.
+ */
 static cJSON *begin_period(const struct writing *writing, cJSON *periods,
-                           const struct kpi_answer *answer)
+                           const struct kpi_answer *answer, bool settled)
 {
     const struct answers_page *page = writing->page;
     kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
@@ -189,7 +195,7 @@ static cJSON *begin_period(const struct writing *writing, cJSON *periods,
     item = json_object(writing->json, periods, NULL);
     answers_add_time(writing->json, item, "start", page->plan, start);
     json_add_bool(writing->json, item, "mature",
-                  start >= writing->counts_from &&
+                  settled && start >= writing->counts_from &&
                       kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
     return item;
 }
@@ -202,7 +208,7 @@ static void add_life(const struct writing *writing, cJSON *periods, const struct
         [KPI_TABLE_CELL_RESURRECTING] = "resurrecting",
         [KPI_TABLE_CELL_DORMANT] = "dormant",
     };
-    cJSON *item = begin_period(writing, periods, answer);
+    cJSON *item = begin_period(writing, periods, answer, true);
 
     for (uint32_t i = 0; item && i < KPI_TABLE_N_LIFECYCLE; i++)
         json_add_integer(writing->json, item, names[i], count_of(answer, i));
@@ -229,10 +235,24 @@ static void add_seconds(struct json *json, cJSON *item, const char *key, kpi_dec
     json_add_real(json, item, key, seconds == KPI_TIME_NONE ? NAN : (double)seconds / 1e6);
 }
 
+/* Does a period have sessions that are open? Of a group nobody knows it yet. */
+static bool has_open(const struct writing *writing, int64_t start)
+{
+    for (uint32_t i = writing->begin; i < writing->end; i++) {
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
+        if (answer.n_values > 0)
+            break;
+        if (answer.start == start)
+            return count_of(&answer, KPI_TABLE_CELL_OPEN) > 0;
+    }
+    return false;
+}
+
 static void add_lengths(const struct writing *writing, cJSON *periods,
                         const struct kpi_answer *answer)
 {
-    cJSON *item = begin_period(writing, periods, answer);
+    cJSON *item = begin_period(writing, periods, answer, !has_open(writing, answer->start));
     struct json *json = writing->json;
     struct kpi_table_sessions sessions;
 
@@ -242,6 +262,8 @@ static void add_lengths(const struct writing *writing, cJSON *periods,
         json->failed = true;
         return;
     }
+    if (sessions.open > 0)
+        json_add_integer(json, item, "open", sessions.open);
     json_add_integer(json, item, "sessions", sessions.sessions);
     json_add_integer(json, item, "users", sessions.users);
     json_add_real(json, item, "mean_seconds", sessions.mean);
@@ -352,6 +374,8 @@ static void add_groups(struct writing *writing)
     if (!answers)
         return;
     kpi_answers_find(answers, KPI_ANSWER_TABLE, writing->table, &begin, &end);
+    writing->begin = begin;
+    writing->end = end;
     while (begin < end) {
         struct kpi_answer first = kpi_answers_get(answers, begin);
         uint32_t next = begin + 1, to;

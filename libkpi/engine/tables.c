@@ -215,13 +215,9 @@ static int rows_sum(const struct kpi_table_pass *pass, const struct kpi_table_gr
 static int group_push(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
                       const struct kpi_answer *key, struct kpi_answers *answers)
 {
-    int r = 0;
-
-    if (pass->table->info.kind != KPI_TABLE_SESSIONS)
-        return rows_sum(pass, group, key, answers);
-    for (uint32_t i = 0; i < group->n_rows && r == 0; i++)
-        r = kpi_table_sessions_push(pass, &group->rows[i], key, answers);
-    return r;
+    return pass->table->info.kind == KPI_TABLE_SESSIONS
+               ? kpi_table_sessions_push(pass, group, key, answers)
+               : rows_sum(pass, group, key, answers);
 }
 
 /* --- a table's groups --- */

@@ -122,5 +122,5 @@ int kpi_table_lifecycle(struct kpi_table_pass *pass);
 int kpi_table_intervals(struct kpi_table_pass *pass);
 /* Users only: what else sessions have is added up for each answer. */
 int kpi_table_sessions(struct kpi_table_pass *pass);
-int kpi_table_sessions_push(const struct kpi_table_pass *pass, const struct kpi_table_row *row,
+int kpi_table_sessions_push(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
                             const struct kpi_answer *key, struct kpi_answers *answers);

@@ -168,20 +168,20 @@ void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_ce
 int kpi_table_sessions_get(const struct kpi_answer *answer, const struct kpi_mem *mem,
                            struct kpi_table_sessions *ret_sessions)
 {
-    struct kpi_reader reader = kpi_reader_make(answer->sketch.data, answer->sketch.length);
     struct kpi_table_sessions sessions = {
         .sessions = count_of(answer, KPI_TABLE_CELL_SESSIONS),
         .users = count_of(answer, KPI_TABLE_CELL_USERS),
         .bounced = count_of(answer, KPI_TABLE_CELL_BOUNCED),
+        .open = count_of(answer, KPI_TABLE_CELL_OPEN),
         .mean = NAN,
         .median = KPI_TIME_NONE,
         .p90 = KPI_TIME_NONE,
     };
     struct kpi_quantiles lengths;
-    int r;
 
     if (answer->sketch.length > 0) {
-        r = kpi_quantiles_decode(&lengths, mem, &reader);
+        struct kpi_reader reader = kpi_reader_make(answer->sketch.data, answer->sketch.length);
+        int r = kpi_quantiles_decode(&lengths, mem, &reader);
         assert(r <= 0); /* it was made here, or has been checked */
         if (r < 0)
             return r;

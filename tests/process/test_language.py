@@ -70,8 +70,8 @@ class Language(ProcessCase):
                     [cohort["size"]] + [cell["users"] for cell in cohort["cells"]]
             for period in entry.get("periods", []):
                 keys = {"lifecycle": ("new", "returning", "resurrecting", "dormant"),
-                        "sessions": ("users", "median_seconds", "p90_seconds", "bounced")}[entry["kind"]]
-                cells = [period[key] for key in keys if key in period]
+                        "sessions": ("users", "median_seconds", "p90_seconds", "bounced", "open")}[entry["kind"]]
+                cells = [period[key] for key in keys if period.get(key) is not None]
                 got[entry["table"], by, period["start"][:10]] = \
                     [period.get("sessions", sum(cells[:3]))] + cells
             if "counts" in entry:

@@ -1,8 +1,10 @@
 """Sessions cut by gap are those of the sorted stream, cut here in plain Python: how many, how long, how many
 bounced, by campaign, day and channel; whatever comes late, twice, in how many shards, and through restarts."""
 
+import collections
 import datetime
 import fractions
+import itertools
 import json
 import math
 import random
@@ -111,7 +113,7 @@ def times_of(first, last, each_day):
 
 
 def cut(found, gap=GAP, midnight="ignore", longest=None):
-    """[(time, ms, events, campaign, channel, user, which of its days)]"""
+    """[(time, ms, events, campaign, channel, user, which of its days, when it ended)]"""
     streams, sessions = {}, []
     for event in sorted(found):
         if event[2] in ("look", "click"):
@@ -127,7 +129,7 @@ def cut(found, gap=GAP, midnight="ignore", longest=None):
             length = part[-1][0] - part[0][0]
             for i, time in enumerate(times_of(part[0][0], part[-1][0], midnight == "count_both")):
                 sessions.append((time, min(length, longest) if longest else length, len(part),
-                                 part[0][3], part[0][4], user, i + 1))
+                                 part[0][3], part[0][4], user, i + 1, part[-1][0]))
     return sessions
 
 
@@ -174,20 +176,31 @@ class Sessions(ProcessCase):
             n += 1
         return n
 
-    def check_tables(self, document, sessions):
-        """The same periods in the tables, of all campaigns."""
-        def begin(time, basis):  # in seconds of UTC
-            day = time.date() - datetime.timedelta(days=time.weekday() if basis == "week" else 0)
-            return (time.timestamp() // 3600 * 3600 if basis == "hour" else
-                    datetime.datetime.combine(day, datetime.time(), ZONE).timestamp())
+    def check_tables(self, document, sessions, as_of, still=()):
+        """The same periods in the tables, of all campaigns; `still` are open."""
+        def begin(time, basis, n=0):  # of the nth period behind, in seconds of UTC
+            days = (7 * n - time.weekday()) if basis == "week" else n
+            return (time.timestamp() // 3600 * 3600 + n * 3600 if basis == "hour" else
+                    datetime.datetime.combine(time.date() + datetime.timedelta(days=days),
+                                              datetime.time(), ZONE).timestamp())
 
         for entry in document["tables"]:
-            found = {}
-            for s in sessions:
+            basis, found = entry["basis"], {}
+            opens = collections.Counter(begin(s[0], basis) for s in still)
+            for s in sessions + ([] if "by" in entry else list(still)):
                 if "by" not in entry or s[4] == entry["by"]["channel"]:
-                    found.setdefault(begin(s[0], entry["basis"]), []).append(s)
+                    found.setdefault(begin(s[0], basis), []).append(s)
             for period in entry["periods"]:
-                mine = found.pop(datetime.datetime.fromisoformat(period["start"]).timestamp())
+                start = datetime.datetime.fromisoformat(period["start"]).astimezone(ZONE)
+                mine = [s for s in found.pop(start.timestamp()) if s not in still]
+                n_open = opens[start.timestamp()]
+                self.assertEqual(period.get("open", 0), 0 if "by" in entry else n_open)
+                self.assertEqual(period["mature"], begin(start, basis, 1) <= as_of.timestamp() and not n_open)
+                if not mine:
+                    self.assertEqual((period["sessions"], period["users"], period["mean_seconds"],
+                                      period["median_seconds"], period["bounce_rate"]),
+                                     (0, 0, None, None, None))
+                    continue
                 self.assertEqual([period[key] for key in ("sessions", "users", "bounced")],
                                  [len(mine), len({s[5] for s in mine}), sum(s[2] == 1 for s in mine)])
                 for key, kpi in (("median_seconds", "p50"), ("p90_seconds", "p90")):
@@ -211,14 +224,30 @@ class Sessions(ProcessCase):
                 session = {"gap": f"{gap // 60_000}m", "midnight": midnight}
                 if longest:
                     session["max"] = f"{longest // 60_000}m"
-                document = json.loads(self.replay(rows + lines(finish(found, gap)), "-o", "json",
-                                                  session=session))
+                end = finish(found, gap)
+                document = json.loads(self.replay(rows + lines(end), "-o", "json", session=session))
                 sessions = cut(found, gap, midnight, longest)
                 compared += self.check(document, sessions)
-                self.check_tables(document, sessions)
+                self.check_tables(document, sessions, local_time(end[-1][0]))
                 days |= {session[6] for session in sessions}
         self.assertGreater(compared, 3000)
         self.assertEqual(days, {1, 2, 3})
+
+    def test_tables_tell_of_what_is_open(self):
+        n_open = 0
+        for seed, midnight in itertools.product((51, 52, 53), ("ignore", "cut", "count_both")):
+            with self.subTest(seed=seed, midnight=midnight):
+                found = generate(seed)
+                found = found[:400 + 100 * (seed % 3)]  # some amid the first night
+                sessions = cut(found, GAP, midnight)
+                still = [s for s in sessions if s[7] + 2 * GAP > found[-1][0]]
+                over = [s for s in sessions if s not in still]
+                document = json.loads(self.replay(lines(found), "-o", "json", "--shards", "1",
+                                                  session={"midnight": midnight}))
+                self.check(document, over)
+                self.check_tables(document, over, local_time(found[-1][0]), still)
+                n_open += len(still)
+        self.assertGreater(n_open, 25)
 
     def test_shards_and_order_change_nothing(self):
         found = generate(31)

@@ -64,6 +64,7 @@ enum {
     KPI_TABLE_CELL_USERS,
     KPI_TABLE_CELL_BOUNCED,
     KPI_TABLE_CELL_SECONDS, /* the sum of the lengths, in 10^-6 */
+    KPI_TABLE_CELL_OPEN,    /* of the whole: those cut by gap that are not over, as of now */
     KPI_TABLE_N_SESSIONS,
     /* active intervals: [n - 1] is how many users were active in exactly n of them */
 };
@@ -119,6 +120,7 @@ void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_ce
 /* The sessions of a period. */
 struct kpi_table_sessions {
     int64_t sessions, users, bounced;
+    int64_t open;            /* not over, and not in the others; of the whole only */
     double mean;             /* of the lengths, in seconds; NAN if there is none */
     kpi_decimal median, p90; /* of nearest rank; KPI_TIME_NONE if there is none */
     double error;            /* of these two, at most; 0: they are exact */
