@@ -11,15 +11,23 @@
  *   {"table":"days","kind":"active_intervals","basis":"day","over":"month","at_least":1,
  *    "definition":"…","of":"active","start":"…","end":"…","mature":false,
  *    "counts":[{"n":1,"users":40,"or_more":90}, …]}    one entry a month
+ *   {"table":"dwell","kind":"sessions","basis":"day","definition":"…","of":"dwell_time",
+ *    "users":"visitors","bounced":"bounces",
+ *    "periods":[{"start":"…","mature":true,"sessions":5,"users":3,"mean_seconds":61.5,
+ *                "median_seconds":40,"p90_seconds":200,"bounced":1,"bounce_rate":0.2}, …]}
  *
  * What was defined later than the events that it is about has "counts_from" behind "definition",
  * and nothing that began before is mature. Cells of brackets have "to" behind "n". Cells whose time
  * has not begun are not there; a share of nothing is null. Means are over mature cells only, and
- * null where there is none.
+ * null where there is none. Where median and p90 are of more than 1,000 values there is
+ * "error":0.01 behind them, the relative one at most. Where sessions are cut by gap, "open":2
+ * behind "mature" tells of those that are not over, nor in the other numbers; until they are the
+ * period is not mature.
  */
 #include "api/answers.h"
 
 #include "util/error.h"
+#include "util/memory.h"
 
 #include <kpi/table.h>
 #include <math.h>
@@ -33,7 +41,7 @@ static const char *const percent_names[] = {"start", "previous"};
 
 const char *tables_kind_name(enum kpi_table_kind kind)
 {
-    static const char *const names[] = {"retention", "active_intervals", "lifecycle"};
+    static const char *const names[] = {"retention", "active_intervals", "lifecycle", "sessions"};
 
     return names[kind];
 }
@@ -45,6 +53,7 @@ struct writing {
     const struct answers_page *page;
     const struct kpi_table_info *info;
     uint32_t table;
+    uint32_t begin, end;  /* its answers, of the whole first */
     kpi_time counts_from; /* of the group at hand */
     struct kpi_table_cell *cells;
     struct kpi_table_mean *means;
@@ -170,8 +179,28 @@ static void add_retention(const struct writing *writing, uint32_t begin, uint32_
 
 /* --- lifecycle --- */
 
-static void add_period(const struct writing *writing, cJSON *periods,
-                       const struct kpi_answer *answer)
+/*
+ * A period up to what its kind has; NULL if it is not asked for. When it has ended it is mature if
+ * it is settled.
+ */
+static cJSON *begin_period(const struct writing *writing, cJSON *periods,
+                           const struct kpi_answer *answer, bool settled)
+{
+    const struct answers_page *page = writing->page;
+    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
+    cJSON *item;
+
+    if (!answers_in_time(page, start))
+        return NULL;
+    item = json_object(writing->json, periods, NULL);
+    answers_add_time(writing->json, item, "start", page->plan, start);
+    json_add_bool(writing->json, item, "mature",
+                  settled && start >= writing->counts_from &&
+                      kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
+    return item;
+}
+
+static void add_life(const struct writing *writing, cJSON *periods, const struct kpi_answer *answer)
 {
     static const char *const names[KPI_TABLE_N_LIFECYCLE] = {
         [KPI_TABLE_CELL_NEW] = "new",
@@ -179,18 +208,9 @@ static void add_period(const struct writing *writing, cJSON *periods,
         [KPI_TABLE_CELL_RESURRECTING] = "resurrecting",
         [KPI_TABLE_CELL_DORMANT] = "dormant",
     };
-    const struct answers_page *page = writing->page;
-    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
-    cJSON *item;
+    cJSON *item = begin_period(writing, periods, answer, true);
 
-    if (!answers_in_time(page, start))
-        return;
-    item = json_object(writing->json, periods, NULL);
-    answers_add_time(writing->json, item, "start", page->plan, start);
-    json_add_bool(writing->json, item, "mature",
-                  start >= writing->counts_from &&
-                      kpi_table_end(page->plan, writing->table, answer->start) <= page->as_of);
-    for (uint32_t i = 0; i < KPI_TABLE_N_LIFECYCLE; i++)
+    for (uint32_t i = 0; item && i < KPI_TABLE_N_LIFECYCLE; i++)
         json_add_integer(writing->json, item, names[i], count_of(answer, i));
 }
 
@@ -203,7 +223,74 @@ static void add_lifecycle(const struct writing *writing, uint32_t begin, uint32_
     periods = json_array(writing->json, entry, "periods");
     for (uint32_t i = begin; i < end; i++) {
         answer = kpi_answers_get(writing->page->answers, i);
-        add_period(writing, periods, &answer);
+        add_life(writing, periods, &answer);
+    }
+}
+
+/* --- sessions --- */
+
+/* In 10^-6 seconds. */
+static void add_seconds(struct json *json, cJSON *item, const char *key, kpi_decimal seconds)
+{
+    json_add_real(json, item, key, seconds == KPI_TIME_NONE ? NAN : (double)seconds / 1e6);
+}
+
+/* Does a period have sessions that are open? Of a group nobody knows it yet. */
+static bool has_open(const struct writing *writing, int64_t start)
+{
+    for (uint32_t i = writing->begin; i < writing->end; i++) {
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
+        if (answer.n_values > 0)
+            break;
+        if (answer.start == start)
+            return count_of(&answer, KPI_TABLE_CELL_OPEN) > 0;
+    }
+    return false;
+}
+
+static void add_lengths(const struct writing *writing, cJSON *periods,
+                        const struct kpi_answer *answer)
+{
+    cJSON *item = begin_period(writing, periods, answer, !has_open(writing, answer->start));
+    struct json *json = writing->json;
+    struct kpi_table_sessions sessions;
+
+    if (!item)
+        return;
+    if (kpi_table_sessions_get(answer, &memory_kpi, &sessions) < 0) {
+        json->failed = true;
+        return;
+    }
+    if (sessions.open > 0)
+        json_add_integer(json, item, "open", sessions.open);
+    json_add_integer(json, item, "sessions", sessions.sessions);
+    json_add_integer(json, item, "users", sessions.users);
+    json_add_real(json, item, "mean_seconds", sessions.mean);
+    add_seconds(json, item, "median_seconds", sessions.median);
+    add_seconds(json, item, "p90_seconds", sessions.p90);
+    if (sessions.error > 0)
+        json_add_real(json, item, "error", sessions.error);
+    if (writing->info->bounced.length == 0)
+        return;
+    json_add_integer(json, item, "bounced", sessions.bounced);
+    add_ratio(json, item, "bounce_rate", (double)sessions.bounced, (double)sessions.sessions);
+}
+
+static void add_sessions(const struct writing *writing, uint32_t begin, uint32_t end)
+{
+    const struct kpi_table_info *info = writing->info;
+    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
+    cJSON *entry = begin_entry(writing, &answer), *periods;
+
+    json_add_string(writing->json, entry, "of", info->start);
+    json_add_string(writing->json, entry, "users", info->back);
+    if (info->bounced.length > 0)
+        json_add_string(writing->json, entry, "bounced", info->bounced);
+    periods = json_array(writing->json, entry, "periods");
+    for (uint32_t i = begin; i < end; i++) {
+        answer = kpi_answers_get(writing->page->answers, i);
+        add_lengths(writing, periods, &answer);
     }
 }
 
@@ -258,6 +345,9 @@ static void add_group(const struct writing *writing, uint32_t begin, uint32_t en
     case KPI_TABLE_LIFECYCLE:
         add_lifecycle(writing, begin, end);
         break;
+    case KPI_TABLE_SESSIONS:
+        add_sessions(writing, begin, end);
+        break;
     case KPI_TABLE_ACTIVE_INTERVALS:
         for (uint32_t i = begin; i < end; i++) {
             struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
@@ -284,6 +374,8 @@ static void add_groups(struct writing *writing)
     if (!answers)
         return;
     kpi_answers_find(answers, KPI_ANSWER_TABLE, writing->table, &begin, &end);
+    writing->begin = begin;
+    writing->end = end;
     while (begin < end) {
         struct kpi_answer first = kpi_answers_get(answers, begin);
         uint32_t next = begin + 1, to;

@@ -192,8 +192,8 @@ static void read_session(struct load *load, const struct doc_node *node, void *i
     }
     if (max && read_duration(load, max, "max", &session->max) && session->max < session->gap)
         load_wrong(load, max, "max", "is less than the gap");
-    if (midnight && load_choice(load, midnight, "midnight", "ignore|cut", &choice))
-        session->cut = choice == 1;
+    if (midnight && load_choice(load, midnight, "midnight", "ignore|cut|count_both", &choice))
+        session->midnight = (enum kpi_midnight)choice;
     if (fields && load_texts(load, fields, "fields", &session->fields, &session->n_fields) < 0)
         load->report.no_memory = true;
 }

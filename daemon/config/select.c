@@ -154,7 +154,7 @@ static void keep_wanted(struct load *load, struct selection *selection)
 /* What the definitions of a user's file name. */
 static void keep_used(struct selection *selection, const struct doc_node *root)
 {
-    static const char *const also[] = {"breakdowns", "campaigns", NULL};
+    static const char *const also[] = {"breakdowns", "tables", "campaigns", NULL};
     const char *const *const lists[] = {sections, also};
 
     for (size_t k = 0; k < 2; k++) {

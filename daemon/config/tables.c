@@ -1,6 +1,6 @@
 /*
- * Tables: retention, active intervals, lifecycle. What measures and dimensions they name is
- * libkpi's business; numbers and words are read here.
+ * Tables: retention, active intervals, lifecycle, sessions. What measures and dimensions they name
+ * is libkpi's business; numbers and words are read here.
  */
 #include "config/definitions.h"
 #include "config/scalar.h"
@@ -258,30 +258,51 @@ static void read_lifecycle(struct load *load, const struct doc_node *node,
     read_by(load, by, table);
 }
 
+static void read_sessions(struct load *load, const struct doc_node *node,
+                          struct kpi_table_definition *table)
+{
+    struct doc_node *of, *users, *bounced, *basis, *last, *by;
+    const struct load_field fields[] = {{"of", &of},       {"users", &users}, {"bounced", &bounced},
+                                        {"basis", &basis}, {"last", &last},   {"by", &by}};
+    unsigned choice = KPI_TABLE_DAY;
+
+    if (!load_fields(load, node, "sessions", fields, sizeof(fields) / sizeof(fields[0])))
+        return;
+    read_measure(load, of, node, "sessions", "of", &table->start);
+    read_measure(load, users, node, "sessions", "users", &table->back);
+    if (bounced)
+        read_measure(load, bounced, node, "sessions", "bounced", &table->bounced);
+    read_word(load, basis, "basis", PERIOD_WORDS, &choice);
+    table->basis = (enum kpi_table_basis)choice;
+    table->last = last_default[table->basis];
+    read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
+    read_by(load, by, table);
+}
+
 static void read_table(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_table_definition *table = item;
-    struct doc_node *title, *retention, *intervals, *days, *lifecycle;
+    struct doc_node *title, *retention, *intervals, *days, *lifecycle, *sessions;
     const struct load_field fields[] = {
         {"title", &title},      {"retention", &retention}, {"active_intervals", &intervals},
-        {"active_days", &days}, {"lifecycle", &lifecycle},
+        {"active_days", &days}, {"lifecycle", &lifecycle}, {"sessions", &sessions},
     };
     int n;
 
-    table->start = table->back = table->cohort_text = load_kpi_text(NULL);
+    table->start = table->back = table->bounced = table->cohort_text = load_kpi_text(NULL);
     table->title_en = table->title_zh = load_kpi_text(NULL);
     table->periods = table->last = table->at_least = 1;
     if (!load_fields(load, node, "table", fields, sizeof(fields) / sizeof(fields[0])))
         return;
     if (title)
         definitions_title(load, title, &table->title_en, &table->title_zh);
-    n = !!retention + !!intervals + !!days + !!lifecycle;
+    n = !!retention + !!intervals + !!days + !!lifecycle + !!sessions;
     if (n == 0 && node->n_children > !!title)
         return; /* an unknown kind, which was reported */
     if (n != 1) {
         report_error(&load->report, doc_node_place(node->key),
-                     "table %s: it is one of retention, active_intervals, active_days and "
-                     "lifecycle, not %s of them",
+                     "table %s: it is one of retention, active_intervals, active_days, lifecycle "
+                     "and sessions, not %s of them",
                      QUOTE(doc_string(node->key)), n ? "several" : "none");
         return;
     }
@@ -291,6 +312,9 @@ static void read_table(struct load *load, const struct doc_node *node, void *ite
     } else if (lifecycle) {
         table->kind = KPI_TABLE_LIFECYCLE;
         read_lifecycle(load, lifecycle, table);
+    } else if (sessions) {
+        table->kind = KPI_TABLE_SESSIONS;
+        read_sessions(load, sessions, table);
     } else {
         table->kind = KPI_TABLE_ACTIVE_INTERVALS;
         read_intervals(load, days ? days : intervals, days != NULL, table);

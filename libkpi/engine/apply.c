@@ -478,6 +478,7 @@ static int update_row(struct kpi_engine *engine, struct applying *applying)
         } else if (attribute->kind == KPI_ATTRIBUTE_SESSION) {
             r = kpi_sessions_put(engine, attribute, applying->event, applying->user,
                                  &applying->late);
+            engine->version++; /* tables tell how many are open */
         } else {
             r = kpi_attribute_update(engine, attribute, applying->event, row);
         }

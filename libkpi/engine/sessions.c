@@ -1,4 +1,5 @@
 /* Sessions, open and over: see sessions.h. */
+#include "base/sort.h"
 #include "engine/sessions.h"
 #include "engine/state.h"
 
@@ -202,13 +203,41 @@ void kpi_sessions_free(struct kpi_engine *engine)
 
 /* --- sessions that are over --- */
 
-/* Feeds a session as the event that it is. */
+/*
+ * When a session counts on day n of its days: as it begins, and, if it counts on each of them, as
+ * the day does. KPI_TIME_NONE: it has no such day.
+ */
+static kpi_time time_on_day(const struct kpi_engine *engine, const struct kpi_session *session,
+                            const struct kpi_session_open *open, int32_t n)
+{
+    const struct kpi_zone *zone = kpi_plan_zone(engine->plan, 0);
+    kpi_day first, last;
+
+    if (n == 1)
+        return open->first;
+    if (session->midnight != KPI_MIDNIGHT_COUNT_BOTH)
+        return KPI_TIME_NONE;
+    first = kpi_zone_day(zone, open->first);
+    last = kpi_zone_day(zone, open->last);
+    if (first == INT32_MIN || last == INT32_MIN || n > last - first + 1)
+        return KPI_TIME_NONE;
+    return kpi_zone_day_start(zone, first + n - 1);
+}
+
+/* One may begin before what is kept, and go on: it is forgotten as a whole. */
+static bool is_forgotten(const struct kpi_engine *engine, const struct kpi_session_open *open)
+{
+    return open->first < engine->newest_record - engine->program->keep;
+}
+
+/* Feeds a session as the event that it is, on each day that it counts on. */
 static int feed_over(struct kpi_engine *engine, const struct kpi_session *session, uint32_t user,
                      const struct kpi_session_open *open)
 {
     struct kpi_field *fields = engine->session_fields;
     kpi_duration length = open->last - open->first;
     const struct kpi_dispatch *dispatch;
+    int r = 0;
     struct kpi_event event = {
         .time = open->first,
         .record_time = engine->newest_record,
@@ -217,9 +246,7 @@ static int feed_over(struct kpi_engine *engine, const struct kpi_session *sessio
         .fields = fields,
     };
 
-    /* One may begin before what is kept, and go on: it is forgotten as a whole. */
-    if (session->type == KPI_NO_INDEX ||
-        open->first < engine->newest_record - engine->program->keep)
+    if (session->type == KPI_NO_INDEX || is_forgotten(engine, open))
         return 0;
     dispatch = &engine->program->types[session->type];
     event.type = (struct kpi_field){.string = dispatch->type.data,
@@ -243,7 +270,15 @@ static int feed_over(struct kpi_engine *engine, const struct kpi_session *sessio
     fields[session->seconds] = (struct kpi_field){.number = length, .kind = KPI_FIELD_NUMBER};
     fields[session->events] =
         (struct kpi_field){.number = (int64_t)open->n_events * 1000000, .kind = KPI_FIELD_NUMBER};
-    return kpi_engine_feed_session(engine, &event, dispatch, user, open->values[0]);
+    for (int32_t n = 1; r == 0; n++) {
+        event.time = time_on_day(engine, session, open, n);
+        if (event.time == KPI_TIME_NONE)
+            break;
+        fields[session->day] =
+            (struct kpi_field){.number = (int64_t)n * 1000000, .kind = KPI_FIELD_NUMBER};
+        r = kpi_engine_feed_session(engine, &event, dispatch, user, open->values[0]);
+    }
+    return r;
 }
 
 /* Feeds what is over of one kind; *next is when the first of those left will be, at the latest. */
@@ -325,7 +360,7 @@ static void day_of(const struct kpi_engine *engine, const struct kpi_session *se
                    kpi_time time, kpi_time ret_day[2])
 {
     const struct kpi_zone *zone = kpi_plan_zone(engine->plan, 0);
-    kpi_day day = session->cut ? kpi_zone_day(zone, time) : INT32_MIN;
+    kpi_day day = session->midnight == KPI_MIDNIGHT_CUT ? kpi_zone_day(zone, time) : INT32_MIN;
 
     ret_day[0] = day == INT32_MIN ? INT64_MIN : kpi_zone_day_start(zone, day);
     ret_day[1] = day == INT32_MIN ? INT64_MAX : kpi_zone_day_start(zone, day + 1);
@@ -363,6 +398,81 @@ int kpi_sessions_put(struct kpi_engine *engine, const struct kpi_attribute *attr
     if (due_of(session, taken.last) >= next)
         return 0;
     return heap_push(engine, (struct kpi_sessions_due){due_of(session, taken.last), user});
+}
+
+/* --- what is open --- */
+
+static bool feeds(const struct kpi_engine *engine, const struct kpi_session *session,
+                  uint32_t instance)
+{
+    const struct kpi_dispatch *dispatch;
+
+    if (session->type == KPI_NO_INDEX)
+        return false;
+    dispatch = &engine->program->types[session->type];
+    for (uint32_t i = 0; i < dispatch->n_actions; i++)
+        if (dispatch->actions[i].instance == instance)
+            return true;
+    return false;
+}
+
+static int user_order(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Users who may have open sessions, ascending; one may be there more than once. */
+static void users_find(const struct kpi_engine *engine, struct kpi_buffer *users)
+{
+    for (size_t i = 0; i < engine->sessions.n; i++)
+        kpi_buffer_u32(users, engine->sessions.heap[i].user);
+    if (!users->failed)
+        kpi_sort(users->data, users->size / sizeof(uint32_t), sizeof(uint32_t), user_order);
+}
+
+static void times_add(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                      uint32_t user, struct kpi_buffer *times)
+{
+    const int64_t *slots = kpi_slots_row(&engine->slots, user) + attribute->slot;
+    struct kpi_session_open open;
+
+    for (uint32_t i = 0; kpi_session_get(attribute->session, slots, i, &open); i++) {
+        kpi_time time = open.first;
+
+        if (is_forgotten(engine, &open))
+            continue;
+        for (int32_t n = 2; time != KPI_TIME_NONE; n++) {
+            kpi_buffer_add(times, &time, sizeof(time));
+            time = time_on_day(engine, attribute->session, &open, n);
+        }
+    }
+}
+
+int kpi_sessions_open(const struct kpi_engine *engine, uint32_t instance, struct kpi_buffer *times)
+{
+    const struct kpi_program *program = engine->program;
+    struct kpi_buffer found = {.mem = times->mem};
+    int r;
+
+    for (uint32_t i = 0; i < program->n_attributes && !found.failed; i++) {
+        const struct kpi_attribute *attribute = &program->attributes[i];
+        const uint32_t *users;
+
+        if (attribute->kind != KPI_ATTRIBUTE_SESSION ||
+            !feeds(engine, attribute->session, instance))
+            continue;
+        if (found.size == 0)
+            users_find(engine, &found);
+        users = (const uint32_t *)found.data;
+        for (size_t k = 0; k < found.size / sizeof(*users); k++)
+            if (k == 0 || users[k] != users[k - 1])
+                times_add(engine, attribute, users[k], times);
+    }
+    r = found.failed || times->failed ? -ENOMEM : 0;
+    kpi_buffer_deinit(&found);
+    return r;
 }
 
 /* --- loading --- */

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "base/buffer.h"
 #include "spec/program.h"
 
 #include <kpi/event.h>
@@ -40,6 +41,12 @@ int kpi_sessions_put(struct kpi_engine *engine, const struct kpi_attribute *attr
                      const struct kpi_event *event, uint32_t user, bool *late);
 /* Feeds the sessions that the log's time has made over. Returns 0 or -ENOMEM. */
 int kpi_sessions_turn(struct kpi_engine *engine);
+
+/*
+ * Appends the times (kpi_time) at which those open sessions that feed an instance, filter or not,
+ * would count if they were over. Returns 0 or -ENOMEM.
+ */
+int kpi_sessions_open(const struct kpi_engine *engine, uint32_t instance, struct kpi_buffer *times);
 
 enum {
     KPI_SESSIONS_E_CORRUPT = 1,

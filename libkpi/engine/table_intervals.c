@@ -32,16 +32,6 @@ static int period_fill(struct kpi_table_pass *pass, uint32_t unit,
     return 0;
 }
 
-/* The same, from the last pass. */
-static int period_keep(struct kpi_table_pass *pass, uint32_t unit, const struct kpi_table_row *kept)
-{
-    int r = kpi_table_row_make(pass, unit, kept->n_cells);
-
-    if (r == 0)
-        memcpy(pass->rows[unit].cells, kept->cells, kept->n_cells * sizeof(*kept->cells));
-    return r;
-}
-
 static int active_get(struct kpi_table_pass *pass, uint32_t unit, struct kpi_table_users *ret_users)
 {
     return kpi_table_users_get(pass, pass->start, pass->start_tuple, 1, pass->units[unit].start,
@@ -61,7 +51,7 @@ int kpi_table_lifecycle(struct kpi_table_pass *pass)
 
         if (kept && kept->n_cells && !pass->units[i - 1].start_changed &&
             !pass->units[i].start_changed) {
-            r = period_keep(pass, i, kept);
+            r = kpi_table_row_keep(pass, i, kept);
             continue;
         }
         r = active_get(pass, i - 1, &before);
@@ -188,7 +178,7 @@ int kpi_table_intervals(struct kpi_table_pass *pass)
              end++)
             changed |= pass->units[end].start_changed;
         if (kept && kept->n_cells && !changed)
-            r = period_keep(pass, begin, kept);
+            r = kpi_table_row_keep(pass, begin, kept);
         else
             r = over_fill(pass, begin, end);
     }

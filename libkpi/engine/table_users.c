@@ -45,6 +45,14 @@ static kpi_window window_of(const struct kpi_instance *instance, struct kpi_peri
     return window;
 }
 
+struct kpi_windows kpi_table_windows(const struct kpi_table_pass *pass, uint32_t instance,
+                                     struct kpi_period from, struct kpi_period to)
+{
+    const struct kpi_instance *is = instance_of(pass, instance);
+
+    return (struct kpi_windows){window_of(is, from), window_of(is, to)};
+}
+
 static struct kpi_period period_of_cell(const struct kpi_table_pass *pass,
                                         const struct kpi_cell *cell)
 {
@@ -78,13 +86,10 @@ static void span_add(const struct kpi_table_pass *pass, uint32_t instance, uint3
 static void unit_fill(const struct kpi_table_pass *pass, struct kpi_period period,
                       struct kpi_period next, struct kpi_table_unit *unit)
 {
-    const struct kpi_instance *start = instance_of(pass, pass->start);
-    const struct kpi_instance *back = instance_of(pass, pass->back);
-
     *unit = (struct kpi_table_unit){
         .period = period,
-        .start = {window_of(start, period), window_of(start, next)},
-        .back = {window_of(back, period), window_of(back, next)},
+        .start = kpi_table_windows(pass, pass->start, period, next),
+        .back = kpi_table_windows(pass, pass->back, period, next),
     };
     unit->start_changed = kpi_table_changed(pass, pass->start, pass->start_tuple, unit->start);
     unit->back_changed = kpi_table_changed(pass, pass->back, pass->back_tuple, unit->back);
@@ -410,4 +415,13 @@ int kpi_table_row_make(struct kpi_table_pass *pass, uint32_t unit, uint32_t n_ce
         return -ENOMEM;
     row->n_cells = n_cells;
     return 0;
+}
+
+int kpi_table_row_keep(struct kpi_table_pass *pass, uint32_t unit, const struct kpi_table_row *kept)
+{
+    int r = kpi_table_row_make(pass, unit, kept->n_cells);
+
+    if (r == 0)
+        memcpy(pass->rows[unit].cells, kept->cells, kept->n_cells * sizeof(*kept->cells));
+    return r;
 }

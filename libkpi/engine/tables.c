@@ -103,6 +103,8 @@ static int rows_fill(struct kpi_table_pass *pass)
         return kpi_table_intervals(pass);
     case KPI_TABLE_LIFECYCLE:
         return kpi_table_lifecycle(pass);
+    case KPI_TABLE_SESSIONS:
+        return kpi_table_sessions(pass);
     }
     return 0;
 }
@@ -190,8 +192,8 @@ static uint32_t cells_max(const struct kpi_table_group *group)
     return n;
 }
 
-static int group_push(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
-                      const struct kpi_answer *key, struct kpi_answers *answers)
+static int rows_sum(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
+                    const struct kpi_answer *key, struct kpi_answers *answers)
 {
     struct summing summing = {.answers = answers, .answer = *key, .n_cells_max = cells_max(group)};
     size_t size = summing.n_cells_max * sizeof(*summing.cells);
@@ -208,6 +210,14 @@ static int group_push(const struct kpi_table_pass *pass, const struct kpi_table_
         r = sum_push(&summing);
     kpi_mem_free(&pass->engine->mem, summing.cells, size);
     return r;
+}
+
+static int group_push(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
+                      const struct kpi_answer *key, struct kpi_answers *answers)
+{
+    return pass->table->info.kind == KPI_TABLE_SESSIONS
+               ? kpi_table_sessions_push(pass, group, key, answers)
+               : rows_sum(pass, group, key, answers);
 }
 
 /* --- a table's groups --- */
@@ -248,11 +258,14 @@ static struct kpi_answer key_of(const struct kpi_engine *engine, const struct kp
 static int tuple_answer(struct kpi_table_pass pass, const struct keyed *keyed,
                         struct kpi_table_group *group, struct kpi_answers *answers)
 {
+    enum kpi_table_kind kind = pass.table->info.kind;
     bool both = pass.table->back_by != pass.table->back;
     int r;
 
     pass.start = pass.table->start_by;
-    pass.back = pass.table->info.kind == KPI_TABLE_RETENTION ? pass.table->back_by : pass.start;
+    pass.back = kind == KPI_TABLE_RETENTION || kind == KPI_TABLE_SESSIONS ? pass.table->back_by
+                                                                          : pass.start;
+    pass.bounced = pass.table->bounced_by;
     pass.start_tuple = keyed->tuple;
     pass.back_tuple = both || pass.back == pass.start ? keyed->tuple : KPI_DICTIONARY_NONE;
     r = group_fill(&pass, group);
@@ -301,6 +314,7 @@ static int table_answer(struct kpi_engine *engine, const struct kpi_layout *layo
                                                : table->info.basis,
                                   .start = table->start,
                                   .back = table->back,
+                                  .bounced = table->bounced,
                                   .version = engine->tables->version,
                                   .n_returns = n_returns,
                               },

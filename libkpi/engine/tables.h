@@ -73,6 +73,7 @@ struct kpi_table_pass {
     enum kpi_table_basis basis;  /* of units */
     uint32_t start, start_tuple; /* instance and tuple */
     uint32_t back, back_tuple;
+    uint32_t bounced;        /* instance; of sessions */
     uint64_t version;        /* kpi_tables.version; 0: all is changed */
     struct kpi_period first; /* wanted: from here on */
     const struct kpi_table_group *kept;
@@ -95,6 +96,9 @@ bool kpi_table_any_changed(const struct kpi_table_pass *pass);
  */
 int kpi_table_units_make(struct kpi_table_pass *pass, uint32_t before_first, uint32_t after_last);
 void kpi_table_units_free(struct kpi_table_pass *pass);
+/* The windows of an instance from the begin of one period to that of another. */
+struct kpi_windows kpi_table_windows(const struct kpi_table_pass *pass, uint32_t instance,
+                                     struct kpi_period from, struct kpi_period to);
 /* Who was seen at least `level` times in some windows of an instance of level 1. 0 or -ENOMEM. */
 int kpi_table_users_get(struct kpi_table_pass *pass, uint32_t instance, uint32_t tuple,
                         uint32_t level, struct kpi_windows windows,
@@ -107,8 +111,16 @@ const struct kpi_table_row *kpi_table_kept(const struct kpi_table_pass *pass, ui
 /* Room for the cells of a unit's row, zeroed. 0 or -ENOMEM. */
 int kpi_table_row_make(struct kpi_table_pass *pass, uint32_t unit, uint32_t n_cells);
 
+/* Makes the row of a unit anew as it was. 0 or -ENOMEM. */
+int kpi_table_row_keep(struct kpi_table_pass *pass, uint32_t unit,
+                       const struct kpi_table_row *kept);
+
 /* --- what each kind fills its rows with. 0 or -ENOMEM --- */
 
 int kpi_table_retention(struct kpi_table_pass *pass);
 int kpi_table_lifecycle(struct kpi_table_pass *pass);
 int kpi_table_intervals(struct kpi_table_pass *pass);
+/* Users only: what else sessions have is added up for each answer. */
+int kpi_table_sessions(struct kpi_table_pass *pass);
+int kpi_table_sessions_push(const struct kpi_table_pass *pass, const struct kpi_table_group *group,
+                            const struct kpi_answer *key, struct kpi_answers *answers);

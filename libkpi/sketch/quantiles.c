@@ -353,3 +353,17 @@ int kpi_quantiles_decode(struct kpi_quantiles *ret_quantiles, const struct kpi_m
     *ret_quantiles = quantiles;
     return 0;
 }
+
+int kpi_quantiles_check(const void *bytes, size_t size, const struct kpi_mem *mem)
+{
+    struct kpi_reader reader = kpi_reader_make(bytes, size);
+    struct kpi_quantiles quantiles;
+    int r = kpi_quantiles_decode(&quantiles, mem, &reader);
+
+    if (r != 0)
+        return r;
+    if (!kpi_reader_done(&reader) || quantiles.n == 0)
+        r = KPI_QUANTILES_E_CORRUPT;
+    kpi_quantiles_deinit(&quantiles, mem);
+    return r;
+}

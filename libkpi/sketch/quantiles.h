@@ -67,3 +67,5 @@ void kpi_quantiles_encode(const struct kpi_quantiles *quantiles, struct kpi_buff
  */
 int kpi_quantiles_decode(struct kpi_quantiles *ret_quantiles, const struct kpi_mem *mem,
                          struct kpi_reader *reader);
+/* Are these the bytes of one that holds a number, and no others? Returns as it does. */
+int kpi_quantiles_check(const void *bytes, size_t size, const struct kpi_mem *mem);

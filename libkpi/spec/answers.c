@@ -3,9 +3,10 @@
  *
  * Adding merges two such lists in one walk. As bytes: for each answer u8 kind and numbers of
  * variable length (base/number.h): index, u8 n_values, each value's length + 1 (0: none) and bytes,
- * part, start, n_cells, cells.
+ * part, start, from version 2 on the sketch's length and bytes, n_cells, cells.
  */
 #include "base/number.h"
+#include "sketch/quantiles.h"
 #include "spec/program.h"
 #include "spec/values.h"
 
@@ -15,7 +16,7 @@
 #include <assert.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     VALUE_BYTES_MAX = 256,
     NONE = UINT32_MAX, /* length of a value that is none */
 };
@@ -25,8 +26,9 @@ struct stored {
     uint32_t index, part, n_values, n_cells;
     uint32_t lengths[KPI_BREAKDOWN_DIMENSIONS_MAX];
     int64_t start;
-    size_t bytes; /* of the values, one after the other: place in `bytes` */
-    size_t cells; /* place in `cells` */
+    size_t bytes;  /* of the values and the sketch, one after the other: place in `bytes` */
+    size_t sketch; /* length */
+    size_t cells;  /* place in `cells` */
 };
 
 struct content {
@@ -79,6 +81,7 @@ static struct kpi_answer content_get(const struct content *content, uint32_t ind
         answer.values[i] = (struct kpi_string){stored->lengths[i] ? bytes : "", stored->lengths[i]};
         bytes += stored->lengths[i];
     }
+    answer.sketch = (struct kpi_string){bytes, stored->sketch};
     return answer;
 }
 
@@ -93,6 +96,7 @@ static kpi_wide *content_push(struct content *content, const struct kpi_answer *
         .n_values = answer->n_values,
         .n_cells = answer->n_cells,
         .bytes = content->bytes.size,
+        .sketch = answer->sketch.length,
         .cells = content->cells.size / sizeof(kpi_wide),
     };
 
@@ -101,6 +105,7 @@ static kpi_wide *content_push(struct content *content, const struct kpi_answer *
         if (answer->values[i].data)
             kpi_buffer_add(&content->bytes, answer->values[i].data, answer->values[i].length);
     }
+    kpi_buffer_add(&content->bytes, answer->sketch.data, answer->sketch.length);
     kpi_buffer_add(&content->answers, &stored, sizeof(stored));
     if (content->answers.failed || content->bytes.failed)
         return NULL;
@@ -190,18 +195,59 @@ int kpi_answers_push(struct kpi_answers *answers, const struct kpi_answer *answe
     return content_copy(&answers->content, answer);
 }
 
+/* Adds a sketch, which was made here or has been checked. 0 or -ENOMEM. */
+static int sketch_add(struct kpi_quantiles *sum, const struct kpi_mem *mem,
+                      struct kpi_string sketch)
+{
+    struct kpi_reader reader = kpi_reader_make(sketch.data, sketch.length);
+    struct kpi_quantiles quantiles;
+    int r = kpi_quantiles_decode(&quantiles, mem, &reader);
+
+    assert(r <= 0);
+    if (r < 0)
+        return r;
+    r = kpi_quantiles_add(sum, mem, &quantiles);
+    kpi_quantiles_deinit(&quantiles, mem);
+    return r;
+}
+
+/* The sketch of two answers: that of the only one that has one, or both in the buffer. */
+static int sketch_sum(const struct kpi_answer *a, const struct kpi_answer *b,
+                      struct kpi_buffer *buffer, struct kpi_string *ret_sketch)
+{
+    struct kpi_quantiles sum = {0};
+    int r;
+
+    if (a->sketch.length == 0 || b->sketch.length == 0) {
+        *ret_sketch = a->sketch.length > 0 ? a->sketch : b->sketch;
+        return 0;
+    }
+    r = sketch_add(&sum, buffer->mem, a->sketch);
+    if (r == 0)
+        r = sketch_add(&sum, buffer->mem, b->sketch);
+    if (r == 0)
+        kpi_quantiles_encode(&sum, buffer);
+    kpi_quantiles_deinit(&sum, buffer->mem);
+    *ret_sketch = (struct kpi_string){(const char *)buffer->data, buffer->size};
+    return buffer->failed ? -ENOMEM : r;
+}
+
 /* Two answers of one key. 0, ERANGE or -ENOMEM. */
 static int content_sum(struct content *content, const struct kpi_answer *a,
                        const struct kpi_answer *b)
 {
     static const kpi_wide greatest = (kpi_wide)(~(unsigned __int128)0 >> 1);
-    const struct kpi_answer *more = a->n_cells >= b->n_cells ? a : b, *less = more == a ? b : a;
-    kpi_wide *cells = content_push(content, more);
-    int r = 0;
+    struct kpi_answer more = a->n_cells >= b->n_cells ? *a : *b;
+    const struct kpi_answer *less = a->n_cells >= b->n_cells ? b : a;
+    struct kpi_buffer buffer = {.mem = content->bytes.mem};
+    kpi_wide *cells;
+    int r = sketch_sum(a, b, &buffer, &more.sketch);
 
+    cells = r == 0 ? content_push(content, &more) : NULL;
+    kpi_buffer_deinit(&buffer);
     if (!cells)
         return -ENOMEM;
-    memcpy(cells, more->cells, more->n_cells * sizeof(*cells));
+    memcpy(cells, more.cells, more.n_cells * sizeof(*cells));
     for (uint32_t i = 0; i < less->n_cells; ++i) {
         if (__builtin_add_overflow(cells[i], less->cells[i], &cells[i])) {
             cells[i] = greatest;
@@ -350,6 +396,8 @@ static void put_answer(struct kpi_buffer *buffer, const struct kpi_answer *answe
     }
     kpi_number_put(buffer, answer->part);
     kpi_number_put_signed(buffer, answer->start);
+    kpi_number_put(buffer, answer->sketch.length);
+    kpi_buffer_add(buffer, answer->sketch.data, answer->sketch.length);
     kpi_number_put(buffer, answer->n_cells);
     for (uint32_t i = 0; i < answer->n_cells; ++i)
         kpi_number_put_signed(buffer, answer->cells[i]);
@@ -379,8 +427,8 @@ int kpi_answers_encode(const struct kpi_answers *answers, const struct kpi_mem *
     return bytes ? 0 : -ENOMEM;
 }
 
-/* An answer's key; its cells follow. False: bytes that no set is made of. */
-static bool get_key(struct kpi_reader *reader, struct kpi_answer *answer)
+/* An answer's key and sketch; its cells follow. False: bytes that no set is made of. */
+static bool get_key(struct kpi_reader *reader, uint16_t version, struct kpi_answer *answer)
 {
     *answer = (struct kpi_answer){.kind = kpi_reader_u8(reader)};
     answer->index = (uint32_t)kpi_number_get(reader, 32);
@@ -401,18 +449,28 @@ static bool get_key(struct kpi_reader *reader, struct kpi_answer *answer)
     }
     answer->part = (uint32_t)kpi_number_get(reader, 32);
     answer->start = (int64_t)kpi_number_get_signed(reader, 64);
+    if (version > 1) {
+        struct kpi_reader taken = kpi_reader_take(reader, (uint32_t)kpi_number_get(reader, 32));
+
+        answer->sketch = (struct kpi_string){(const char *)taken.at, kpi_reader_left(&taken)};
+    }
     answer->n_cells = (uint32_t)kpi_number_get(reader, 32);
     return !reader->failed && answer->n_cells > 0 && answer->n_cells <= kpi_reader_left(reader);
 }
 
-static int get_answers(struct kpi_answers *answers, struct kpi_reader *reader)
+static int get_answers(struct kpi_answers *answers, struct kpi_reader *reader, uint16_t version)
 {
     while (kpi_reader_left(reader)) {
         struct kpi_answer answer;
         kpi_wide *cells;
+        int r = 0;
 
-        if (!get_key(reader, &answer) || !comes_last(&answers->content, &answer))
+        if (!get_key(reader, version, &answer) || !comes_last(&answers->content, &answer))
             return KPI_ANSWERS_E_CORRUPT;
+        if (answer.sketch.length > 0)
+            r = kpi_quantiles_check(answer.sketch.data, answer.sketch.length, answers->mem);
+        if (r != 0)
+            return r < 0 ? r : KPI_ANSWERS_E_CORRUPT;
         cells = content_push(&answers->content, &answer);
         if (!cells)
             return -ENOMEM;
@@ -441,7 +499,7 @@ int kpi_answers_decode(struct kpi_answers **ret_answers, const void *bytes, size
     if (r < 0)
         return r;
     reader = kpi_reader_make(payload, length);
-    r = get_answers(answers, &reader);
+    r = get_answers(answers, &reader, version);
     if (r != 0) {
         (void)kpi_answers_unref(answers);
         return r;

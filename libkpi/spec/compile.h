@@ -144,7 +144,8 @@ struct kpi_leaf_work {
 
 struct kpi_table_work {
     const struct kpi_table_definition *definition;
-    uint32_t measure, back;           /* measures; of other kinds than retention both the same */
+    uint32_t measure, back;           /* measures; both the same where there is one only */
+    uint32_t bounced;                 /* SESSIONS: a measure, or KPI_NO_INDEX */
     enum kpi_table_cohort cohort;     /* the definition's, or what its start says */
     uint32_t first_start, first_type; /* FIRST_EVER: hidden attributes */
     struct kpi_breakdown_work by;     /* n 0: not broken down */

@@ -130,13 +130,13 @@ struct kpi_experiment {
  * (but for midnights), and none can be further ahead than events may be, so they are few.
  */
 struct kpi_session {
-    kpi_duration gap, max; /* max 0: none */
-    bool cut;              /* at each midnight of zone 0 */
-    uint32_t n_open;       /* at most */
-    uint32_t n_values;     /* field 0, which is the campaign, and others: what one keeps */
+    kpi_duration gap, max;      /* max 0: none */
+    enum kpi_midnight midnight; /* of zone 0 */
+    uint32_t n_open;            /* at most */
+    uint32_t n_values;          /* field 0, which is the campaign, and others: what one keeps */
     uint32_t fields[1 + KPI_SESSION_FIELDS_MAX];
-    uint32_t seconds, events; /* number fields of the event that one makes */
-    uint32_t type;            /* of that event, in the program's types; KPI_NO_INDEX: nobody asks */
+    uint32_t seconds, events, day; /* number fields of the event that one makes */
+    uint32_t type; /* of that event, in the program's types; KPI_NO_INDEX: nobody asks */
 };
 
 enum {
@@ -366,9 +366,10 @@ struct kpi_grain {
  */
 struct kpi_table {
     struct kpi_table_info info;
-    uint32_t start, back;       /* instances; KPI_NO_INDEX where there is none */
-    uint32_t start_by, back_by; /* of the set; back_by is `back` unless both must match */
-    uint32_t set;               /* KPI_NO_INDEX: not broken down */
+    uint32_t start, back;         /* instances; KPI_NO_INDEX where there is none */
+    uint32_t start_by, back_by;   /* of the set; back_by is `back` unless both must match */
+    uint32_t bounced, bounced_by; /* SESSIONS; KPI_NO_INDEX where there is none */
+    uint32_t set;                 /* KPI_NO_INDEX: not broken down */
     uint8_t
         places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of info.by's dimensions: the place in the set */
     /* FIRST_EVER: attributes: when a user's first start event was, and the first of its type */

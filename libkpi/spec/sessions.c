@@ -56,7 +56,9 @@ static bool fields_read(struct kpi_compile *compile, struct kpi_attribute_work *
         field_of(compile, attribute, name, KPI_STRING("session.seconds"), KPI_USE_NUMBER);
     session->events =
         field_of(compile, attribute, name, KPI_STRING("session.events"), KPI_USE_NUMBER);
-    return session->seconds != KPI_NO_INDEX && session->events != KPI_NO_INDEX;
+    session->day = field_of(compile, attribute, name, KPI_STRING("session.day"), KPI_USE_NUMBER);
+    return session->seconds != KPI_NO_INDEX && session->events != KPI_NO_INDEX &&
+           session->day != KPI_NO_INDEX;
 }
 
 /*
@@ -70,7 +72,7 @@ static bool room_read(struct kpi_compile *compile, struct kpi_attribute_work *at
     kpi_duration stretch = 2 * session->gap + compile->in->future_skew_max;
     int64_t n = (stretch + session->gap - 1) / session->gap;
 
-    if (session->cut)
+    if (session->midnight == KPI_MIDNIGHT_CUT)
         n += 1 + stretch / (20 * KPI_HOUR); /* no day is shorter */
     session->n_open = (uint32_t)n;
     if (n <= KPI_SESSION_OPEN_MAX)
@@ -91,7 +93,7 @@ bool kpi_session_read(struct kpi_compile *compile, struct kpi_attribute_work *at
     attribute->session = (struct kpi_session){
         .gap = definition->gap,
         .max = definition->max,
-        .cut = definition->cut,
+        .midnight = definition->midnight,
         .type = KPI_NO_INDEX,
     };
     return room_read(compile, attribute) && fields_read(compile, attribute);
@@ -206,8 +208,9 @@ void kpi_session_write(const struct kpi_compile *compile, struct kpi_writer *wri
     kpi_writer_format(writer, "session %S gap %d max %d open %d",
                       kpi_text_string(&attribute->definition->name), session->gap, session->max,
                       (int64_t)session->n_open);
-    if (session->cut)
-        kpi_writer_format(writer, " cut %S", compile->in->zones[0].name);
+    if (session->midnight != KPI_MIDNIGHT_IGNORE)
+        kpi_writer_format(writer, session->midnight == KPI_MIDNIGHT_CUT ? " cut %S" : " both %S",
+                          compile->in->zones[0].name);
     for (uint32_t i = 1; i < session->n_values; ++i)
         kpi_writer_format(writer, " field %S", compile->field_names[session->fields[i]]);
 }

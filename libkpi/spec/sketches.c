@@ -83,20 +83,6 @@ void kpi_sketches_encode(const struct kpi_sketches *sketches, struct kpi_buffer 
     }
 }
 
-/* 0, KPI_QUANTILES_E_CORRUPT or -ENOMEM: is this a sketch, of some value? */
-static int bytes_check(struct kpi_reader reader, const struct kpi_mem *mem)
-{
-    struct kpi_quantiles quantiles;
-    int r = kpi_quantiles_decode(&quantiles, mem, &reader);
-
-    if (r != 0)
-        return r;
-    if (!kpi_reader_done(&reader) || quantiles.n == 0)
-        r = KPI_QUANTILES_E_CORRUPT;
-    kpi_quantiles_deinit(&quantiles, mem);
-    return r;
-}
-
 int kpi_sketches_decode(struct kpi_sketches *sketches, struct kpi_reader *reader)
 {
     while (kpi_reader_left(reader)) {
@@ -109,7 +95,7 @@ int kpi_sketches_decode(struct kpi_sketches *sketches, struct kpi_reader *reader
             (n > 0 &&
              !is_before(kpi_sketches_at(sketches, n - 1), (uint32_t)scope, (uint32_t)leaf)))
             return KPI_SUPPLEMENT_E_CORRUPT;
-        r = bytes_check(taken, sketches->bytes.mem);
+        r = kpi_quantiles_check(taken.at, kpi_reader_left(&taken), sketches->bytes.mem);
         if (r == 0)
             r = kpi_sketches_push_bytes(sketches, (uint32_t)scope, (uint32_t)leaf, taken.at,
                                         kpi_reader_left(&taken));

@@ -1,10 +1,12 @@
 /* What cells of tables come to, as of a moment: see kpi/table.h. */
+#include "sketch/quantiles.h"
 #include "spec/layout.h"
 #include "spec/plan.h"
 
 #include <kpi/table.h>
 
 #include <assert.h>
+#include <math.h>
 
 /* The period that answers of a table are of. */
 static enum kpi_table_basis basis_of(const struct kpi_table_info *info)
@@ -72,11 +74,16 @@ static void cell_times(const struct kpi_plan *plan, const struct kpi_table_info 
     }
 }
 
-static int64_t users_of(const struct kpi_answer *answer, uint32_t cell)
+static kpi_wide cell_of(const struct kpi_answer *answer, uint32_t cell)
 {
-    kpi_wide users = cell < answer->n_cells ? answer->cells[cell] : 0;
+    return cell < answer->n_cells ? answer->cells[cell] : 0;
+}
 
-    return users < 0 ? 0 : users > INT64_MAX ? INT64_MAX : (int64_t)users;
+static int64_t count_of(const struct kpi_answer *answer, uint32_t cell)
+{
+    kpi_wide count = cell_of(answer, cell);
+
+    return count < 0 ? 0 : count > INT64_MAX ? INT64_MAX : (int64_t)count;
 }
 
 /* The latest of an instance and those of its levels up to `level`. */
@@ -99,25 +106,31 @@ kpi_time kpi_table_counts_from(const struct kpi_layout *layout, const struct kpi
     const struct kpi_program *program = &layout->plan->program;
     const struct kpi_row *starts = rows + kpi_layout_first_start(layout);
     const struct kpi_table *is = &program->tables[table];
-    uint32_t level = is->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? is->info.at_least : 1;
+    uint32_t level = is->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? is->info.at_least
+                     : is->info.kind == KPI_TABLE_SESSIONS       ? 0
+                                                                 : 1;
     kpi_time start = latest_start(program, starts, by ? is->start_by : is->start, level);
     kpi_time back = latest_start(program, starts, by ? is->back_by : is->back, 1);
+    uint32_t bounced = by ? is->bounced_by : is->bounced;
+    kpi_time bounces =
+        bounced == KPI_NO_INDEX ? KPI_TIME_NONE : latest_start(program, starts, bounced, 0);
 
-    return start > back ? start : back;
+    start = start > back ? start : back;
+    return start > bounces ? start : bounces;
 }
 
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
                          kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells)
 {
     const struct kpi_table_info *info = kpi_plan_table(plan, answer->index);
-    int64_t size = users_of(answer, KPI_TABLE_CELL_SIZE), previous = size;
+    int64_t size = count_of(answer, KPI_TABLE_CELL_SIZE), previous = size;
     bool counted = kpi_table_start(plan, answer->index, answer->start) >= counts_from;
     uint32_t n = 0;
 
     assert(info->kind == KPI_TABLE_RETENTION);
     for (uint32_t i = 0; i < kpi_table_n_cells(info); ++i) {
         struct kpi_bracket bracket = bracket_of(info, i);
-        int64_t users = users_of(answer, KPI_TABLE_CELL_FIRST + i);
+        int64_t users = count_of(answer, KPI_TABLE_CELL_FIRST + i);
         kpi_time begin, end;
 
         cell_times(plan, info, answer->start, bracket, &begin, &end);
@@ -150,4 +163,34 @@ void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_ce
         mean->of += cells[i].of;
         mean->sum += (double)cells[i].users / (double)cells[i].of;
     }
+}
+
+int kpi_table_sessions_get(const struct kpi_answer *answer, const struct kpi_mem *mem,
+                           struct kpi_table_sessions *ret_sessions)
+{
+    struct kpi_table_sessions sessions = {
+        .sessions = count_of(answer, KPI_TABLE_CELL_SESSIONS),
+        .users = count_of(answer, KPI_TABLE_CELL_USERS),
+        .bounced = count_of(answer, KPI_TABLE_CELL_BOUNCED),
+        .open = count_of(answer, KPI_TABLE_CELL_OPEN),
+        .mean = NAN,
+        .median = KPI_TIME_NONE,
+        .p90 = KPI_TIME_NONE,
+    };
+    struct kpi_quantiles lengths;
+
+    if (answer->sketch.length > 0) {
+        struct kpi_reader reader = kpi_reader_make(answer->sketch.data, answer->sketch.length);
+        int r = kpi_quantiles_decode(&lengths, mem, &reader);
+        assert(r <= 0); /* it was made here, or has been checked */
+        if (r < 0)
+            return r;
+        sessions.mean = (double)cell_of(answer, KPI_TABLE_CELL_SECONDS) / (1e6 * (double)lengths.n);
+        sessions.median = kpi_quantiles_value(&lengths, 500000);
+        sessions.p90 = kpi_quantiles_value(&lengths, 900000);
+        sessions.error = kpi_quantiles_are_exact(&lengths) ? 0 : KPI_ERROR_QUANTILES;
+        kpi_quantiles_deinit(&lengths, mem);
+    }
+    *ret_sessions = sessions;
+    return 0;
 }

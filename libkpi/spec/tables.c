@@ -30,9 +30,24 @@ static void measure_unknown(struct kpi_compile *compile, const struct named *nam
               named->name);
 }
 
-/* The measure of users of that name. False: reported, here or before. */
+static void measure_refuse(struct kpi_compile *compile, const struct named *named,
+                           const struct kpi_measure_work *measure, enum kpi_aggregate wanted)
+{
+    const char *message =
+        wanted == KPI_AGGREGATE_QUANTILES
+            ? "sessions are of a measure with the aggregate quantiles(field); \"%S\" is none%s"
+        : wanted == KPI_AGGREGATE_COUNT
+            ? "bounced is a measure with the aggregate count; \"%S\" is none%s"
+            : "tables take measures with the aggregate users; \"%S\" is none%s";
+    bool levels = wanted == KPI_AGGREGATE_LEVEL && measure->aggregate == KPI_AGGREGATE_LEVEL;
+
+    kpi_error(compile->diag, named->place, KPI_NO_SUGGESTION, message, named->name,
+              levels ? " (active_intervals have at_least for that)" : "");
+}
+
+/* The measure of that name, of such an aggregate. False: reported, here or before. */
 static bool measure_find(struct kpi_compile *compile, const struct named *named,
-                         uint32_t *ret_measure)
+                         enum kpi_aggregate wanted, uint32_t *ret_measure)
 {
     struct kpi_measure_work *measure = kpi_measures_find(compile, named->name);
 
@@ -44,13 +59,9 @@ static bool measure_find(struct kpi_compile *compile, const struct named *named,
     *ret_measure = (uint32_t)(measure - compile->measures);
     if (measure->broken)
         return false;
-    if (measure->aggregate == KPI_AGGREGATE_LEVEL && measure->level == 1)
+    if (measure->aggregate == wanted && measure->level <= 1)
         return true;
-    kpi_error(compile->diag, named->place, KPI_NO_SUGGESTION,
-              "tables take measures with the aggregate users; \"%S\" is none%s", named->name,
-              measure->aggregate == KPI_AGGREGATE_LEVEL
-                  ? " (active_intervals have at_least for that)"
-                  : "");
+    measure_refuse(compile, named, measure, wanted);
     return false;
 }
 
@@ -172,6 +183,8 @@ static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_
     for (uint32_t i = 0; i < work->by.n; ++i)
         kpi_writer_format(&writer, " by %x",
                           compile->dimensions[work->by.dimensions[i]].fingerprint);
+    if (work->bounced != KPI_NO_INDEX)
+        kpi_writer_format(&writer, " bounced %x", compile->measures[work->bounced].fingerprint);
     hash = XXH3_64bits(writer.data, writer.length);
     compile->temp.failed |= writer.failed;
     kpi_writer_deinit(&writer);
@@ -181,14 +194,20 @@ static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_
 static bool table_compile(struct kpi_compile *compile, struct kpi_table_work *work)
 {
     const struct kpi_table_definition *definition = work->definition;
-    struct named start = named_of(&definition->start), back;
+    struct named start = named_of(&definition->start), back, bounced;
     bool good = definition->kind != KPI_TABLE_RETENTION || start_read(compile, work, &start);
+    enum kpi_aggregate of =
+        definition->kind == KPI_TABLE_SESSIONS ? KPI_AGGREGATE_QUANTILES : KPI_AGGREGATE_LEVEL;
 
-    good = good && measure_find(compile, &start, &work->measure);
+    good = good && measure_find(compile, &start, of, &work->measure);
     work->back = work->measure;
     if (definition->back.length > 0) {
         back = named_of(&definition->back);
-        good &= measure_find(compile, &back, &work->back);
+        good &= measure_find(compile, &back, KPI_AGGREGATE_LEVEL, &work->back);
+    }
+    if (definition->bounced.length > 0) {
+        bounced = named_of(&definition->bounced);
+        good &= measure_find(compile, &bounced, KPI_AGGREGATE_COUNT, &work->bounced);
     }
     good &= cohort_check(compile, work);
     good &= kpi_breakdown_read(compile, &definition->by, &work->by);
@@ -207,8 +226,8 @@ void kpi_tables_compile(struct kpi_compile *compile)
         struct kpi_table_work *work = &compile->tables[compile->n_tables];
         bool named = kpi_name_check(compile, &seen, i);
 
-        *work =
-            (struct kpi_table_work){.definition = &in->tables[i], .cohort = in->tables[i].cohort};
+        *work = (struct kpi_table_work){
+            .definition = &in->tables[i], .cohort = in->tables[i].cohort, .bounced = KPI_NO_INDEX};
         if (in->tables[i].start.length == 0 || !table_compile(compile, work) || !named)
             continue;
         work->fingerprint = fingerprint(compile, work);
@@ -227,7 +246,8 @@ uint32_t kpi_tables_minutes(const struct kpi_compile *compile,
         if ((work->definition->basis == KPI_TABLE_HOUR ||
              work->definition->basis == KPI_TABLE_ELAPSED) &&
             (share(&compile->measures[work->measure], measure) ||
-             share(&compile->measures[work->back], measure)))
+             share(&compile->measures[work->back], measure) ||
+             (work->bounced != KPI_NO_INDEX && share(&compile->measures[work->bounced], measure))))
             return 60;
     }
     return 0;
@@ -252,6 +272,7 @@ static void info_fill(struct assembler *assembler, const struct kpi_table_work *
             pool, kpi_text_string(&compile->measures[work->measure].definition->name)),
         .back =
             kpi_pool_string(pool, kpi_text_string(&compile->measures[work->back].definition->name)),
+        .bounced = kpi_pool_string(pool, kpi_text_string(&definition->bounced)),
         .cohort = work->cohort,
         .mode = definition->mode,
         .percent = definition->percent,
@@ -279,8 +300,12 @@ static int whole_make(struct assembler *assembler, const struct kpi_table_work *
         kpi_assemble_levels(assembler, work->measure, level, 0, KPI_DIMENSIONS_NONE, &table->start);
 
     table->back = table->start;
+    table->bounced = table->bounced_by = KPI_NO_INDEX;
     if (r == 0 && work->back != work->measure)
         r = kpi_assemble_levels(assembler, work->back, 1, 0, KPI_DIMENSIONS_NONE, &table->back);
+    if (r == 0 && work->bounced != KPI_NO_INDEX)
+        r = kpi_assemble_instance(assembler, work->bounced, 0, KPI_DIMENSIONS_NONE,
+                                  &table->bounced);
     return r;
 }
 
@@ -300,6 +325,7 @@ static int groups_make(struct assembler *assembler, const struct kpi_table_work 
 {
     uint32_t level = table->info.kind == KPI_TABLE_ACTIVE_INTERVALS ? table->info.at_least : 1;
     struct kpi_breakdown_info *by = kpi_pool_alloc(&assembler->plan->pool, sizeof(*by));
+    uint32_t dimensions;
     int r;
 
     table->set = KPI_NO_INDEX;
@@ -310,13 +336,14 @@ static int groups_make(struct assembler *assembler, const struct kpi_table_work 
     kpi_assemble_info(assembler, &work->by, by);
     table->info.by = by;
     r = kpi_assemble_set(assembler, &work->by, true, table->places, &table->set);
+    dimensions = KPI_DIMENSIONS_SETS + table->set;
     if (r == 0)
-        r = kpi_assemble_levels(assembler, work->measure, level, 0,
-                                KPI_DIMENSIONS_SETS + table->set, &table->start_by);
+        r = kpi_assemble_levels(assembler, work->measure, level, 0, dimensions, &table->start_by);
     table->back_by = table->back;
-    if (r == 0 && work->definition->match_both)
-        r = kpi_assemble_levels(assembler, work->back, 1, 0, KPI_DIMENSIONS_SETS + table->set,
-                                &table->back_by);
+    if (r == 0 && (work->definition->match_both || table->info.kind == KPI_TABLE_SESSIONS))
+        r = kpi_assemble_levels(assembler, work->back, 1, 0, dimensions, &table->back_by);
+    if (r == 0 && work->bounced != KPI_NO_INDEX)
+        r = kpi_assemble_instance(assembler, work->bounced, 0, dimensions, &table->bounced_by);
     return r;
 }
 

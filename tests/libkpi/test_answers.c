@@ -3,6 +3,7 @@
  * set is made of are refused.
  */
 #include "counting_mem.h"
+#include "sketch/quantiles.h"
 
 #include <kpi/answers.h>
 #include <kpi/object.h>
@@ -28,7 +29,31 @@ static void push(struct kpi_answers *answers, const struct kpi_answer *answer)
     assert_int_equal(kpi_answers_push(answers, answer), 0);
 }
 
-/* One of 3 * 2 * 3 * 4 keys; cells from the seed, of either sign and beyond 64 bits. */
+/* A sketch of up to three numbers, until the next call. */
+static struct kpi_string sketch_of(uint64_t *seed)
+{
+    static char bytes[64];
+    struct kpi_buffer buffer = {.mem = &counting.mem};
+    struct kpi_quantiles quantiles = {0};
+    struct kpi_string sketch = {bytes, 0};
+
+    for (uint64_t n = next_random(seed) % 4; n > 0; n--)
+        assert_int_equal(
+            kpi_quantiles_put(&quantiles, &counting.mem, (int64_t)(next_random(seed) >> 1)), 0);
+    if (quantiles.n > 0)
+        kpi_quantiles_encode(&quantiles, &buffer);
+    sketch.length = buffer.size;
+    assert_in_range(sketch.length, 0, sizeof(bytes));
+    if (sketch.length)
+        memcpy(bytes, buffer.data, sketch.length);
+    kpi_quantiles_deinit(&quantiles, &counting.mem);
+    kpi_buffer_deinit(&buffer);
+    return sketch;
+}
+
+/*
+ * One of 3 * 2 * 3 * 4 keys; cells from the seed, of either sign and beyond 64 bits, and a sketch.
+ */
 static struct kpi_answer answer_of(uint32_t key, uint64_t *seed, kpi_wide cells[4])
 {
     static const struct kpi_string values[] = {{NULL, 0}, {"", 0}, {"wechat", 6}};
@@ -46,6 +71,7 @@ static struct kpi_answer answer_of(uint32_t key, uint64_t *seed, kpi_wide cells[
     for (uint32_t i = 0; i < 4; i++)
         cells[i] =
             ((kpi_wide)(int64_t)next_random(seed) * ((kpi_wide)1 << 40)) >> next_random(seed) % 90;
+    answer.sketch = sketch_of(seed);
     return answer;
 }
 
@@ -72,6 +98,9 @@ static void assert_equal(const struct kpi_answers *a, const struct kpi_answers *
         assert_int_equal(kpi_answer_compare(&x, &y), 0);
         assert_int_equal(x.n_cells, y.n_cells);
         assert_memory_equal(x.cells, y.cells, x.n_cells * sizeof(*x.cells));
+        assert_int_equal(x.sketch.length, y.sketch.length);
+        if (x.sketch.length)
+            assert_memory_equal(x.sketch.data, y.sketch.data, x.sketch.length);
     }
 }
 
@@ -244,7 +273,7 @@ static int decode(const uint8_t *payload, size_t length, struct kpi_answers **re
 
     if (length)
         memcpy(bytes + KPI_OBJECT_HEADER_BYTES, payload, length);
-    kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, 1, length);
+    kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, 2, length);
     r = kpi_answers_decode(ret_answers, bytes, size, &counting.mem);
     free(bytes);
     return r;
@@ -318,20 +347,24 @@ static void test_bytes_that_are_no_set(void **state)
         uint8_t bytes[40];
         size_t length;
     } table[] = {
-        {"unknown kind", {3, 0, 0, 0, 0, 1, 2}, 7},
-        {"five values", {0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 2}, 12},
-        {"no cells", {0, 0, 0, 0, 0, 0}, 6},
-        {"more cells than bytes", {0, 0, 0, 0, 0, 9, 2}, 7},
+        {"unknown kind", {3, 0, 0, 0, 0, 0, 1, 2}, 8},
+        {"five values", {0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2}, 13},
+        {"no cells", {0, 0, 0, 0, 0, 0, 0}, 7},
+        {"more cells than bytes", {0, 0, 0, 0, 0, 0, 9, 2}, 8},
+        {"a sketch of nothing", {0, 0, 0, 0, 0, 1, 0, 1, 2}, 9},
+        {"a sketch that is cut", {0, 0, 0, 0, 0, 1, 1, 1, 2}, 9},
+        {"a sketch with a tail", {0, 0, 0, 0, 0, 3, 1, 8, 0, 1, 2}, 11},
+        {"a sketch longer than all", {0, 0, 0, 0, 0, 9, 1, 8}, 8},
         {"a value longer than any", {0, 0, 1, 0x83, 2, 'a'}, 6},
         {"a value that is cut", {0, 0, 1, 5, 'a'}, 5},
-        {"an index of 33 bits", {0, 0x80, 0x80, 0x80, 0x80, 0x10, 0, 0, 0, 1, 2}, 11},
-        {"a number with a tail of nothing", {0, 0x80, 0, 0, 0, 0, 1, 2}, 8},
+        {"an index of 33 bits", {0, 0x80, 0x80, 0x80, 0x80, 0x10, 0, 0, 0, 0, 1, 2}, 12},
+        {"a number with a tail of nothing", {0, 0x80, 0, 0, 0, 0, 0, 1, 2}, 9},
         {"a number without end",
-         {0,    0,    0,    0,    0,    1,    0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+         {0,    0,    0,    0,    0,    0,    1,    0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
           0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80},
-         28},
-        {"the same key twice", {0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 2}, 14},
-        {"out of order", {1, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 2}, 14},
+         29},
+        {"the same key twice", {0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 1, 2}, 16},
+        {"out of order", {1, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 1, 2}, 16},
     };
 
     for (size_t i = 0; i < COUNT_OF(table); i++) {
@@ -343,12 +376,28 @@ static void test_bytes_that_are_no_set(void **state)
     assert_int_equal(counting.bytes, 0);
 }
 
+/* Shards of an earlier version have left such in Redis. */
+static void test_earlier_version_is_read(void **state)
+{
+    uint8_t bytes[KPI_OBJECT_HEADER_BYTES + 7] = {0};
+    struct kpi_answers *read;
+
+    bytes[KPI_OBJECT_HEADER_BYTES + 5] = 1; /* cell */
+    bytes[KPI_OBJECT_HEADER_BYTES + 6] = 14;
+    kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, 1, 7);
+    assert_int_equal(kpi_answers_decode(&read, bytes, sizeof(bytes), &counting.mem), 0);
+    assert_int_equal(kpi_answers_n(read), 1);
+    assert_true(kpi_answers_get(read, 0).cells[0] == 7);
+    assert_int_equal(kpi_answers_get(read, 0).sketch.length, 0);
+    (void)kpi_answers_unref(read);
+}
+
 static void test_later_version_is_told_apart(void **state)
 {
     uint8_t bytes[KPI_OBJECT_HEADER_BYTES];
     struct kpi_answers *read;
 
-    kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, 2, 0);
+    kpi_object_seal(bytes, KPI_OBJECT_ANSWERS, 3, 0);
     assert_int_equal(kpi_answers_decode(&read, bytes, sizeof(bytes), &counting.mem),
                      KPI_ANSWERS_E_NEWER);
     kpi_object_seal(bytes, KPI_OBJECT_SUPPLEMENT, 1, 0);
@@ -399,6 +448,7 @@ int main(void)
         cmocka_unit_test_setup(test_cut_bytes_are_refused_or_shorter, setup),
         cmocka_unit_test_setup(test_changed_bytes_do_no_harm, setup),
         cmocka_unit_test_setup(test_bytes_that_are_no_set, setup),
+        cmocka_unit_test_setup(test_earlier_version_is_read, setup),
         cmocka_unit_test_setup(test_later_version_is_told_apart, setup),
         cmocka_unit_test_setup(test_without_memory_nothing_changes, setup),
     };

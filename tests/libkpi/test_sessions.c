@@ -29,7 +29,7 @@ static struct object_store store;
 /* What differs between plans. */
 struct options {
     kpi_duration gap, max;
-    bool cut;
+    enum kpi_midnight midnight;
     bool other_first; /* another attribute before it */
 };
 
@@ -46,7 +46,8 @@ static struct kpi_plan *plan_of(const struct options *options)
     if (counting.mem.resize)
         f.mem = counting; /* what is still alive was counted there */
     fields[0] = TEXT("channel");
-    session = (struct kpi_session_definition){options->gap, options->max, options->cut, fields, 1};
+    session =
+        (struct kpi_session_definition){options->gap, options->max, options->midnight, fields, 1};
     if (options->other_first)
         fixture_attribute(&f, "looks", "count", "type == \"look\"");
     fixture_attribute(&f, "visit", "", "type == \"look\"");
@@ -204,8 +205,9 @@ static void restarts_change_nothing(void **state)
 
 static void order_within_a_gap_does_not_matter(void **state)
 {
-    for (int cut = 0; cut < 2; cut++) {
-        struct kpi_plan *plan = plan_of(&(struct options){.gap = 30 * KPI_MINUTE, .cut = cut});
+    for (unsigned midnight = 0; midnight < 3; midnight++) {
+        struct kpi_plan *plan =
+            plan_of(&(struct options){.gap = 30 * KPI_MINUTE, .midnight = midnight});
         struct kpi_engine *sorted = engine_of(plan), *engine = engine_of(plan);
         uint64_t seed = 2;
 
@@ -314,7 +316,8 @@ static void another_meaning_begins_anew(void **state)
     static const struct options others[] = {
         {.gap = 20 * KPI_MINUTE},
         {.gap = 30 * KPI_MINUTE, .max = KPI_HOUR},
-        {.gap = 30 * KPI_MINUTE, .cut = true},
+        {.gap = 30 * KPI_MINUTE, .midnight = KPI_MIDNIGHT_CUT},
+        {.gap = 30 * KPI_MINUTE, .midnight = KPI_MIDNIGHT_COUNT_BOTH},
     };
 
     for (size_t i = 0; i < COUNT_OF(others); i++) {
@@ -503,7 +506,8 @@ static void open_sessions_go_with_their_user(void **state)
 /* Bound by the longest skew: one in each gap of it, and two more. */
 static void rows_have_room_for_what_can_be_open(void **state)
 {
-    struct kpi_plan *plan = plan_of(&(struct options){.gap = KPI_MINUTE, .cut = true});
+    struct kpi_plan *plan =
+        plan_of(&(struct options){.gap = KPI_MINUTE, .midnight = KPI_MIDNIGHT_CUT});
     struct kpi_engine *engine = engine_of(plan);
     kpi_time midnight = (kpi_time)(DAY_2026_11_01 + 1) * KPI_DAY;
     uint32_t room = engine->program->attributes[0].session->n_open, n = 0;

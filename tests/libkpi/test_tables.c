@@ -49,6 +49,13 @@ static void define_tables(struct fixture *f)
     table = fixture_table(f, "days", KPI_TABLE_ACTIVE_INTERVALS, "active");
     table->at_least = 2;
     table->by = fixture_by(f, "channel");
+    for (unsigned i = 0; i < 2; i++) {
+        table = fixture_table(f, i ? "stays" : "stays_weeks", KPI_TABLE_SESSIONS, "stay");
+        table->back = TEXT("reached");
+        table->bounced = TEXT("rich");
+        table->basis = i ? KPI_TABLE_HOUR : KPI_TABLE_WEEK;
+        table->by = fixture_by(f, i ? "channel" : "channel,town");
+    }
     table = fixture_table(f, "hours", KPI_TABLE_ACTIVE_INTERVALS, "buyers");
     table->basis = KPI_TABLE_HOUR;
     table->over = KPI_TABLE_WEEK;
@@ -164,6 +171,8 @@ static void assert_same(const struct kpi_plan *plan, const struct kpi_answers *a
         assert_int_equal(kpi_answer_compare(&x, &y), 0);
         assert_int_equal(x.n_cells, y.n_cells);
         assert_memory_equal(x.cells, y.cells, x.n_cells * sizeof(*x.cells));
+        assert_int_equal(x.sketch.length, y.sketch.length);
+        assert_memory_equal(x.sketch.data, y.sketch.data, x.sketch.length);
         i++;
         j++;
     }
@@ -488,6 +497,32 @@ static void a_name_that_is_none(struct kpi_table_definition *table)
     table->name = TEXT("2nd");
 }
 
+static void sessions_of_users(struct kpi_table_definition *table)
+{
+    table->kind = KPI_TABLE_SESSIONS;
+    table->back = TEXT("reached");
+}
+
+/* As they must be, but for what a case changes. */
+static void set_sessions(struct kpi_table_definition *table)
+{
+    sessions_of_users(table);
+    fixture_measure(&fixture, "lengths", "quantiles(amount)", "");
+    table->start = TEXT("lengths");
+}
+
+static void sessions_of_lengths_twice(struct kpi_table_definition *table)
+{
+    set_sessions(table);
+    table->back = TEXT("lengths");
+}
+
+static void sessions_whose_users_bounced(struct kpi_table_definition *table)
+{
+    set_sessions(table);
+    table->bounced = TEXT("buyers");
+}
+
 static void bad_definitions_are_refused_where_they_stand(void **state)
 {
     static const struct {
@@ -507,6 +542,9 @@ static void bad_definitions_are_refused_where_they_stand(void **state)
         {first_ever_by_channel, "is not broken down", "", 0},
         {first_ever_of_any_type, "does not say of which", "", 11},
         {unknown_dimension, "there is no dimension or segment \"chanel\"", "channel", 0},
+        {sessions_of_users, "the aggregate quantiles(field); \"reached\" is none", "", 0},
+        {sessions_of_lengths_twice, "the aggregate users; \"lengths\" is none", "", 0},
+        {sessions_whose_users_bounced, "the aggregate count; \"buyers\" is none", "", 0},
         {a_name_again, "there are two tables \"other\"", "", 0},
         {a_name_that_is_none, "cannot name a table", "", 0},
     };

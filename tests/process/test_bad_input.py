@@ -352,6 +352,20 @@ TABLE = {
         TABLE_OF + "active_days: {of: active, basis: week}}}", "1:40", 'unknown key "basis"'),
     "seventeen events a day": (
         TABLE_OF + "active_days: {of: active, at_least: 17}}}", "1:50", "from 1 to 16"),
+    "sessions without users": (
+        TABLE_OF + "sessions: {of: dwell_time}}}", "1:14", "sessions: users is missing"),
+    "sessions of no lengths": (
+        TABLE_OF + "sessions: {of: active, users: active}}}", "1:29", "the aggregate quantiles(field)"),
+    "sessions of whoever": (
+        TABLE_OF + "sessions: {of: dwell_time, users: dwell_time}}}", "1:48", "the aggregate users"),
+    "users who bounced": (
+        TABLE_OF + "sessions: {of: dwell_time, users: active, bounced: active}}}", "1:65",
+        "bounced is a measure with the aggregate count"),
+    "sessions by elapsed days": (
+        TABLE_OF + "sessions: {of: dwell_time, users: active, basis: elapsed}}}", "1:63", "elapsed"),
+    "bounces that are a condition": (
+        TABLE_OF + "sessions: {of: dwell_time, users: active, bounced: duration < 10}}}", "1:65",
+        'there is no measure "duration < 10"'),
     "a table of nothing": ("tables: {t: {title: x}}", "1:10", "not none of them"),
     "a table of two kinds": (
         TABLE_OF + "retention: {start: buyers}, lifecycle: {of: buyers}}}", "1:10",

@@ -94,6 +94,14 @@ class Page(ProcessCase):
                                 text=True, check=False)
             self.assertEqual(jq.stdout, said, done.stderr + jq.stderr)
 
+    def test_the_table_of_the_page(self):
+        at = self.directory()
+        files = [write(at, name, self.block(block)) for name, block in
+                 (("kpis.yaml", "yaml"), ("events.ndjson", "ndjson"))]
+        moment = re.search(r"--at (\S+)", self.block("console"))[1]
+        done = daemon.run("replay", "-c", files[0], "-o", "json", "--at", moment, files[1])
+        self.assertEqual(json.loads(done.stdout)["tables"], [json.loads(self.block("json"))])
+
     def test_every_kpi_is_explained(self):
         rows = re.findall(r"^\| K(\d+) \| `(\w+)` \| .+ \|$", self.page, re.M)
         self.assertEqual({int(k) for k, _name in rows}, set(range(1, 35)))

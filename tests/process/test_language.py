@@ -69,8 +69,11 @@ class Language(ProcessCase):
                 got[entry["table"], by, cohort["start"][:10]] = \
                     [cohort["size"]] + [cell["users"] for cell in cohort["cells"]]
             for period in entry.get("periods", []):
-                cells = [period[key] for key in ("new", "returning", "resurrecting", "dormant")]
-                got[entry["table"], by, period["start"][:10]] = [sum(cells[:3])] + cells
+                keys = {"lifecycle": ("new", "returning", "resurrecting", "dormant"),
+                        "sessions": ("users", "median_seconds", "p90_seconds", "bounced", "open")}[entry["kind"]]
+                cells = [period[key] for key in keys if period.get(key) is not None]
+                got[entry["table"], by, period["start"][:10]] = \
+                    [period.get("sessions", sum(cells[:3]))] + cells
             if "counts" in entry:
                 got[entry["table"], by, entry["start"][:10]] = \
                     [entry["counts"][0]["or_more"]] + [c["users"] for c in entry["counts"]]

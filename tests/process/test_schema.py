@@ -18,7 +18,7 @@ except ImportError:
     jsonschema = yaml = None
 
 SCHEMA = os.path.join(ROOT, "config", "schema.json")
-TABLES = ("retention", "active_intervals", "active_days", "lifecycle")
+TABLES = ("retention", "active_intervals", "active_days", "lifecycle", "sessions")
 NEEDED = "python3-jsonschema or python3-yaml is not installed"
 
 BAD = {
@@ -113,7 +113,7 @@ class Schema(ProcessCase):
                 "target": "campaigns: [{start: 2026-11-01, end: 2026-12-01, targets: [{%s: }]}]",
                 "receivers": "receivers: [{%s: }]", "mapping": "mappings: {x: {%s: }}",
                 "mapping_entry": "mappings: {x: {type: {%s: }}}",
-                **{kind: "tables: {x: {" + kind + ": {%s: }}}" for kind in TABLES}}
+                **{f"table {kind}": "tables: {x: {" + kind + ": {%s: }}}" for kind in TABLES}}
         return base.get(node, "%s: {%%s: }" % node) % key
 
     def objects(self):
@@ -132,7 +132,7 @@ class Schema(ProcessCase):
         found.append(("receivers", definitions["receivers"]["items"]["properties"]))
         found.append(("mapping", definitions["mappings"]["additionalProperties"]["properties"]))
         found.append(("mapping_entry", definitions["mapping_entry"]["anyOf"][1]["properties"]))
-        found += [(kind, definitions[kind]["properties"]) for kind in TABLES]
+        found += [(f"table {kind}", definitions[kind]["properties"]) for kind in TABLES]
         return found
 
     def test_every_key_is_one_of_kpid(self):

@@ -1,8 +1,10 @@
 """Sessions cut by gap are those of the sorted stream, cut here in plain Python: how many, how long, how many
 bounced, by campaign, day and channel; whatever comes late, twice, in how many shards, and through restarts."""
 
+import collections
 import datetime
 import fractions
+import itertools
 import json
 import math
 import random
@@ -22,6 +24,7 @@ MEASURES = {
     "lengths": {"agg": "quantiles(session.seconds)", "where": ROOT_WHERE},
     "bounces": {"agg": "count", "where": ROOT_WHERE + " and session.events == 1"},
     "visitors": {"agg": "users", "where": ROOT_WHERE},
+    "begun": {"agg": "count", "where": ROOT_WHERE + " and session.day == 1"},
     "by_wechat": {"agg": "count", "where": ROOT_WHERE + ' and channel == "wechat"'},
     "everything": {"agg": "count"},
     "not_looks": {"agg": "count", "where": 'type != "look"'}}
@@ -31,10 +34,13 @@ KPIS = {
     "p50": {"formula": "median(lengths)", "unit": "duration"},
     "p90": {"formula": "quantile(lengths, 0.9)", "unit": "duration"},
     "bounce_rate": {"formula": "bounces / visits", "unit": "ratio"},
+    "begun": {"formula": "begun", "unit": "count"},
     "wechat_share": {"formula": "by_wechat / visits", "unit": "ratio"},
     "visits_a_visitor": {"formula": "visits / visitors", "unit": "ratio"},
     "events": {"formula": "everything", "unit": "count"},
     "events_but_looks": {"formula": "not_looks", "unit": "count"}}
+TABLES = {basis: {"sessions": {"of": "lengths", "users": "visitors", "bounced": "bounces", "basis": basis,
+                               "by": "channel", "last": 90}} for basis in ("hour", "day", "week")}
 SHARES = {"p50": fractions.Fraction(1, 2), "p90": fractions.Fraction(9, 10)}
 
 
@@ -43,7 +49,7 @@ def settings(session=None, **more):
     session = {"where": 'type in ["look", "click"]', "fields": ["channel"], **(session or {})}
     return config.merged({"timezone": "Europe/Berlin", "campaigns": campaigns, "measures": MEASURES,
                           "kpis": KPIS, "sessions": {"visit": session}, "dimensions": {"channel": {}},
-                          "breakdowns": ["channel"]}, more)
+                          "breakdowns": ["channel"], "tables": TABLES}, more)
 
 
 def generate(seed, n=700, users=12, hours=40):
@@ -65,9 +71,9 @@ def generate(seed, n=700, users=12, hours=40):
     return sorted(unique.values(), key=lambda event: event[0])
 
 
-def finish(found):
+def finish(found, gap=GAP):
     """Later events that are in no session, of so many users that every shard has some."""
-    last = found[-1][0] + 3 * GAP
+    last = found[-1][0] + 3 * gap
     return [(last, 1000 + i, "end", None, None) for i in range(300)]
 
 
@@ -89,13 +95,25 @@ def disorder(rng, rows, found, late=GAP - 1):
     return [row for _at, row in sorted(keyed)]
 
 
+def local_time(at):
+    return (START.astimezone(datetime.timezone.utc) + datetime.timedelta(milliseconds=at)).astimezone(ZONE)
+
+
 def local_day(at):
-    return (START.astimezone(datetime.timezone.utc)
-            + datetime.timedelta(milliseconds=at)).astimezone(ZONE).date()
+    return local_time(at).date()
 
 
-def cut(found, gap=GAP, midnight=False, longest=None):
-    """[(day, ms, events, campaign, channel, user)]"""
+def times_of(first, last, each_day):
+    """When a session counts: as it begins, and as each later day of it does."""
+    day, times = local_day(first), [local_time(first)]
+    while each_day and day < local_day(last):
+        day += datetime.timedelta(days=1)
+        times.append(datetime.datetime.combine(day, datetime.time(), ZONE))
+    return times
+
+
+def cut(found, gap=GAP, midnight="ignore", longest=None):
+    """[(time, ms, events, campaign, channel, user, which of its days, when it ended)]"""
     streams, sessions = {}, []
     for event in sorted(found):
         if event[2] in ("look", "click"):
@@ -104,13 +122,14 @@ def cut(found, gap=GAP, midnight=False, longest=None):
         parts = []
         for event in events:
             if (not parts or event[0] - parts[-1][-1][0] > gap
-                    or (midnight and local_day(event[0]) != local_day(parts[-1][-1][0]))):
+                    or (midnight == "cut" and local_day(event[0]) != local_day(parts[-1][-1][0]))):
                 parts.append([])
             parts[-1].append(event)
         for part in parts:
             length = part[-1][0] - part[0][0]
-            sessions.append((local_day(part[0][0]), min(length, longest) if longest else length,
-                             len(part), part[0][3], part[0][4], user))
+            for i, time in enumerate(times_of(part[0][0], part[-1][0], midnight == "count_both")):
+                sessions.append((time, min(length, longest) if longest else length, len(part),
+                                 part[0][3], part[0][4], user, i + 1, part[-1][0]))
     return sessions
 
 
@@ -121,6 +140,7 @@ def expected(sessions, kpi):
         return (fractions.Fraction(lengths[math.ceil(SHARES[kpi] * n) - 1], 1000), None) if n else None
     return {"visits": (n, None),
             "dwell": (fractions.Fraction(sum(lengths), 1000), n),
+            "begun": (sum(session[6] == 1 for session in sessions), None),
             "bounce_rate": (sum(session[2] == 1 for session in sessions), n),
             "wechat_share": (sum(session[4] == "wechat" for session in sessions), n),
             "visits_a_visitor": (n, len({session[5] for session in sessions}))}[kpi]
@@ -140,14 +160,14 @@ class Sessions(ProcessCase):
         n = 0
         for entry in document["kpis"]:
             by, scope = entry.get("by"), entry["scope"]
-            if entry["kpi"] not in (*SHARES, "visits", "dwell", "bounce_rate", "wechat_share",
-                                    "visits_a_visitor") or scope["kind"] not in ("campaign", "day"):
+            if entry["kpi"] not in (*SHARES, "visits", "dwell", "begun", "bounce_rate",
+                                    "wechat_share", "visits_a_visitor") or scope["kind"] not in ("campaign", "day"):
                 continue
             start = datetime.datetime.fromisoformat(scope["start"]).date()
             mine = [s for s in sessions if s[3] == entry["campaign"]
-                    and (scope["kind"] == "campaign" or s[0] == start)
+                    and (scope["kind"] == "campaign" or s[0].date() == start)
                     and (not by or s[4] == by["channel"])]
-            if not mine:
+            if not mine or (entry["kpi"] == "begun" and not any(s[6] == 1 for s in mine)):
                 self.assertIn(entry["state"], ("no_data", "undefined"), entry)
                 continue
             numerator, denominator = expected(mine, entry["kpi"])
@@ -156,24 +176,78 @@ class Sessions(ProcessCase):
             n += 1
         return n
 
+    def check_tables(self, document, sessions, as_of, still=()):
+        """The same periods in the tables, of all campaigns; `still` are open."""
+        def begin(time, basis, n=0):  # of the nth period behind, in seconds of UTC
+            days = (7 * n - time.weekday()) if basis == "week" else n
+            return (time.timestamp() // 3600 * 3600 + n * 3600 if basis == "hour" else
+                    datetime.datetime.combine(time.date() + datetime.timedelta(days=days),
+                                              datetime.time(), ZONE).timestamp())
+
+        for entry in document["tables"]:
+            basis, found = entry["basis"], {}
+            opens = collections.Counter(begin(s[0], basis) for s in still)
+            for s in sessions + ([] if "by" in entry else list(still)):
+                if "by" not in entry or s[4] == entry["by"]["channel"]:
+                    found.setdefault(begin(s[0], basis), []).append(s)
+            for period in entry["periods"]:
+                start = datetime.datetime.fromisoformat(period["start"]).astimezone(ZONE)
+                mine = [s for s in found.pop(start.timestamp()) if s not in still]
+                n_open = opens[start.timestamp()]
+                self.assertEqual(period.get("open", 0), 0 if "by" in entry else n_open)
+                self.assertEqual(period["mature"], begin(start, basis, 1) <= as_of.timestamp() and not n_open)
+                if not mine:
+                    self.assertEqual((period["sessions"], period["users"], period["mean_seconds"],
+                                      period["median_seconds"], period["bounce_rate"]),
+                                     (0, 0, None, None, None))
+                    continue
+                self.assertEqual([period[key] for key in ("sessions", "users", "bounced")],
+                                 [len(mine), len({s[5] for s in mine}), sum(s[2] == 1 for s in mine)])
+                for key, kpi in (("median_seconds", "p50"), ("p90_seconds", "p90")):
+                    self.assertEqual(period[key], float(expected(mine, kpi)[0]))
+                self.assertAlmostEqual(period["mean_seconds"], sum(s[1] for s in mine) / len(mine) / 1000,
+                                       delta=1e-6)
+            self.assertEqual(found, {})
+
     # Against the sorted stream.
 
     def test_sessions_are_those_of_the_sorted_stream(self):
-        variants = [(GAP, False, None), (GAP, True, None), (10 * 60_000, False, None),
-                    (GAP, False, 40 * 60_000), (GAP, True, 45 * 60_000)]
-        compared = 0
-        for seed in range(1, 26):
+        variants = [(GAP, "ignore", None), (GAP, "cut", None), (10 * 60_000, "ignore", None),
+                    (GAP, "ignore", 40 * 60_000), (GAP, "cut", 45 * 60_000), (GAP, "count_both", None),
+                    (6 * 2 * GAP, "count_both", 7 * 2 * GAP)]  # over two midnights
+        compared, days = 0, set()
+        for seed in range(1, 29):
             gap, midnight, longest = variants[seed % len(variants)]
             with self.subTest(seed=seed, gap=gap, midnight=midnight, longest=longest):
                 found = generate(seed)
                 rows = disorder(random.Random(seed), lines(found), found, late=gap - 1)
-                session = {"gap": f"{gap // 60_000}m", "midnight": "cut" if midnight else "ignore"}
+                session = {"gap": f"{gap // 60_000}m", "midnight": midnight}
                 if longest:
                     session["max"] = f"{longest // 60_000}m"
-                document = json.loads(self.replay(rows + lines(finish(found)), "-o", "json",
-                                                  session=session))
-                compared += self.check(document, cut(found, gap, midnight, longest))
+                end = finish(found, gap)
+                document = json.loads(self.replay(rows + lines(end), "-o", "json", session=session))
+                sessions = cut(found, gap, midnight, longest)
+                compared += self.check(document, sessions)
+                self.check_tables(document, sessions, local_time(end[-1][0]))
+                days |= {session[6] for session in sessions}
         self.assertGreater(compared, 3000)
+        self.assertEqual(days, {1, 2, 3})
+
+    def test_tables_tell_of_what_is_open(self):
+        n_open = 0
+        for seed, midnight in itertools.product((51, 52, 53), ("ignore", "cut", "count_both")):
+            with self.subTest(seed=seed, midnight=midnight):
+                found = generate(seed)
+                found = found[:400 + 100 * (seed % 3)]  # some amid the first night
+                sessions = cut(found, GAP, midnight)
+                still = [s for s in sessions if s[7] + 2 * GAP > found[-1][0]]
+                over = [s for s in sessions if s not in still]
+                document = json.loads(self.replay(lines(found), "-o", "json", "--shards", "1",
+                                                  session={"midnight": midnight}))
+                self.check(document, over)
+                self.check_tables(document, over, local_time(found[-1][0]), still)
+                n_open += len(still)
+        self.assertGreater(n_open, 25)
 
     def test_shards_and_order_change_nothing(self):
         found = generate(31)

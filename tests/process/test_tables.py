@@ -12,7 +12,8 @@ import time
 from support import config as configs
 from support import daemon
 from support.case import ProcessCase, write
-from support.tables_oracle import BASES, COHORTS, LAST, MODES, WHERE, Calendar, Oracle, stream
+from support.tables_oracle import (BASES, COHORTS, ERROR, EXACT, LAST, MODES, SESSIONS, WHERE, Calendar,
+                                   Oracle, stream)
 
 ZONES = (("Asia/Shanghai", 0), ("Europe/Berlin", 6), ("America/New_York", 2))
 SEEDS = range(1, 25)
@@ -54,13 +55,18 @@ def tables_of(seed):
         tables[f"i{i}"] = {"kind": "active_intervals", "of": "active", "basis": basis, "over": over,
                            "at_least": rng.choice((1, 2, 3)), "last": LAST[over],
                            "by": rng.choice(([], ["channel"]))}
+    for i, basis in enumerate(rng.sample(BASES, 2)):
+        tables[f"s{i}"] = {"kind": "sessions", "of": "lengths", "users": "visitors", "bounced": "short",
+                           "basis": basis, "last": rng.choice((LAST[basis], 3)),
+                           "by": rng.choice(([], ["channel"], ["channel", "city"]))}
     return tables
 
 
 def definition_of(table):
     keys = {"retention": ("start", "return", "basis", "cohort", "mode", "percent", "last", "by"),
             "lifecycle": ("of", "basis", "last", "by"),
-            "active_intervals": ("of", "basis", "over", "at_least", "last", "by")}[table["kind"]]
+            "active_intervals": ("of", "basis", "over", "at_least", "last", "by"),
+            "sessions": ("of", "users", "bounced", "basis", "last", "by")}[table["kind"]]
     definition = {key: table[key] for key in keys if table[key] != []}
     if table["kind"] == "retention":
         if table["mode"] == "bracket":
@@ -79,7 +85,8 @@ def settings_of(tables, zone, week_start=0):
         "timezone": zone,
         "week_start": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
                        "sunday")[week_start],
-        "measures": {name: {"agg": "users", "where": where} for name, where in WHERE.items()},
+        "measures": {**{name: {"agg": "users", "where": where} for name, where in WHERE.items()},
+                     **SESSIONS},
         "dimensions": {"channel": {}, "city": {}},
         "campaigns": [{"id": "any", "start": "2026-11-01", "end": "2026-11-02"}],
     }, {"tables": {name: definition_of(table) for name, table in tables.items()}})
@@ -126,6 +133,20 @@ class Checks(ProcessCase):
             self.assertAlmostEqual(means[key]["simple"], sum(u / o for u, o in parts) / len(parts),
                                    delta=1e-12)
 
+    def check_sessions(self, got, want):
+        """Exact up to 1,000 lengths, else within 1 %, and so it says."""
+        self.assertEqual(len(got), len(want))
+        for period, right in zip(got, want):
+            error = ERROR if right["sessions"] > EXACT else 0
+            self.assertEqual(period.pop("error", 0), error)
+            for key in ("median_seconds", "p90_seconds"):
+                value, exact = period.pop(key), right.pop(key)
+                self.assertLessEqual(abs(value - float(exact)), error * float(exact), key)
+            self.assertAlmostEqual(period.pop("mean_seconds"), float(right.pop("mean_seconds")), delta=1e-9)
+            self.assertAlmostEqual(period.pop("bounce_rate"), right["bounced"] / right["sessions"],
+                                   delta=1e-12)
+            self.assertEqual(period, right)
+
     def check_group(self, name, table, entries, judge, group):
         with self.tried(table=name, group=group, definition=definition_of(table)):
             if table["kind"] == "retention":
@@ -133,6 +154,9 @@ class Checks(ProcessCase):
             elif table["kind"] == "lifecycle":
                 entry, = entries or [{"periods": []}]
                 self.assertEqual(entry["periods"], judge.lifecycle(table, group))
+            elif table["kind"] == "sessions":
+                entry, = entries or [{"periods": []}]
+                self.check_sessions(entry["periods"], judge.sessions(table, group))
             else:
                 got = {e["start"]: e["counts"] for e in entries}
                 self.assertEqual(got, judge.intervals(table, group))
@@ -164,6 +188,19 @@ class Replay(Checks):
                           (1, 4, 16)[seed // 2 % 3])
         self.check(tables, got, judge)
 
+    def test_more_sessions_than_are_kept_one_by_one(self):
+        """Some periods have them all, others have buckets, and shards both."""
+        zone = "Europe/Berlin"
+        tables = {basis: {"kind": "sessions", "of": "lengths", "users": "visitors", "bounced": "short",
+                          "basis": basis, "last": LAST[basis], "by": ["city"]}
+                  for basis in ("hour", "day", "week", "month")}
+        events = stream(51, zone, 30, n_users=300, n_events=14000)
+        judge = Oracle(events, Calendar(zone))
+        for shards in (1, 8):
+            self.check(tables, self.replay(settings_of(tables, zone), events, "--shards", shards), judge)
+        sizes = [p["sessions"] for t in tables.values() for p in judge.sessions(t, {})]
+        self.assertTrue(min(sizes) < EXACT < max(sizes))
+
     def test_all_variants_are_tried(self):
         tried = [(t["basis"], t["cohort"], t["mode"]) for seed in SEEDS
                  for t in tables_of(seed).values() if t["kind"] == "retention"]
@@ -186,6 +223,8 @@ class Daemon(Checks):
         "life": {"kind": "lifecycle", "of": "active", "basis": "day", "last": 30, "by": []},
         "often": {"kind": "active_intervals", "of": "active", "basis": "day", "over": "week",
                   "at_least": 2, "last": 8, "by": ["channel"]},
+        "dwell": {"kind": "sessions", "of": "lengths", "users": "visitors", "bounced": "short",
+                  "basis": "day", "last": 30, "by": ["channel"]},
     }
 
     def setUp(self):
@@ -215,7 +254,11 @@ class Daemon(Checks):
         """Every table of every instance becomes that of the oracle, as of what it says."""
         def right(app):
             for name, table in self.TABLES.items():
-                document = self.table(app, name)
+                answer = app.get(f"/api/v1/tables/{name}?by=*")
+                if answer.status != 200:
+                    self.wrong = AssertionError(answer.body)
+                    return False
+                document = answer.json()
                 as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
                 judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
                 try:

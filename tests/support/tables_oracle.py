@@ -6,6 +6,8 @@ days, weeks, months … those of the local calendar.
 """
 
 import datetime
+import fractions
+import math
 import random
 import sqlite3
 import zoneinfo
@@ -29,6 +31,13 @@ WHERE = {
     "active": 'type in ["signup", "visit", "purchase"]',
     "buyers": 'type == "purchase"',
 }
+# Visits are sessions, some of unknown length.
+SESSIONS = {
+    "lengths": {"agg": "quantiles(seconds)", "where": 'type == "visit" and seconds >= 0'},
+    "visitors": {"agg": "users", "where": 'type == "visit" and seconds >= 0'},
+    "short": {"agg": "count", "where": 'type == "visit" and seconds >= 0 and seconds < 10'},
+}
+EXACT, ERROR = 1000, 0.01
 TYPE_OF = {"starts": "type = 'signup'", "big": "type = 'signup'"}
 
 
@@ -86,6 +95,8 @@ def stream(seed, zone, days, n_users=25, n_events=350, copies=True, end=None):
             event["channel"] = rng.choice("aab")
         if rng.random() < 0.5:
             event["city"] = rng.choice(("北京", "x"))
+        if event["type"] == "visit" and rng.random() < 0.95:
+            event["seconds"] = rng.choice((0, 10, -1, rng.randrange(60), round(rng.gauss(300, 100), 3)))
         events.append((arrival, i, event))
         if copies and rng.random() < 0.05:
             events.append((arrival + 60, i + n_events, event))
@@ -99,9 +110,10 @@ class Oracle:
         self.db = sqlite3.connect(":memory:")
         columns = ", ".join(f"{basis} INTEGER" for basis in BASES)
         self.db.execute(f"CREATE TABLE event (id TEXT PRIMARY KEY, user TEXT, type TEXT, time INTEGER, "
-                        f"channel TEXT, city TEXT, {columns})")
+                        f"channel TEXT, city TEXT, seconds TEXT, {columns})")
         for e in events:
-            row = [e["id"], e["user"], e["type"], e["time"], e.get("channel"), e.get("city")]
+            row = [e["id"], e["user"], e["type"], e["time"], e.get("channel"), e.get("city"),
+                   None if "seconds" not in e else str(e["seconds"])]
             row += [calendar.period(basis, e["time"]) for basis in BASES]
             self.db.execute(f"INSERT OR IGNORE INTO event VALUES ({', '.join('?' * len(row))})", row)
 
@@ -222,3 +234,26 @@ class Oracle:
                     [{"n": n, "users": counts.count(n), "or_more": sum(c >= n for c in counts)}
                      for n in range(1, max(counts) + 1)]
         return found
+
+    def sessions(self, table, group):
+        """Per period, the exact numbers; what the tables add to them is for the test to check."""
+        where = "type = 'visit' AND CAST(seconds AS REAL) >= 0"
+        for column, value in group.items():
+            where += f" AND {column} IS " + ("NULL" if value is None else f"'{value}'")
+        now = self.calendar.period(table["basis"], self.as_of)
+        found = {}
+        for p, user, seconds in self.rows(f"SELECT {table['basis']}, user, seconds FROM event WHERE {where}"):
+            if now - table["last"] < p <= now:
+                found.setdefault(p, []).append((fractions.Fraction(seconds), user))
+        periods = []
+        for p in sorted(found):
+            lengths = sorted(length for length, _user in found[p])
+            rank = lambda share: lengths[math.ceil(share * len(lengths)) - 1]
+            periods.append({"start": self.calendar.text(self.calendar.start(table["basis"], p)),
+                            "mature": self.calendar.start(table["basis"], p + 1) <= self.as_of,
+                            "sessions": len(lengths), "users": len({user for _length, user in found[p]}),
+                            "mean_seconds": sum(lengths) / len(lengths),
+                            "median_seconds": rank(fractions.Fraction(1, 2)),
+                            "p90_seconds": rank(fractions.Fraction(9, 10)),
+                            "bounced": sum(length < 10 for length in lengths)})
+        return periods

@@ -3,9 +3,9 @@
  * single ones (retention, funnels, experiments).
  *
  * An *answer* is a vector of integers under a key. Sets of answers add up over shards (law 6): key
- * by key, number by number. What the numbers of a kind mean is said where they are evaluated
- * (kpi/table.h for tables). What is not there is 0: an answer of which nothing was counted is left
- * out, and a vector ends where the maker's knowledge does.
+ * by key, number by number, sketch by sketch. What the numbers of a kind mean is said where they
+ * are evaluated (kpi/table.h for tables). What is not there is 0: an answer of which nothing was
+ * counted is left out, and a vector ends where the maker's knowledge does.
  *
  * Immutable once it is shared; reference counted, in any thread.
  */
@@ -32,6 +32,7 @@ struct kpi_answer {
     struct kpi_string values[KPI_BREAKDOWN_DIMENSIONS_MAX];
     uint32_t n_cells; /* never 0 */
     const kpi_wide *cells;
+    struct kpi_string sketch; /* of numbers, for quantiles (sketch/quantiles.h); length 0: none */
 };
 
 /* An empty set, one reference. mem must outlive it. Returns 0 or -ENOMEM. */

@@ -77,17 +77,26 @@ enum kpi_reset {
     KPI_RESET_YEAR,
 };
 
+/* What the local midnights of the plan's default zone do to sessions. */
+enum kpi_midnight {
+    KPI_MIDNIGHT_IGNORE,     /* one counts on the day on which it began */
+    KPI_MIDNIGHT_CUT,        /* another one begins */
+    KPI_MIDNIGHT_COUNT_BOTH, /* one counts on each of its days, as a whole */
+};
+
 /*
  * `visit: {gap: 30m, where: type in active_types}`: how a user's events make sessions. One goes on
  * as long as the next event comes no later than `gap` after the one before. When the log's time is
  * two gaps past the last event of a session, it is over, and counts as an event of the type
  * "kpid.session.visit", at the time of its first event, with the campaign of that and the fields
- * session.seconds (from the first event to the last) and session.events.
+ * session.seconds (from the first event to the last), session.events, and session.day: 1. With
+ * COUNT_BOTH it counts as one more at the begin of each later day that it goes on to, the same but
+ * for session.day: 2, 3, …
  */
 struct kpi_session_definition {
     kpi_duration gap; /* above 0, up to KPI_SESSION_GAP_MAX */
     kpi_duration max; /* longer ones count as so long; 0: as long as they are */
-    bool cut;         /* a local midnight of the plan's default zone begins another one */
+    enum kpi_midnight midnight;
     const struct kpi_text *fields; /* strings that it has from its first event, too */
     uint32_t n_fields;             /* up to KPI_SESSION_FIELDS_MAX */
 };
@@ -155,6 +164,7 @@ enum kpi_table_kind {
     KPI_TABLE_RETENTION,
     KPI_TABLE_ACTIVE_INTERVALS,
     KPI_TABLE_LIFECYCLE,
+    KPI_TABLE_SESSIONS,
 };
 
 enum kpi_table_basis {
@@ -203,8 +213,11 @@ struct kpi_table_definition {
     struct kpi_text title_en; /* may be empty: the name is shown */
     struct kpi_text title_zh;
     enum kpi_table_kind kind;
-    struct kpi_text start; /* a measure of users; of other kinds the one that it is of */
-    struct kpi_text back;  /* RETENTION: the measure of the return; empty: the same as start */
+    struct kpi_text start; /* a measure of users; of other kinds the one that it is of, of SESSIONS
+                              one of their lengths: quantiles(field) */
+    struct kpi_text back;  /* RETENTION: the measure of the return; empty: the same as start.
+                              SESSIONS: the measure of their users */
+    struct kpi_text bounced; /* SESSIONS: the measure that counts those that bounced, or empty */
     enum kpi_table_basis basis;
     enum kpi_table_cohort cohort;
     struct kpi_text cohort_text; /* where it is said, for messages */

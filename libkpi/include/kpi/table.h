@@ -12,6 +12,7 @@
  * - *Active intervals*: in a longer period, how many users were active in exactly n of its
  *   intervals.
  * - *Lifecycle*: a period's users by whether they were there in the one before.
+ * - *Sessions*: how many a period has, of how many users, and how long they are.
  *
  * Everything below the answers is pure: it evaluates what all shards have counted, as of a moment.
  */
@@ -22,15 +23,16 @@
 
 /*
  * A table of the plan. Of retention there are start, back, cohort, mode, percent, periods and
- * brackets; of active intervals over and at_least.
+ * brackets; of active intervals over and at_least; of sessions back and bounced.
  */
 struct kpi_table_info {
     struct kpi_string name;
     struct kpi_string title_en, title_zh; /* never empty */
     enum kpi_table_kind kind;
     enum kpi_table_basis basis;
-    struct kpi_string start; /* the measure; of other kinds the one that it is of */
-    struct kpi_string back;  /* the measure of the return */
+    struct kpi_string start;   /* the measure; of other kinds the one that it is of */
+    struct kpi_string back;    /* the measure of the return; of sessions that of the users */
+    struct kpi_string bounced; /* of those that bounced; empty: they are not counted */
     enum kpi_table_cohort cohort;
     enum kpi_table_mode mode;
     enum kpi_table_percent percent;
@@ -57,6 +59,13 @@ enum {
     KPI_TABLE_CELL_RESURRECTING,
     KPI_TABLE_CELL_DORMANT,
     KPI_TABLE_N_LIFECYCLE,
+
+    KPI_TABLE_CELL_SESSIONS = 0, /* sessions, whose lengths are the answer's sketch */
+    KPI_TABLE_CELL_USERS,
+    KPI_TABLE_CELL_BOUNCED,
+    KPI_TABLE_CELL_SECONDS, /* the sum of the lengths, in 10^-6 */
+    KPI_TABLE_CELL_OPEN,    /* of the whole: those cut by gap that are not over, as of now */
+    KPI_TABLE_N_SESSIONS,
     /* active intervals: [n - 1] is how many users were active in exactly n of them */
 };
 
@@ -107,3 +116,16 @@ struct kpi_table_mean {
 /* Adds the cells of a cohort; means are zero at first, and as many as kpi_table_n_cells(). */
 void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_cell *cells,
                          uint32_t n_cells);
+
+/* The sessions of a period. */
+struct kpi_table_sessions {
+    int64_t sessions, users, bounced;
+    int64_t open;            /* not over, and not in the others; of the whole only */
+    double mean;             /* of the lengths, in seconds; NAN if there is none */
+    kpi_decimal median, p90; /* of nearest rank; KPI_TIME_NONE if there is none */
+    double error;            /* of these two, at most; 0: they are exact */
+};
+
+/* Returns 0 or -ENOMEM. */
+int kpi_table_sessions_get(const struct kpi_answer *answer, const struct kpi_mem *mem,
+                           struct kpi_table_sessions *ret_sessions);
