@@ -473,17 +473,21 @@ class Oracle:
         return find
 
 
-def read(document, campaigns):
-    """The same of a document of `kpid replay -o json`."""
+def entries(document, campaigns, kpis):
+    """{key: entry} of a document of `kpid replay -o json`."""
     zones = {c.id: c.zone for c in campaigns}
     result = {}
     for entry in document["kpis"]:
-        if entry["kpi"] in KPIS:
+        if entry["kpi"] in kpis:
             start, end = (local_day(zones[entry["campaign"]], _instant(entry["scope"][side]))
                           for side in ("start", "end"))
-            result[entry["campaign"], entry["kpi"], entry["scope"]["kind"], start, end] = (
-                entry["state"], entry["value"])
+            result[entry["campaign"], entry["kpi"], entry["scope"]["kind"], start, end] = entry
     return result
+
+
+def read(document, campaigns):
+    """What the oracle's values are, of such a document."""
+    return {key: (entry["state"], entry["value"]) for key, entry in entries(document, campaigns, KPIS).items()}
 
 
 def _instant(text):
