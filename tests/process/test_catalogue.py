@@ -64,7 +64,7 @@ class Catalogue(ProcessCase):
         ok = set()
         for seed in range(21, 41):
             with self.subTest(seed=seed):
-                stream = Stream(seed, n_users=15)
+                stream = Stream(seed, n_users=8)
                 later = 75 if seed % 2 == 0 else 0
                 document = self.replay(stream, later=later, **money_oracle.configuration())
                 expected = money_oracle.Oracle(stream.events).values(stream.campaigns, stream.end + later * DAY)

@@ -9,10 +9,11 @@ MICRO = 1000000
 DAY = 86_400_000_000
 ZONE = "Asia/Shanghai"  # of the configuration: of days on which users order
 
-CAP = 700
+CAP = 4000
 # KPI: formula, and whose days count: those that are over for so many.
 KPIS = {
     "capped_ltv": ("mature(my_first + my_later, 90) / mature(new_buyers, 90)", 90),
+    "capped_so_far": ("(my_first + my_later) / new_buyers", 0),
     "last_touch": ("touched_sales / total(sales)", 0),
     "first_touch": ("first_touched_sales / total(sales)", 0),
     "linear": ("shared_sales / total(sales)", 0),
@@ -150,6 +151,8 @@ class Oracle:
 
     def capped_ltv(self, own, _of_all):
         return total(own, "capped"), count(own, "new")
+
+    capped_so_far = capped_ltv
 
     def last_touch(self, own, of_all):
         return total(own, "last_touch"), total(of_all, "sales")
