@@ -550,6 +550,7 @@ static void catalogue_and_minimal_give_the_kpis(void **state)
         "stickiness",
         "visit_frequency",
         "signups_growth",
+        "new_customers",
         "new_customer_conversion",
         "purchase_frequency",
         "repeat_purchase_rate",

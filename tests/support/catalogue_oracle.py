@@ -305,6 +305,7 @@ KPIS = {
     "stickiness": lambda p, t, c: over(t.active_days / c.days, t.active),
     "visit_frequency": lambda p, t, c: over(t.logins, t.active),
     "signups_growth": lambda p, t, c: growth(t.registered, c.all_before("previous", lambda q: q.registered)),
+    "new_customers": lambda p, t, c: p.new_buyers,
     "new_customer_conversion": lambda p, t, c: c.mature(7, lambda q: over(q.converted, q.new_users)),
     "purchase_frequency": lambda p, t, c: over(p.known_orders, p.known_buyers),
     "repeat_purchase_rate": lambda p, t, c: over(p.repeat_buyers, p.buyers),
