@@ -3,6 +3,7 @@
  * asked for, then its users are looked up, then event by event is judged and, whole or not at all,
  * applied.
  */
+#include "engine/capped.h"
 #include "engine/erase.h"
 #include "engine/experiments.h"
 #include "engine/state.h"
@@ -67,15 +68,28 @@ static bool attribute_get(const struct kpi_engine *engine, const struct applying
     return true;
 }
 
+/* The campaigns that get parts of what an event adds to the instance, as ids; returns how many. */
+static uint32_t campaigns_get(struct kpi_engine *engine, const struct applying *applying,
+                              const struct kpi_instance *instance,
+                              int64_t ret_ids[KPI_SET_VALUES_MAX])
+{
+    const struct kpi_attribute *attribute = &engine->program->attributes[instance->campaign];
+    const int64_t *row = row_of(engine, applying);
+
+    if (attribute->kind != KPI_ATTRIBUTE_SET)
+        return attribute_get(engine, applying, instance->campaign, ret_ids);
+    return row ? kpi_attribute_set(engine, attribute, row, applying->event->time, ret_ids) : 0;
+}
+
 /* What of the instance's needs an event may lack: then it does not feed it. */
-static bool feeds(const struct kpi_engine *engine, const struct kpi_instance *instance,
+static bool feeds(struct kpi_engine *engine, const struct kpi_instance *instance,
                   const struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
-    int64_t campaign;
+    int64_t campaigns[KPI_SET_VALUES_MAX];
 
     if (instance->campaign != KPI_NO_INDEX) {
-        if (!attribute_get(engine, applying, instance->campaign, &campaign))
+        if (!campaigns_get(engine, applying, instance, campaigns))
             return false;
     } else if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING) {
         return false;
@@ -358,7 +372,7 @@ static int feed_quantiles(struct kpi_engine *engine, const struct kpi_match *mat
 }
 
 static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
-                       const struct kpi_event *event)
+                       const struct kpi_event *event, kpi_wide number)
 {
     const struct kpi_instance *instance = &engine->program->instances[match->instance];
     struct kpi_series *series;
@@ -369,8 +383,8 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     if (r < 0)
         return r;
     cell->n_events++;
-    if (instance->aggregate == KPI_AGGREGATE_SUM) {
-        cell->sum += event->fields[instance->field].number;
+    if (instance->aggregate == KPI_AGGREGATE_SUM || instance->aggregate == KPI_AGGREGATE_CAPPED) {
+        cell->sum += number;
     } else if (instance->aggregate == KPI_AGGREGATE_GAUGE) {
         __int128 gauge = kpi_gauge_pack(event->time, event->fields[instance->field].number);
 
@@ -382,34 +396,33 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
     return 0;
 }
 
-/* The campaign that an attribute names. Returns 0 or -ENOMEM. */
-static int campaign_of(struct kpi_engine *engine, struct applying *applying, uint32_t attribute,
+/* The campaign that a value of an attribute names. Returns 0 or -ENOMEM. */
+static int campaign_of(struct kpi_engine *engine, struct applying *applying, int64_t value,
                        uint32_t *ret_campaign)
 {
-    struct kpi_string name;
-    int64_t id;
-    bool there = attribute_get(engine, applying, attribute, &id);
+    struct kpi_string name = kpi_engine_string(engine, value);
     int r;
 
-    assert(there); /* else the event would not feed the instance */
-    name = kpi_engine_string(engine, id);
     r = kpi_dictionary_intern(&engine->values, name, XXH3_64bits(name.data, name.length),
                               engine->program->values_max, ret_campaign);
     applying->other |= *ret_campaign == KPI_DICTIONARY_OTHER;
     return r;
 }
 
-/* The tuple of the event in the cells of an instance. Returns 0 or -ENOMEM. */
+/*
+ * The tuple of the event in the cells of an instance, for the campaign that `redirect` names; NULL:
+ * its own. Returns 0 or -ENOMEM.
+ */
 static int tuple_of(struct kpi_engine *engine, struct applying *applying,
-                    const struct kpi_instance *instance, uint32_t *ret_tuple)
+                    const struct kpi_instance *instance, const int64_t *redirect,
+                    uint32_t *ret_tuple)
 {
-    bool redirected = instance->campaign != KPI_NO_INDEX && wants_campaign(engine, instance);
     uint32_t campaign = applying->campaign, now;
     struct kpi_tuple_set *set;
     int r = 0;
 
-    if (redirected)
-        r = campaign_of(engine, applying, instance->campaign, &campaign);
+    if (redirect)
+        r = campaign_of(engine, applying, *redirect, &campaign);
     if (r < 0)
         return r;
     if (instance->dimensions < KPI_DIMENSIONS_SETS) {
@@ -420,11 +433,11 @@ static int tuple_of(struct kpi_engine *engine, struct applying *applying,
     /* The tuple that the set has found for this event is that of the event's own campaign. */
     set = &engine->tuples.sets[instance->dimensions - KPI_DIMENSIONS_SETS];
     now = set->now;
-    if (redirected)
+    if (redirect)
         set->now = KPI_NO_INDEX;
     r = kpi_tuple_get(engine, instance->dimensions - KPI_DIMENSIONS_SETS, campaign, applying->event,
                       row_of(engine, applying), &applying->other, ret_tuple);
-    if (redirected)
+    if (redirect)
         set->now = now;
     return r;
 }
@@ -436,30 +449,81 @@ static void begin_feeding(struct kpi_engine *engine)
     kpi_tuples_turn(&engine->tuples);
 }
 
+/* What the event adds to the instance's sum. False: nothing, as it changes no sum of the user. */
+static bool number_of(const struct kpi_engine *engine, const struct applying *applying,
+                      const struct kpi_instance *instance, kpi_wide *ret_number)
+{
+    if (instance->aggregate == KPI_AGGREGATE_CAPPED)
+        return kpi_capped_gain(engine, instance, row_of(engine, applying), applying->event,
+                               applying->updates, applying->n_updates, ret_number);
+    *ret_number = applying->event->fields[instance->field].number;
+    return true;
+}
+
+/* A match into the cell of the campaign that `redirect` names, as for tuple_of(). */
+static int feed_one(struct kpi_engine *engine, struct applying *applying,
+                    const struct kpi_match *match, const int64_t *redirect, kpi_wide number)
+{
+    const struct kpi_instance *instance = &engine->program->instances[match->instance];
+    uint32_t tuple;
+    int r = tuple_of(engine, applying, instance, redirect, &tuple);
+
+    if (r < 0)
+        return r;
+    if (instance->aggregate == KPI_AGGREGATE_LEVEL)
+        return feed_levels(engine, match, tuple, applying->user);
+    if (instance->aggregate == KPI_AGGREGATE_LATEST)
+        return feed_latest(engine, match, tuple, applying);
+    if (instance->aggregate == KPI_AGGREGATE_SCORES)
+        return feed_scores(engine, match, tuple, applying);
+    if (instance->aggregate == KPI_AGGREGATE_QUANTILES)
+        return feed_quantiles(engine, match, tuple, applying->event);
+    return feed_scalar(engine, match, tuple, applying->event, number);
+}
+
+/*
+ * A match into the cells of the campaigns that an attribute names. Of several each gets an equal
+ * part; what is left, less than a millionth each, goes to those whose names come first, so that the
+ * parts add up to the whole.
+ */
+static int feed_campaigns(struct kpi_engine *engine, struct applying *applying,
+                          const struct kpi_match *match, kpi_wide number)
+{
+    const struct kpi_instance *instance = &engine->program->instances[match->instance];
+    int64_t ids[KPI_SET_VALUES_MAX];
+    uint32_t n = campaigns_get(engine, applying, instance, ids);
+    int r = 0;
+
+    assert(n > 0); /* else the event would not feed the instance */
+    for (uint32_t i = 0; i < n && r == 0; i++) {
+        kpi_wide rest = number % n, part = number / n;
+
+        if (rest > i)
+            part++;
+        else if (-rest > i)
+            part--;
+        r = feed_one(engine, applying, match, &ids[i], part);
+    }
+    return r;
+}
+
 static int feed(struct kpi_engine *engine, struct applying *applying)
 {
-    for (uint32_t i = 0; i < applying->n_matches; i++) {
+    int r = 0;
+
+    for (uint32_t i = 0; i < applying->n_matches && r == 0; i++) {
         const struct kpi_match *match = &engine->matches[i];
         const struct kpi_instance *instance = &engine->program->instances[match->instance];
-        uint32_t tuple;
-        int r = tuple_of(engine, applying, instance, &tuple);
+        kpi_wide number;
 
-        if (r < 0)
-            return r;
-        if (instance->aggregate == KPI_AGGREGATE_LEVEL)
-            r = feed_levels(engine, match, tuple, applying->user);
-        else if (instance->aggregate == KPI_AGGREGATE_LATEST)
-            r = feed_latest(engine, match, tuple, applying);
-        else if (instance->aggregate == KPI_AGGREGATE_SCORES)
-            r = feed_scores(engine, match, tuple, applying);
-        else if (instance->aggregate == KPI_AGGREGATE_QUANTILES)
-            r = feed_quantiles(engine, match, tuple, applying->event);
+        if (!number_of(engine, applying, instance, &number))
+            continue;
+        if (instance->campaign != KPI_NO_INDEX && wants_campaign(engine, instance))
+            r = feed_campaigns(engine, applying, match, number);
         else
-            r = feed_scalar(engine, match, tuple, applying->event);
-        if (r < 0)
-            return r;
+            r = feed_one(engine, applying, match, NULL, number);
     }
-    return 0;
+    return r;
 }
 
 static int update_row(struct kpi_engine *engine, struct applying *applying)

@@ -34,6 +34,7 @@ enum {
     SEED_BUCKET,
     SEED_BARRED,
     SEED_SESSION,
+    SEED_SET,
 };
 
 struct summing {
@@ -158,6 +159,22 @@ static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_a
     return hash(key, (3 + last) * sizeof(*key), SEED_ATTRIBUTE);
 }
 
+/* The values of a user's set, each with its time. */
+static sum128 set_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                       uint64_t user, const int64_t *slots)
+{
+    sum128 sum = 0;
+
+    for (uint32_t i = 0; i < attribute->n_slots && slots[i] != KPI_TIME_NONE; i += 2) {
+        struct kpi_string string = kpi_dictionary_string(&engine->strings, (uint32_t)slots[i + 1]);
+        const uint64_t key[] = {user, attribute->fingerprint, (uint64_t)slots[i],
+                                XXH3_64bits(string.data, string.length)};
+
+        sum += hash(key, sizeof(key), SEED_SET);
+    }
+    return sum;
+}
+
 /* What is open of a user's sessions. */
 static sum128 sessions_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
                             uint64_t user, const int64_t *slots)
@@ -192,6 +209,9 @@ static sum128 sum_users(const struct kpi_engine *engine)
             if (program->attributes[i].kind == KPI_ATTRIBUTE_SESSION)
                 sum += sessions_hash(engine, &program->attributes[i], h,
                                      row + program->attributes[i].slot);
+            else if (program->attributes[i].kind == KPI_ATTRIBUTE_SET)
+                sum +=
+                    set_hash(engine, &program->attributes[i], h, row + program->attributes[i].slot);
             else if (row[program->attributes[i].slot] != KPI_TIME_NONE)
                 sum += attribute_hash(engine, &program->attributes[i], h,
                                       row + program->attributes[i].slot);

@@ -137,7 +137,7 @@ static bool string_greater(struct kpi_string a, struct kpi_string b)
     return order ? order > 0 : a.length > b.length;
 }
 
-/* Is a value of FIRST or LAST greater than another one? */
+/* Is a value of FIRST, LAST or SET greater than another one? */
 static bool value_greater(struct kpi_engine *engine, const struct kpi_attribute *attribute,
                           int64_t a, int64_t b)
 {
@@ -178,7 +178,63 @@ static int update_end(struct kpi_engine *engine, const struct kpi_attribute *att
     return 0;
 }
 
-static void update_sum(int64_t *slot, int64_t amount)
+/* Of SET: does one come before another one? At equal times the greater value does. */
+static bool set_precedes(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                         const int64_t a[2], const int64_t b[2])
+{
+    return a[0] != b[0] ? a[0] > b[0] : value_greater(engine, attribute, a[1], b[1]);
+}
+
+/*
+ * Each value has the highest time of its events, and those of the highest times stay: one that was
+ * pushed out and comes again, with a time below, would be the last once more. So what stays does
+ * not depend on the order of arrival.
+ */
+static int update_set(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                      const struct kpi_event *event, int64_t *slots)
+{
+    const struct kpi_field *field = &event->fields[attribute->field];
+    struct kpi_string string = {field->string, field->length};
+    uint32_t last = attribute->n_slots / 2 - 1, at = 0, id;
+    int64_t entry[2] = {event->time};
+    int r = kpi_dictionary_intern(&engine->strings, string, field->hash,
+                                  engine->program->values_max, &id);
+
+    if (r < 0)
+        return r;
+    entry[1] = id;
+    /* Where the value is, or else where nothing is, or the last one. */
+    while (at < last && slots[2 * at] != KPI_TIME_NONE && slots[2 * at + 1] != id)
+        at++;
+    if (slots[2 * at] != KPI_TIME_NONE &&
+        !set_precedes(engine, attribute, entry, slots + (size_t)2 * at))
+        return 0;
+    for (; at > 0 && set_precedes(engine, attribute, entry, slots + (size_t)2 * (at - 1)); at--)
+        memcpy(slots + (size_t)2 * at, slots + (size_t)2 * (at - 1), sizeof(entry));
+    memcpy(slots + (size_t)2 * at, entry, sizeof(entry));
+    return 0;
+}
+
+uint32_t kpi_attribute_set(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                           const int64_t *row, kpi_time time, int64_t ret_ids[KPI_SET_VALUES_MAX])
+{
+    const int64_t *slots = row + attribute->slot;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < attribute->n_slots && slots[i] != KPI_TIME_NONE; i += 2) {
+        uint32_t at = n;
+
+        if (attribute->within && time - slots[i] > attribute->within)
+            continue;
+        for (; at > 0 && value_greater(engine, attribute, ret_ids[at - 1], slots[i + 1]); at--)
+            ret_ids[at] = ret_ids[at - 1];
+        ret_ids[at] = slots[i + 1];
+        n++;
+    }
+    return n;
+}
+
+void kpi_sum_add(int64_t *slot, int64_t amount)
 {
     if (*slot == KPI_TIME_NONE)
         *slot = 0;
@@ -259,10 +315,10 @@ int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *
             (attribute->within && !kpi_attribute_live(attribute, row, event->time));
     switch (attribute->kind) {
     case KPI_ATTRIBUTE_COUNT:
-        update_sum(value, 1);
+        kpi_sum_add(value, 1);
         break;
     case KPI_ATTRIBUTE_SUM:
-        update_sum(value, event->fields[attribute->field].number);
+        kpi_sum_add(value, event->fields[attribute->field].number);
         break;
     case KPI_ATTRIBUTE_MIN_TIME:
         if (fresh || event->time < *value)
@@ -275,6 +331,8 @@ int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *
     case KPI_ATTRIBUTE_FIRST:
     case KPI_ATTRIBUTE_LAST:
         return update_end(engine, attribute, event, value - 1, fresh);
+    case KPI_ATTRIBUTE_SET:
+        return update_set(engine, attribute, event, row + attribute->slot);
     case KPI_ATTRIBUTE_EXPERIMENT: /* by kpi_experiment_update() */
         break;
     case KPI_ATTRIBUTE_MIN:

@@ -307,6 +307,16 @@ void kpi_slots_mark(struct kpi_slots *slots, uint32_t user);
 int kpi_attribute_update(struct kpi_engine *engine, const struct kpi_attribute *attribute,
                          const struct kpi_event *event, int64_t *row);
 
+/*
+ * The values of a SET that still count at this time, as ids in the order of their strings; returns
+ * how many.
+ */
+uint32_t kpi_attribute_set(struct kpi_engine *engine, const struct kpi_attribute *attribute,
+                           const int64_t *row, kpi_time time, int64_t ret_ids[KPI_SET_VALUES_MAX]);
+
+/* Adds to the value of a COUNT or SUM, which may be KPI_TIME_NONE. */
+void kpi_sum_add(int64_t *slot, int64_t amount);
+
 /* The string of a LAST attribute's value, for kpi_condition_holds(); userdata is the engine. */
 struct kpi_string kpi_engine_string(void *userdata, int64_t id);
 

@@ -75,6 +75,13 @@ struct kpi_ids_object {
     uint32_t index;
 };
 
+/* Which slots of an attribute hold ids of strings, as the manifest says. */
+enum {
+    KPI_STRINGS_NONE,
+    KPI_STRINGS_ONE, /* the last */
+    KPI_STRINGS_SET, /* every other, behind its time */
+};
+
 /* Objects of funnels that exist: a base of chunks, rewritten in turn, and what changed since. */
 struct kpi_save_funnels {
     bool saved;      /* `y` exists */

@@ -94,17 +94,20 @@ static int load_attributes(struct kpi_loading *loading, struct kpi_reader *reade
     layout->attributes = loading->attributes;
     for (uint32_t i = 0; i < layout->n_attributes; i++) {
         struct kpi_attribute *attribute = &loading->attributes[i];
-        uint8_t more, is_string;
+        uint8_t more, strings;
 
         attribute->fingerprint = kpi_reader_u64(reader);
         attribute->slot = kpi_reader_u32(reader);
         more = kpi_reader_u8(reader); /* slots than one */
-        is_string = kpi_reader_u8(reader);
-        if (more >= KPI_ATTRIBUTE_SLOTS_MAX || is_string > 1 || is_string > more ||
-            attribute->slot >= layout->n_slots || layout->n_slots - attribute->slot < 1u + more)
+        strings = kpi_reader_u8(reader);
+        if (more >= KPI_ATTRIBUTE_SLOTS_MAX || strings > KPI_STRINGS_SET || strings > more ||
+            (strings == KPI_STRINGS_SET && more % 2 == 0) || attribute->slot >= layout->n_slots ||
+            layout->n_slots - attribute->slot < 1u + more)
             return KPI_ENGINE_E_CORRUPT;
         attribute->n_slots = 1u + more;
-        attribute->is_string = is_string;
+        attribute->is_string = strings != KPI_STRINGS_NONE;
+        if (strings == KPI_STRINGS_SET)
+            attribute->kind = KPI_ATTRIBUTE_SET;
     }
     return 0;
 }
@@ -269,16 +272,28 @@ static int load_barred(struct kpi_loading *loading, const struct kpi_name *name,
 
 /* --- attribute rows --- */
 
+static bool string_fits(const struct kpi_loading *loading, int64_t id)
+{
+    return id >= KPI_DICTIONARY_OTHER && id < loading->n_strings;
+}
+
+static bool strings_fit(const struct kpi_loading *loading, const struct kpi_attribute *attribute,
+                        const int64_t *slots)
+{
+    if (attribute->kind != KPI_ATTRIBUTE_SET)
+        return slots[0] == KPI_TIME_NONE || string_fits(loading, slots[attribute->n_slots - 1]);
+    for (uint32_t i = 0; i < attribute->n_slots && slots[i] != KPI_TIME_NONE; i += 2)
+        if (!string_fits(loading, slots[i + 1]))
+            return false;
+    return true;
+}
+
 static bool row_fits(const struct kpi_loading *loading, const int64_t *row)
 {
-    for (uint32_t i = 0; i < loading->layout.n_attributes; i++) {
-        const struct kpi_attribute *attribute = &loading->attributes[i];
-        int64_t value = row[kpi_attribute_value_slot(attribute)];
-
-        if (attribute->is_string && row[attribute->slot] != KPI_TIME_NONE &&
-            (value < KPI_DICTIONARY_OTHER || value >= loading->n_strings))
+    for (uint32_t i = 0; i < loading->layout.n_attributes; i++)
+        if (loading->attributes[i].is_string &&
+            !strings_fit(loading, &loading->attributes[i], row + loading->attributes[i].slot))
             return false;
-    }
     return true;
 }
 

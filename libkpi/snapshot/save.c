@@ -324,7 +324,9 @@ static void add_attributes(struct kpi_buffer *buffer, const struct kpi_program *
         kpi_buffer_u64(buffer, attribute->fingerprint);
         kpi_buffer_u32(buffer, attribute->slot);
         kpi_buffer_u8(buffer, (uint8_t)(attribute->n_slots - 1));
-        kpi_buffer_u8(buffer, attribute->is_string);
+        kpi_buffer_u8(buffer, attribute->kind == KPI_ATTRIBUTE_SET ? KPI_STRINGS_SET
+                              : attribute->is_string               ? KPI_STRINGS_ONE
+                                                                   : KPI_STRINGS_NONE);
     }
 }
 

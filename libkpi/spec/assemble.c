@@ -2,6 +2,7 @@
  * The program: attributes to slots, leaves to instances, types to actions.
  */
 #include "spec/assemble.h"
+#include "spec/capped.h"
 #include "spec/redirect.h"
 #include "spec/grains.h"
 
@@ -55,6 +56,8 @@ static uint32_t attribute_slots(const struct kpi_attribute_work *work)
 
     if (work->kind == KPI_ATTRIBUTE_SESSION)
         return work->session.n_open * kpi_session_slots(&work->session);
+    if (work->kind == KPI_ATTRIBUTE_SET)
+        return 2 * work->n_values;
     return 1 + has_time + (work->definition->reset ? 2 : 0);
 }
 
@@ -93,7 +96,8 @@ static int attributes_assemble(struct assembler *assembler)
             .field = work->field,
             .slot = n_slots,
             .n_slots = work->n_slots,
-            .is_string = (work->kind == KPI_ATTRIBUTE_FIRST || work->kind == KPI_ATTRIBUTE_LAST) &&
+            .is_string = (work->kind == KPI_ATTRIBUTE_FIRST || work->kind == KPI_ATTRIBUTE_LAST ||
+                          work->kind == KPI_ATTRIBUTE_SET) &&
                          compile->fields[work->field].use == KPI_USE_STRING,
             .reset = work->definition->reset,
             .within = work->definition->within,
@@ -121,8 +125,8 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
                                      const struct kpi_measure_work *measure,
                                      const struct kpi_instance *instance)
 {
-    static const char *const aggregates[] = {"count",  "sum",   "level",    "latest",
-                                             "scores", "gauge", "quantiles"};
+    static const char *const aggregates[] = {"count",  "sum",   "level",     "latest",
+                                             "scores", "gauge", "quantiles", "capped"};
     struct kpi_compile *compile = assembler->compile;
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
@@ -142,6 +146,7 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
         kpi_writer_format(&writer, " and %x",
                           sets[instance->dimensions - KPI_DIMENSIONS_SETS].fingerprint);
     }
+    kpi_capped_write(compile, measure, &writer);
     kpi_redirect_write(compile, measure, &writer);
     kpi_writer_format(&writer, instance->minutes ? " grain %dm" : " grain day",
                       (int64_t)instance->minutes);
@@ -203,6 +208,9 @@ int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uin
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .sum = measure->sum ? measure->sum->program : KPI_NO_INDEX,
+        .less = measure->less ? measure->less->program : KPI_NO_INDEX,
+        .most = measure->most,
         .at = measure->at ? measure->at->program : KPI_NO_INDEX,
         .campaign = measure->campaign ? measure->campaign->program : KPI_NO_INDEX,
     };

@@ -105,6 +105,7 @@ void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *mea
         [KPI_AGGREGATE_COUNT] = KPI_LEAF_COUNT,   [KPI_AGGREGATE_SUM] = KPI_LEAF_SUM,
         [KPI_AGGREGATE_LEVEL] = KPI_LEAF_USERS,   [KPI_AGGREGATE_LATEST] = KPI_LEAF_LATEST,
         [KPI_AGGREGATE_SCORES] = KPI_LEAF_SCORES, [KPI_AGGREGATE_GAUGE] = KPI_LEAF_GAUGE,
+        [KPI_AGGREGATE_CAPPED] = KPI_LEAF_SUM,
     };
 
     measure->used = true;

@@ -57,6 +57,11 @@ static struct kpi_cond *check_name(struct checker *checker, const struct kpi_nod
                       node->string, node->string);
             return NULL;
         }
+        if (compile->attributes[reference.index].kind == KPI_ATTRIBUTE_SET) {
+            fail(checker, node,
+                 "a set() is for \"campaign\" of measures; a condition has no use of it");
+            return NULL;
+        }
         cond = cond_new(checker, KPI_COND_ATTRIBUTE);
         break;
     default:
@@ -200,7 +205,7 @@ static struct kpi_cond *check_age(struct checker *checker, const struct kpi_boun
     kind = reference.sort == KPI_REFERENCE_ATTRIBUTE ? compile->attributes[reference.index].kind
                                                      : KPI_ATTRIBUTE_COUNT;
     if (kind == KPI_ATTRIBUTE_COUNT || kind == KPI_ATTRIBUTE_SUM || kind == KPI_ATTRIBUTE_MIN ||
-        kind == KPI_ATTRIBUTE_MAX || kind == KPI_ATTRIBUTE_SESSION) {
+        kind == KPI_ATTRIBUTE_MAX || kind == KPI_ATTRIBUTE_SESSION || kind == KPI_ATTRIBUTE_SET) {
         fail(checker, bound[0].node,
              "age() takes an attribute with the aggregate first(), last(), min(time) or max(time)");
         return NULL;

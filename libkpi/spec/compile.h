@@ -50,6 +50,7 @@ struct kpi_attribute_work {
     uint32_t program;       /* index in the program: definitions that mean the same share one */
     uint32_t slot, n_slots;
     struct kpi_session session; /* SESSION */
+    uint32_t n_values;          /* SET: at most */
 };
 
 struct kpi_measure_work {
@@ -65,6 +66,8 @@ struct kpi_measure_work {
     struct kpi_cond *where;
     const struct kpi_node *answer_tree; /* LATEST */
     struct kpi_cond *answer;
+    const struct kpi_attribute_work *sum, *less;    /* CAPPED; less NULL: nothing */
+    kpi_decimal most;                               /* CAPPED */
     const struct kpi_attribute_work *at, *campaign; /* where events count; NULL: as they say */
     uint64_t fingerprint; /* of what it means, without zone and dimensions */
 };
@@ -207,6 +210,9 @@ bool kpi_check_infer(struct kpi_compile *compile, const struct kpi_text *text,
                      const struct kpi_node *node, const struct kpi_owner *owner);
 /* The attribute of this name, or KPI_NO_INDEX. */
 uint32_t kpi_attribute_find(const struct kpi_compile *compile, struct kpi_string name);
+/* Likewise, for who needs it: false if there is none, or it is broken, which was reported. */
+bool kpi_attribute_named(struct kpi_compile *compile, struct kpi_place place,
+                         struct kpi_string name, uint32_t *ret_index);
 
 /* check.c */
 

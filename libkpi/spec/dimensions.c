@@ -203,6 +203,11 @@ static void dimension_resolve(struct kpi_compile *compile, uint32_t index)
                       "\"%S\" are sessions, which are no dimension", name);
             work->broken = true;
         }
+        if (!attribute->broken && attribute->kind == KPI_ATTRIBUTE_SET) {
+            kpi_error(compile->diag, kpi_place_text(text), KPI_NO_SUGGESTION,
+                      "\"%S\" is a set(), of several values, which is no dimension", name);
+            work->broken = true;
+        }
         return;
     }
     work->kind = KPI_DIMENSION_FIELD;

@@ -90,6 +90,16 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
+        .id = KPI_FUNCTION_CAPPED,
+        .name = "capped",
+        .roles = IN_MEASURE,
+        .usage = "capped(attribute, most) or capped(attribute, most, less=ATTRIBUTE): what events "
+                 "add to a user's sum, less another one, as far as that is not more than so much",
+        .arguments = {{.name = "attribute", .kind = KPI_ARGUMENT_ATTRIBUTE},
+                      {.name = "most", .kind = KPI_ARGUMENT_AMOUNT},
+                      {.name = "less", .kind = KPI_ARGUMENT_ATTRIBUTE, .optional = true}},
+    },
+    {
         .id = KPI_FUNCTION_MIN,
         .name = "min",
         .roles = IN_ATTRIBUTE,
@@ -116,6 +126,19 @@ static const struct kpi_function functions[] = {
         .roles = IN_ATTRIBUTE,
         .usage = "last(field): the field's value in the latest event",
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
+        .id = KPI_FUNCTION_SET,
+        .name = "set",
+        .roles = IN_ATTRIBUTE,
+        .usage = "set(field) or set(field, n): the field's values, the 8 or n that came last; for "
+                 "\"campaign\" of measures",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD},
+                      {.name = "n",
+                       .kind = KPI_ARGUMENT_INTEGER,
+                       .optional = true,
+                       .min = 2,
+                       .max = KPI_SET_VALUES_MAX}},
     },
     {
         .id = KPI_FUNCTION_AGE,
@@ -365,6 +388,8 @@ static const char *foreign_name(struct kpi_string name)
         {"uv", "users"},
         {"pv", "count"},
         {"percentile", "quantiles"},
+        {"winsorise", "capped"},
+        {"winsorize", "capped"},
         {"lag", "previous"},
         {"yoy", "last_year"},
         {"retention", "retained"},
@@ -464,6 +489,20 @@ static bool bind_share(const struct binder *binder, const struct kpi_argument *a
     return false;
 }
 
+static bool bind_amount(const struct binder *binder, const struct kpi_argument *argument,
+                        struct kpi_bound *bound)
+{
+    const struct kpi_node *node = bound->node;
+
+    if (node->kind == KPI_NODE_NUMBER && node->number > 0) {
+        bound->integer = node->number;
+        return true;
+    }
+    kpi_error(binder->diag, kpi_place_node(binder->text, node), KPI_NO_SUGGESTION,
+              "\"%s\" of %s() is a number above 0", argument->name, binder->function->name);
+    return false;
+}
+
 static bool bind_word(const struct binder *binder, const struct kpi_argument *argument,
                       struct kpi_bound *bound)
 {
@@ -499,6 +538,8 @@ static bool bind_value(const struct binder *binder, const struct kpi_argument *a
         return bind_integer(binder, argument, bound);
     case KPI_ARGUMENT_SHARE:
         return bind_share(binder, argument, bound);
+    case KPI_ARGUMENT_AMOUNT:
+        return bind_amount(binder, argument, bound);
     case KPI_ARGUMENT_WORD:
         return bind_word(binder, argument, bound);
     case KPI_ARGUMENT_CONDITION:

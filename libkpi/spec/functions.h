@@ -24,10 +24,12 @@ enum kpi_function_id {
     KPI_FUNCTION_LATEST_USERS,
     KPI_FUNCTION_LATEST_MEAN,
     KPI_FUNCTION_QUANTILES,
+    KPI_FUNCTION_CAPPED,
     KPI_FUNCTION_MIN,
     KPI_FUNCTION_MAX,
     KPI_FUNCTION_FIRST,
     KPI_FUNCTION_LAST,
+    KPI_FUNCTION_SET,
     KPI_FUNCTION_AGE,
     KPI_FUNCTION_HOUR,
     KPI_FUNCTION_WEEKDAY,
@@ -59,6 +61,7 @@ enum kpi_argument_kind {
     KPI_ARGUMENT_ATTRIBUTE, /* the name of an attribute */
     KPI_ARGUMENT_INTEGER,   /* min … max */
     KPI_ARGUMENT_SHARE,     /* between 0 and 1 */
+    KPI_ARGUMENT_AMOUNT,    /* above 0 */
     KPI_ARGUMENT_WORD,      /* one of words */
     KPI_ARGUMENT_MEASURE,   /* the name of a measure */
     KPI_ARGUMENT_STRING,
@@ -91,7 +94,7 @@ struct kpi_function {
 /* An argument as found; node is NULL if an optional one is absent. */
 struct kpi_bound {
     const struct kpi_node *node;
-    int64_t integer; /* INTEGER; SHARE: in 10^-6; WORD: index of the word */
+    int64_t integer; /* INTEGER; SHARE, AMOUNT: in 10^-6; WORD: index of the word */
 };
 
 /*

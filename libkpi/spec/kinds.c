@@ -170,6 +170,23 @@ uint32_t kpi_attribute_find(const struct kpi_compile *compile, struct kpi_string
     return KPI_NO_INDEX;
 }
 
+bool kpi_attribute_named(struct kpi_compile *compile, struct kpi_place place,
+                         struct kpi_string name, uint32_t *ret_index)
+{
+    uint32_t index = kpi_attribute_find(compile, name);
+    struct kpi_suggestion suggestion;
+
+    if (index != KPI_NO_INDEX) {
+        *ret_index = index;
+        return !compile->attributes[index].broken;
+    }
+    kpi_suggestion_init(&suggestion, name);
+    for (uint32_t i = 0; i < compile->n_attributes; ++i)
+        kpi_suggestion_offer(&suggestion, kpi_text_string(&compile->in->attributes[i].name));
+    kpi_error(compile->diag, place, suggestion.best, "there is no attribute \"%S\"", name);
+    return false;
+}
+
 struct kpi_reference kpi_reference_resolve(struct kpi_compile *compile, const struct kpi_text *text,
                                            const struct kpi_node *node)
 {

@@ -1,12 +1,17 @@
 /*
  * Attributes and measures: their aggregates, filters and fingerprints.
  */
+#include "spec/capped.h"
 #include "spec/compile.h"
 #include "spec/functions.h"
 #include "spec/names.h"
 #include "spec/redirect.h"
 
 #include <xxhash.h>
+
+enum {
+    SET_VALUES = 8 /* of set(field) */
+};
 
 static struct kpi_owner attribute_owner(const struct kpi_attribute_work *attribute)
 {
@@ -40,9 +45,24 @@ static enum kpi_attribute_kind kind_of_function(enum kpi_function_id function, b
         return is_time ? KPI_ATTRIBUTE_MAX_TIME : KPI_ATTRIBUTE_MAX;
     case KPI_FUNCTION_FIRST:
         return is_time ? KPI_ATTRIBUTE_MIN_TIME : KPI_ATTRIBUTE_FIRST;
+    case KPI_FUNCTION_SET:
+        return KPI_ATTRIBUTE_SET;
     default:
         return is_time ? KPI_ATTRIBUTE_MAX_TIME : KPI_ATTRIBUTE_LAST;
     }
+}
+
+/* Values of a field that is a string, if nothing else says what it is. */
+static bool set_aggregate(struct kpi_compile *compile, struct kpi_attribute_work *attribute,
+                          const struct kpi_bound *bound)
+{
+    const struct kpi_text *text = &attribute->definition->aggregate;
+    struct kpi_owner owner = attribute_owner(attribute);
+
+    attribute->n_values = bound[1].node ? (uint32_t)bound[1].integer : SET_VALUES;
+    attribute->field = kpi_check_field(compile, text, bound[0].node);
+    return attribute->field != KPI_NO_INDEX &&
+           kpi_check_use(compile, text, bound[0].node, attribute->field, KPI_USE_STRING, &owner);
 }
 
 static bool attribute_aggregate(struct kpi_compile *compile, struct kpi_attribute_work *attribute)
@@ -66,6 +86,8 @@ static bool attribute_aggregate(struct kpi_compile *compile, struct kpi_attribut
     attribute->kind = kind_of_function(function->id, is_time);
     if (attribute->kind == KPI_ATTRIBUTE_MIN_TIME || attribute->kind == KPI_ATTRIBUTE_MAX_TIME)
         return true;
+    if (attribute->kind == KPI_ATTRIBUTE_SET)
+        return set_aggregate(compile, attribute, bound);
     attribute->field =
         attribute->kind == KPI_ATTRIBUTE_FIRST || attribute->kind == KPI_ATTRIBUTE_LAST
             ? kpi_check_field(compile, text, bound[0].node)
@@ -73,16 +95,21 @@ static bool attribute_aggregate(struct kpi_compile *compile, struct kpi_attribut
     return attribute->field != KPI_NO_INDEX;
 }
 
-/* A sum has no time of its own that it could be too old by. */
-static bool attribute_within(struct kpi_compile *compile,
-                             const struct kpi_attribute_work *attribute)
+/* A sum has no time of its own that it could be too old by; values of a set have each their own. */
+static bool attribute_lasts(struct kpi_compile *compile, const struct kpi_attribute_work *attribute)
 {
-    if (!attribute->definition->within ||
-        (attribute->kind != KPI_ATTRIBUTE_COUNT && attribute->kind != KPI_ATTRIBUTE_SUM))
-        return true;
-    kpi_error(compile->diag, kpi_place_text(&attribute->definition->aggregate), KPI_NO_SUGGESTION,
-              "count and sum() have no \"within\"; \"reset\" starts them anew");
-    return false;
+    const struct kpi_attribute_definition *definition = attribute->definition;
+    const char *error = NULL;
+
+    if (definition->within &&
+        (attribute->kind == KPI_ATTRIBUTE_COUNT || attribute->kind == KPI_ATTRIBUTE_SUM))
+        error = "count and sum() have no \"within\"; \"reset\" starts them anew";
+    else if (definition->reset && attribute->kind == KPI_ATTRIBUTE_SET)
+        error = "set() has no \"reset\"; \"within\" says how long its values stay";
+    if (error)
+        kpi_error(compile->diag, kpi_place_text(&definition->aggregate), KPI_NO_SUGGESTION, "%s",
+                  error);
+    return !error;
 }
 
 static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_work *measure)
@@ -109,6 +136,8 @@ static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_wo
         measure->aggregate = KPI_AGGREGATE_LATEST;
         measure->answer_tree = bound[0].node;
         return true;
+    case KPI_FUNCTION_CAPPED:
+        return kpi_capped_read(compile, measure, bound);
     default:
         measure->aggregate = function->id == KPI_FUNCTION_LATEST_MEAN ? KPI_AGGREGATE_SCORES
                              : function->id == KPI_FUNCTION_QUANTILES ? KPI_AGGREGATE_QUANTILES
@@ -150,7 +179,7 @@ static void attributes_read(struct kpi_compile *compile)
             attribute->broken |= !kpi_session_read(compile, attribute);
         else
             attribute->broken |=
-                !attribute_aggregate(compile, attribute) || !attribute_within(compile, attribute);
+                !attribute_aggregate(compile, attribute) || !attribute_lasts(compile, attribute);
         attribute->broken |=
             !where_parse(compile, &attribute->definition->where, &attribute->where_tree);
     }
@@ -251,8 +280,8 @@ static uint64_t text_hash(struct kpi_pool *pool, struct kpi_writer *writer)
 static uint64_t attribute_hash(struct kpi_compile *compile, struct kpi_pool *pool,
                                struct kpi_attribute_work *attribute)
 {
-    static const char *const kinds[] = {"count", "sum",   "min", "max",
-                                        "last",  "first", "min", "max"};
+    static const char *const kinds[] = {"count", "sum", "min", "max", "last",
+                                        "first", "min", "max", "set"};
     static const char *const resets[] = {"never", "day", "week", "month", "year"};
     const struct kpi_attribute_definition *definition = attribute->definition;
     const struct kpi_cond_names names = kpi_compile_names(compile);
@@ -272,6 +301,8 @@ static uint64_t attribute_hash(struct kpi_compile *compile, struct kpi_pool *poo
                           compile->in->zones[0].name, (int64_t)compile->in->week_start);
     if (definition->within)
         kpi_writer_format(&writer, " within %d", definition->within);
+    if (attribute->kind == KPI_ATTRIBUTE_SET)
+        kpi_writer_format(&writer, " values %d", (int64_t)attribute->n_values);
     return text_hash(pool, &writer);
 }
 
@@ -308,8 +339,8 @@ static void attributes_fingerprint(struct kpi_compile *compile)
 
 static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_work *measure)
 {
-    static const char *const aggregates[] = {"count",       "sum",   "users",    "latest_users",
-                                             "latest_mean", "gauge", "quantiles"};
+    static const char *const aggregates[] = {"count",       "sum",   "users",     "latest_users",
+                                             "latest_mean", "gauge", "quantiles", "capped"};
     const struct kpi_cond_names names = kpi_compile_names(compile);
     struct kpi_writer writer = {.mem = compile->mem};
     struct kpi_string where = sealed_text(&compile->temp, measure->where, &names);
@@ -321,6 +352,7 @@ static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_
         kpi_aggregate_has_field(measure->aggregate) ? compile->field_names[measure->field]
                                                     : KPI_STRING(""),
         answer, where);
+    kpi_capped_write(compile, measure, &writer);
     kpi_redirect_write(compile, measure, &writer);
     measure->fingerprint = text_hash(&compile->temp, &writer);
 }

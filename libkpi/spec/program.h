@@ -58,6 +58,7 @@ enum kpi_aggregate {
                              greater wins) */
     KPI_AGGREGATE_GAUGE,  /* the latest value of a number field; likewise */
     KPI_AGGREGATE_QUANTILES, /* all values of a number field, as a sketch */
+    KPI_AGGREGATE_CAPPED,    /* what events add to sums of each user, up to a cap */
 };
 
 #define KPI_NO_INDEX UINT32_MAX
@@ -81,8 +82,11 @@ struct kpi_instance {
     uint32_t field;     /* SUM, SCORES, GAUGE, QUANTILES */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
+    uint32_t sum, less; /* CAPPED: attributes; of `sum` without `less`, if there is one, no more */
+    int64_t most;       /* than this counts of a user */
     uint32_t at;        /* attribute by whose time an event counts, or KPI_NO_INDEX: its own */
-    uint32_t campaign;  /* attribute that names whose it is; KPI_NO_INDEX: field 0 does */
+    uint32_t campaign;  /* attribute that names whose it is; KPI_NO_INDEX: field 0 does. If it is a
+                           SET, each of them gets a part */
     uint64_t reads;     /* attributes that say what feeds it, and those behind them: bit i is the
                            program's attribute i */
 };
@@ -166,7 +170,8 @@ struct kpi_attribute {
         KPI_ATTRIBUTE_FIRST, /* with the lowest */
         KPI_ATTRIBUTE_MIN,   /* least value of a number field */
         KPI_ATTRIBUTE_MAX,
-        KPI_ATTRIBUTE_SESSION,    /* no value, but open sessions: see engine/sessions.h */
+        KPI_ATTRIBUTE_SET,     /* values of a string field, of the events with the highest times */
+        KPI_ATTRIBUTE_SESSION, /* no value, but open sessions: see engine/sessions.h */
         KPI_ATTRIBUTE_EXPERIMENT, /* what an experiment keeps: see struct kpi_experiment */
     } kind;
     uint32_t field;     /* all but COUNT and the times; EXPERIMENT: the experiment */
@@ -174,10 +179,11 @@ struct kpi_attribute {
     /*
      * 8-byte slots in the row: [start, end) of the period if it is reset; the time of the value for
      * FIRST and LAST, and MIN and MAX if `within` is set; the value. The first one is KPI_TIME_NONE
-     * while there is no value.
+     * while there is no value. Of SET: time and value of each, the latest first; behind the last
+     * one KPI_TIME_NONE.
      */
     uint32_t slot, n_slots;
-    bool is_string; /* FIRST or LAST of a string field: the value slot holds a dictionary id */
+    bool is_string; /* FIRST, LAST or SET of a string field: value slots hold dictionary ids */
     enum kpi_reset reset;
     kpi_duration within;               /* 0: for ever */
     const struct kpi_session *session; /* SESSION */

@@ -46,16 +46,17 @@ static void attributes_read(struct reads *reads)
     }
 }
 
-/* Where the measure's events count. */
-static uint64_t redirect_reads(const struct reads *reads, const struct kpi_measure_work *measure)
+/* Where the measure's events count, and what they are capped by. */
+static uint64_t measure_reads(const struct reads *reads, const struct kpi_measure_work *measure)
 {
-    const struct kpi_attribute_work *attributes = reads->compile->attributes;
+    const struct kpi_attribute_work *named[] = {measure->at, measure->campaign, measure->sum,
+                                                measure->less};
     uint64_t mask = 0;
 
-    if (measure->at)
-        mask |= reads->attributes[measure->at - attributes];
-    if (measure->campaign)
-        mask |= reads->attributes[measure->campaign - attributes];
+    for (size_t i = 0; i < sizeof(named) / sizeof(*named); ++i) {
+        if (named[i])
+            mask |= reads->attributes[named[i] - reads->compile->attributes];
+    }
     return mask;
 }
 
@@ -86,7 +87,7 @@ int kpi_assemble_reads(struct assembler *assembler)
         const struct kpi_measure_work *measure = &assembler->compile->measures[sources[i]];
 
         instances[i].reads = cond_reads(&reads, measure->where) |
-                             cond_reads(&reads, measure->answer) | redirect_reads(&reads, measure);
+                             cond_reads(&reads, measure->answer) | measure_reads(&reads, measure);
         if (instances[i].dimensions < KPI_DIMENSIONS_SETS)
             continue;
         for (uint32_t k = 0; k < sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].n; ++k)

@@ -16,16 +16,29 @@ static void mark(const struct kpi_cond *cond, bool *used)
         mark(child, used);
 }
 
+/* Marks those that a measure names beside its conditions. */
+static void mark_measure(const struct kpi_compile *compile, const struct kpi_measure_work *measure,
+                         bool *used)
+{
+    const struct kpi_attribute_work *named[] = {measure->at, measure->campaign, measure->sum,
+                                                measure->less};
+
+    mark(measure->where, used);
+    mark(measure->answer, used);
+    for (size_t i = 0; i < sizeof(named) / sizeof(*named); ++i) {
+        if (named[i])
+            used[named[i] - compile->attributes] = true;
+    }
+}
+
 /* Attributes that nothing else than themselves and other unused ones ask for. */
 static void attributes_unused(struct kpi_compile *compile)
 {
     bool used[KPI_ATTRIBUTES_MAX] = {false}, walked[KPI_ATTRIBUTES_MAX] = {false};
     bool more = true;
 
-    for (uint32_t i = 0; i < compile->n_measures; ++i) {
-        mark(compile->measures[i].where, used);
-        mark(compile->measures[i].answer, used);
-    }
+    for (uint32_t i = 0; i < compile->n_measures; ++i)
+        mark_measure(compile, &compile->measures[i], used);
     for (uint32_t i = 0; i < compile->n_dimensions; ++i) {
         mark(compile->dimensions[i].where, used);
         if (compile->dimensions[i].kind == KPI_DIMENSION_ATTRIBUTE)
@@ -96,7 +109,8 @@ static void values_unbounded(struct kpi_compile *compile)
     for (uint32_t i = 0; i < compile->n_attributes; ++i) {
         const struct kpi_attribute_work *attribute = &compile->attributes[i];
 
-        if ((attribute->kind != KPI_ATTRIBUTE_FIRST && attribute->kind != KPI_ATTRIBUTE_LAST) ||
+        if ((attribute->kind != KPI_ATTRIBUTE_FIRST && attribute->kind != KPI_ATTRIBUTE_LAST &&
+             attribute->kind != KPI_ATTRIBUTE_SET) ||
             compile->fields[attribute->field].use != KPI_USE_STRING ||
             !is_unbounded(compile->fields[attribute->field].name))
             continue;

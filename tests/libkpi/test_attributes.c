@@ -274,6 +274,36 @@ static void without_campaigns(void **state)
     end();
 }
 
+/* More values than a set keeps, in two orders; the state is the same, also where times are equal. */
+static void what_a_set_keeps_does_not_depend_on_the_order(void **state)
+{
+    static const struct {
+        int hour;
+        const char *channel;
+    } touches[] = {{1, "d"}, {1, "b"}, {1, "cc"}, {1, "c"}, {2, "e"}, {0, "e"}, {2, "b"}, {1, "e"}};
+    uint64_t seed = 5;
+    uint8_t digests[2][16];
+
+    for (unsigned round = 0; round < 300; ++round) {
+        unsigned order[COUNT_OF(touches)];
+
+        for (unsigned i = 0; i < COUNT_OF(touches); ++i) {
+            unsigned k = round ? (unsigned)(next_random(&seed) % (i + 1)) : i;
+
+            order[i] = order[k];
+            order[k] = i;
+        }
+        make("set(channel, 3)", KPI_RESET_NEVER, 0, "");
+        for (unsigned i = 0; i < COUNT_OF(touches); ++i) {
+            n_ids = order[i];
+            set(AT(1, touches[order[i]].hour), 0, touches[order[i]].channel);
+        }
+        assert_int_equal(kpi_engine_digest(engine, digests[round > 0]), 0);
+        assert_memory_equal(digests[0], digests[round > 0], sizeof(digests[0]));
+        end();
+    }
+}
+
 /* What is kept across a plan's change is what means the same. */
 static void another_reset_is_another_attribute(void **state)
 {
@@ -311,6 +341,7 @@ int main(void)
         cmocka_unit_test(ages),
         cmocka_unit_test(sums_have_no_within),
         cmocka_unit_test(without_campaigns),
+        cmocka_unit_test(what_a_set_keeps_does_not_depend_on_the_order),
         cmocka_unit_test(another_reset_is_another_attribute),
     };
 

@@ -96,6 +96,8 @@ static void what_must_compile(void **state)
         {ATTRIBUTE, "last(campaign)"},
         {ATTRIBUTE, "last(amount)"},
         {ATTRIBUTE, "first(channel)"},
+        {ATTRIBUTE, "set(channel)"},
+        {ATTRIBUTE, "set(campaign, n=32)"},
         {ATTRIBUTE, "first(time)"},
         {ATTRIBUTE, "last(time)"},
         {ATTRIBUTE, "min(score)"},
@@ -332,6 +334,16 @@ static void what_is_unknown(void **state)
         {ATTRIBUTE, "users", 0, 5, "cannot stand in an attribute", NULL},
         {WHERE, "minute(time) == 3", 0, 6, "there is no function \"minute\"", NULL},
         {FORMULA, "hour(time)", 0, 4, "cannot stand in a formula; its place is a condition", NULL},
+        {ATTRIBUTE, "set(campaign, 1)", 14, 1, "a whole number from 2 to 32", NULL},
+        {ATTRIBUTE, "set(campaign, 33)", 14, 2, "a whole number from 2 to 32", NULL},
+        {ATTRIBUTE, "set(amount)", 4, 6, "\"amount\" is used as a string", NULL},
+        {AGGREGATE, "set(campaign)", 0, 3, "its place is agg of an attribute", NULL},
+        {AGGREGATE, "capped(orders)", 0, 14, "the argument \"most\" is missing", NULL},
+        {AGGREGATE, "capped(order, 5)", 7, 5, "there is no attribute \"order\"", "orders"},
+        {AGGREGATE, "capped(orders, 5)", 7, 6, "aggregate sum() that are never reset", NULL},
+        {AGGREGATE, "capped(orders, 0)", 15, 1, "\"most\" of capped() is a number above 0", NULL},
+        {AGGREGATE, "capped(orders, -2)", 15, 2, "is a number above 0", NULL},
+        {AGGREGATE, "winsorize(orders, 5)", 0, 9, "there is no function", "capped"},
         {FORMULA, "buyer / 2", 0, 5, "there is no measure or KPI \"buyer\"", "buyers"},
         {FORMULA, "byuers", 0, 6, "there is no measure", "buyers"},
         {FORMULA, "2 * audeince", 4, 8, "there is no measure", "audience"},
@@ -648,7 +660,10 @@ static void warnings_do_not_stop(void **state)
     kpi_plan_unref(plan);
 }
 
-/* a is asked for by a measure, b by a; c and d ask for one another and nobody else for them. */
+/*
+ * a is asked for by a measure, b by a; c and d ask for one another and nobody else for them. What a
+ * measure names for where its events count, or caps, is asked for, too.
+ */
 static void attributes_that_nothing_asks_for_are_warned_of(void **state)
 {
     struct kpi_plan *plan;
@@ -657,8 +672,14 @@ static void attributes_that_nothing_asks_for_are_warned_of(void **state)
     fixture_attribute(&f, "b", "count", "");
     fixture_attribute(&f, "c", "count", "d > 0");
     fixture_attribute(&f, "d", "count", "c > 0");
+    fixture_attribute(&f, "first", "min(time)", "");
+    fixture_attribute(&f, "touches", "set(campaign)", "");
+    fixture_attribute(&f, "sold", "sum(amount)", "type == 'a'");
+    fixture_attribute(&f, "returned", "sum(amount)", "type == 'b'");
     fixture_measure(&f, "m", "latest_users(a > 1)", "");
-    fixture_kpi(&f, "k", "m", KPI_UNIT_COUNT);
+    fixture_measure(&f, "capped", "capped(sold, 5, less=returned)", "");
+    fixture_redirect(&f, "first", "touches");
+    fixture_kpi(&f, "k", "m + capped", KPI_UNIT_COUNT);
     plan = fixture_plan(&f);
     assert_non_null(plan);
     assert_int_equal(f.recorder.n_messages, 2);

@@ -83,13 +83,13 @@ TABLE = {
         REDIRECTED + "n}\n" + USED, "4:29", "an attribute with the aggregate min(time) or max(time)"),
     "a time of answers": (
         REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:47",
-        'only count, sum(), mean() and users have "at"'),
+        'only count, sum(), mean(), capped() and users have "at"'),
     "a campaign of a number": (
         REDIRECTED.replace("at:", "campaign:") + "n}\n" + USED, "4:35",
-        "an attribute with the aggregate first() or last() of a string"),
+        "an attribute with the aggregate first(), last() or set() of a string"),
     "a campaign of a field of numbers": (
         REDIRECTED.replace("at:", "campaign:") + "last_score}\n" + USED, "4:35",
-        "an attribute with the aggregate first() or last() of a string"),
+        "an attribute with the aggregate first(), last() or set() of a string"),
     "a maturity by the hour": (
         "kpis: {k: {formula: 'mature(buyers, 3)', grains: [hour]}}", "1:51",
         "mature() are made of days; they cannot be reported in \"hour\""),

@@ -2,6 +2,7 @@
 several campaigns; its page shows what kpid says; the plans that are made of it are good."""
 
 import datetime
+import decimal
 import glob
 import json
 import os
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import catalogue_oracle, daemon
+from support import catalogue_oracle, daemon, money_oracle
 from support.campaigns import configuration
 from support.case import ProcessCase, write
 from support.catalogue_stream import END, Stream
@@ -23,12 +24,12 @@ ELSEWHERE = {"retention_d1", "retention_d7", "retention_m3"}
 
 
 class Catalogue(ProcessCase):
-    def replay(self, stream, *arguments, later=0):
-        """later: days after the stream."""
+    def replay(self, stream, *arguments, later=0, **more):
+        """later: days after the stream; more: of the configuration."""
         at = datetime.datetime.combine(END, datetime.time()) + datetime.timedelta(days=later)
         directory = self.directory()
         daemon.directory_for(
-            configuration(stream.campaigns, catalogue="all", grains=["day", "month"]), directory)
+            configuration(stream.campaigns, catalogue="all", grains=["day", "month"], **more), directory)
         events = write(directory, "events.ndjson", stream.ndjson())
         done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "--at", at.isoformat() + "Z",
                           "-o", "json", *arguments, events)
@@ -55,8 +56,41 @@ class Catalogue(ProcessCase):
 
     def test_shards_add_up(self):
         stream = Stream(100)
-        one, five = (self.replay(stream, "--shards", n)["kpis"] for n in (1, 5))
+        one, five = (self.replay(stream, "--shards", n, **money_oracle.configuration())["kpis"] for n in (1, 5))
         self.assertEqual(one, five)
+
+    def test_variants_of_money_equal_the_oracle(self):
+        """Capped sums, touches, and repeat purchase by days, upper and lower sides exactly."""
+        ok = set()
+        for seed in range(21, 41):
+            with self.subTest(seed=seed):
+                stream = Stream(seed, n_users=8)
+                later = 75 if seed % 2 == 0 else 0
+                document = self.replay(stream, later=later, **money_oracle.configuration())
+                expected = money_oracle.Oracle(stream.events).values(stream.campaigns, stream.end + later * DAY)
+                got = catalogue_oracle.entries(document, stream.campaigns, money_oracle.KPIS)
+                self.assertEqual(got.keys(), expected.keys())
+                for key, sides in expected.items():
+                    entry = got[key]
+                    sides_got = tuple(decimal.Decimal(entry[side] or 0) for side in ("numerator", "denominator"))
+                    self.assertEqual(sides_got, sides, (key, entry))
+                    if entry["state"] == "ok":
+                        ok.add(key[1])
+                    else:
+                        self.assertEqual(sides[1], 0, (key, entry))
+        self.assertEqual(ok, set(money_oracle.KPIS))
+
+    def test_variants_are_good(self):
+        """What stands behind "or:" in the sections on purchases and money can be put in the place of a formula."""
+        with open(os.path.join(ROOT, "config", "catalogue.yaml"), encoding="utf-8") as file:
+            part = file.read().split("-- purchases\n\n")[1].split("-- opinion\n")[0]
+        variants = re.findall(r"^    # or:    (.+?)(?:  .*)?$", part, re.M)
+        self.assertGreater(len(variants), 25)
+        kpis = "".join(f"  v{i}: {{formula: {json.dumps(v)}, unit: ratio}}\n" for i, v in enumerate(variants))
+        path = write(self.directory(), "or.yaml", "timezone: UTC\ncatalogue: []\ncampaigns:\n"
+                     "  - {id: spring, start: 2099-01-01, end: 2099-02-01, budget: 1}\nkpis:\n" + kpis)
+        done = daemon.run("check", "-c", path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 class Page(ProcessCase):
@@ -102,8 +136,22 @@ class Page(ProcessCase):
         done = daemon.run("replay", "-c", files[0], "-o", "json", "--at", moment, files[1])
         self.assertEqual(json.loads(done.stdout)["tables"], [json.loads(self.block("json"))])
 
+    def test_every_other_form(self):
+        at = self.directory()
+        forms = write(at, "forms.yaml", self.block("yaml forms.yaml"))
+        done = daemon.run("replay", "-c", forms, "--at", "2027-03-10T00:00:00+08:00", "-o", "json",
+                          write(at, "events.ndjson", self.block("ndjson")))
+        got = {e["kpi"]: tuple(float(e[side]) for side in ("numerator", "denominator"))
+               for e in json.loads(done.stdout)["kpis"] if e["campaign"] == "autumn" and e["denominator"]}
+        rows = re.findall(r"^\| K\d+ \| `(\w+)` \| (\d+) / (\d+) \| .+ \|$", self.page, re.M)
+        self.assertEqual({name for name, _n, _d in rows},
+                         set(re.findall(r"^  (\w+): +\{formula", self.block("yaml forms.yaml"), re.M)))
+        for name, numerator, denominator in rows:
+            with self.subTest(name):
+                self.assertEqual(got[name], (int(numerator), int(denominator)))
+
     def test_every_kpi_is_explained(self):
-        rows = re.findall(r"^\| K(\d+) \| `(\w+)` \| .+ \|$", self.page, re.M)
+        rows = re.findall(r"^\| K(\d+) \| `(\w+)` \| [^|]+ \|$", self.page, re.M)
         self.assertEqual({int(k) for k, _name in rows}, set(range(1, 35)))
         self.assertEqual({name for _k, name in rows}, set(catalogue_oracle.KPIS) | ELSEWHERE)
 

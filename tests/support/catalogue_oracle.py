@@ -305,6 +305,7 @@ KPIS = {
     "stickiness": lambda p, t, c: over(t.active_days / c.days, t.active),
     "visit_frequency": lambda p, t, c: over(t.logins, t.active),
     "signups_growth": lambda p, t, c: growth(t.registered, c.all_before("previous", lambda q: q.registered)),
+    "new_customers": lambda p, t, c: p.new_buyers,
     "new_customer_conversion": lambda p, t, c: c.mature(7, lambda q: over(q.converted, q.new_users)),
     "purchase_frequency": lambda p, t, c: over(p.known_orders, p.known_buyers),
     "repeat_purchase_rate": lambda p, t, c: over(p.repeat_buyers, p.buyers),
@@ -473,17 +474,21 @@ class Oracle:
         return find
 
 
-def read(document, campaigns):
-    """The same of a document of `kpid replay -o json`."""
+def entries(document, campaigns, kpis):
+    """{key: entry} of a document of `kpid replay -o json`."""
     zones = {c.id: c.zone for c in campaigns}
     result = {}
     for entry in document["kpis"]:
-        if entry["kpi"] in KPIS:
+        if entry["kpi"] in kpis:
             start, end = (local_day(zones[entry["campaign"]], _instant(entry["scope"][side]))
                           for side in ("start", "end"))
-            result[entry["campaign"], entry["kpi"], entry["scope"]["kind"], start, end] = (
-                entry["state"], entry["value"])
+            result[entry["campaign"], entry["kpi"], entry["scope"]["kind"], start, end] = entry
     return result
+
+
+def read(document, campaigns):
+    """What the oracle's values are, of such a document."""
+    return {key: (entry["state"], entry["value"]) for key, entry in entries(document, campaigns, KPIS).items()}
 
 
 def _instant(text):

@@ -49,6 +49,9 @@ static inline void world_fixture(struct fixture *f)
     fixture_attribute(f, "came_by", "first(campaign)", "type == \"exposure\"");
     fixture_attribute(f, "least", "min(amount)", "type == \"purchase\"");
     fixture_attribute(f, "most", "max(amount)", "type == \"purchase\"");
+    fixture_attribute(f, "refunded", "sum(amount)", "type == \"refund\"");
+    fixture_attribute(f, "shown_by", "set(campaign, 3)", "type == \"exposure\"");
+    f->attributes[f->in.n_attributes - 1].within = 2 * KPI_DAY;
     fixture_measure(f, "events", "count", "");
     fixture_measure(f, "fans", "users(4)", "");
     fixture_measure(f, "returning", "users", "type == \"purchase\" and orders >= 1");
@@ -66,6 +69,12 @@ static inline void world_fixture(struct fixture *f)
     fixture_measure(f, "touched_orders", "count", "type == \"purchase\"");
     fixture_redirect(f, "", "touch");
     fixture_measure(f, "stay", "quantiles(amount)", "type == \"exposure\"");
+    fixture_measure(f, "capped", "capped(spent, 150.5, less=refunded)", "score != 3");
+    fixture_redirect(f, "first_seen", "");
+    fixture_measure(f, "shared", "sum(amount)", "type == \"purchase\"");
+    fixture_redirect(f, "", "shown_by");
+    fixture_measure(f, "shared_of_few", "capped(refunded, 90)", "");
+    fixture_redirect(f, "", "shown_by");
     fixture_kpi(f, "k1", "events / fans", KPI_UNIT_RATIO);
     fixture_kpi(f, "k2", "returning / buyers", KPI_UNIT_RATIO);
     fixture_kpi(f, "k3", "rich / touched + middling", KPI_UNIT_RATIO);
@@ -96,6 +105,8 @@ static inline void world_fixture(struct fixture *f)
                 KPI_UNIT_MONEY);
     fixture_kpi(f, "k21", "touched_orders / total(events) + total(later) + previous(later_users)",
                 KPI_UNIT_COUNT);
+    fixture_kpi(f, "k22", "capped / total(mature(capped, 1)) + shared_of_few", KPI_UNIT_MONEY);
+    fixture_kpi(f, "k23", "shared / total(shared)", KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -232,6 +243,7 @@ struct naive_event {
     kpi_time dedupe_time;
     bool holds[WORLD_INSTANCES_MAX], yes[WORLD_INSTANCES_MAX];
     int64_t before[WORLD_SLOTS_MAX]; /* the user's attributes, as they stood before */
+    int64_t after[WORLD_SLOTS_MAX];  /* … and what became of them */
     kpi_time newest;                 /* of the log, at arrival */
     char values[WORLD_DIMENSIONS_MAX][WORLD_VALUE_BYTES]; /* the test's, by note() */
 };
@@ -311,6 +323,32 @@ static inline int64_t naive_intern(struct naive *naive, const char *string)
     return naive->n_strings++;
 }
 
+/* A set keeps the latest time of each value. If there are too many, the oldest one goes. */
+static inline void naive_update_set(struct naive *naive, const struct kpi_attribute *attribute,
+                                    kpi_time time, int64_t value, int64_t *slots)
+{
+    uint32_t oldest = 0;
+
+    for (uint32_t i = 0; i < attribute->n_slots; i += 2) {
+        int64_t *entry = slots + i, *old = slots + oldest;
+
+        if (entry[0] != KPI_TIME_NONE && entry[1] == value) {
+            entry[0] = time > entry[0] ? time : entry[0];
+            return;
+        }
+        if (old[0] != KPI_TIME_NONE &&
+            (entry[0] < old[0] ||
+             (entry[0] == old[0] && strcmp(naive->strings[entry[1]], naive->strings[old[1]]) < 0)))
+            oldest = i;
+    }
+    if (time < slots[oldest] ||
+        (time == slots[oldest] &&
+         strcmp(naive->strings[value], naive->strings[slots[oldest + 1]]) < 0))
+        return;
+    slots[oldest] = time;
+    slots[oldest + 1] = value;
+}
+
 static inline void naive_update(struct naive *naive, const struct kpi_attribute *attribute,
                                 const struct world_event *w, int64_t *slots)
 {
@@ -327,6 +365,9 @@ static inline void naive_update(struct naive *naive, const struct kpi_attribute 
         slots[0] = slots[0] == KPI_TIME_NONE || w->event.time < slots[0] ? w->event.time : slots[0];
     else if (attribute->kind == KPI_ATTRIBUTE_MAX_TIME)
         slots[0] = w->event.time > slots[0] ? w->event.time : slots[0];
+    else if (attribute->kind == KPI_ATTRIBUTE_SET)
+        naive_update_set(naive, attribute, w->event.time, naive_intern(naive, field->string),
+                         slots);
     else if (attribute->kind == KPI_ATTRIBUTE_MIN)
         slots[0] = slots[0] == KPI_TIME_NONE || value < slots[0] ? value : slots[0];
     else if (attribute->kind == KPI_ATTRIBUTE_MAX)
@@ -358,14 +399,71 @@ static inline bool naive_has(const struct naive *naive, uint32_t attribute,
            e->before[naive->program->attributes[attribute].slot] != KPI_TIME_NONE;
 }
 
+/*
+ * What the event adds for a campaign, in millionths: all of it, or, if it is split among a set, its
+ * part. False: the campaign is not in the set. An empty campaign is in each.
+ */
+static inline bool naive_part(const struct naive *naive, const struct kpi_attribute *attribute,
+                              const struct naive_event *e, struct kpi_string campaign,
+                              int64_t *amount)
+{
+    const int64_t *slots = e->before + attribute->slot;
+    int64_t n = 0, before = 0, sign = *amount < 0 ? -1 : 1, rest;
+    bool is_in = false;
+
+    for (uint32_t i = 0; i < attribute->n_slots; i += 2) {
+        struct kpi_string name;
+
+        if (slots[i] == KPI_TIME_NONE || e->w.event.time - slots[i] > attribute->within)
+            continue;
+        name = naive_string((void *)(uintptr_t)naive, slots[i + 1]);
+        is_in |= kpi_string_equal(name, campaign);
+        before += campaign.length == 1 && name.data[0] < campaign.data[0]; /* those of plans */
+        n++;
+    }
+    if (!campaign.length || !is_in)
+        return n && !campaign.length;
+    rest = sign * *amount % n;
+    *amount = *amount / n + (before < rest ? sign : 0);
+    return true;
+}
+
+/* What the event adds to sums of the instance, for the campaign, as naive_part(). */
+static inline bool naive_number(const struct naive *naive, const struct naive_event *e,
+                                uint32_t index, struct kpi_string campaign, int64_t *ret_number)
+{
+    const struct kpi_instance *instance = &naive->program->instances[index];
+    const struct kpi_attribute *attributes = naive->program->attributes;
+    const int64_t *rows[] = {e->before, e->after};
+    int64_t sums[2];
+
+    *ret_number = e->w.fields[instance->field].number;
+    for (unsigned i = 0; i < 2 && instance->aggregate == KPI_AGGREGATE_CAPPED; i++) {
+        int64_t sum = rows[i][attributes[instance->sum].slot], less = KPI_TIME_NONE;
+
+        if (instance->less != KPI_NO_INDEX)
+            less = rows[i][attributes[instance->less].slot];
+        sums[i] = (sum == KPI_TIME_NONE ? 0 : sum) - (less == KPI_TIME_NONE ? 0 : less);
+        sums[i] = sums[i] > instance->most ? instance->most : sums[i];
+        *ret_number = sums[i] - sums[0];
+    }
+    if (instance->campaign == KPI_NO_INDEX ||
+        attributes[instance->campaign].kind != KPI_ATTRIBUTE_SET)
+        return true;
+    return naive_part(naive, &attributes[instance->campaign], e, campaign, ret_number);
+}
+
 /* Has the event a campaign and a time for the instance? */
 static inline bool naive_lands(const struct naive *naive, const struct kpi_instance *instance,
                                const struct naive_event *e)
 {
     bool has_campaign = !naive_wants_campaign(naive->program, instance) || e->w.fields[0].kind;
+    uint32_t index = (uint32_t)(instance - naive->program->instances);
+    int64_t number;
 
     if (instance->campaign != KPI_NO_INDEX)
-        has_campaign = naive_has(naive, instance->campaign, e);
+        has_campaign = naive_has(naive, instance->campaign, e) &&
+                       naive_number(naive, e, index, KPI_STRING(""), &number);
     return has_campaign && (instance->at == KPI_NO_INDEX || naive_has(naive, instance->at, e));
 }
 
@@ -507,6 +605,13 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
             (!kpi_attribute_has_field(attribute->kind) || w->fields[attribute->field].kind);
         needs_user |= matches_update[i];
     }
+    for (uint32_t i = 0; i < naive->program->n_instances; i++) {
+        const struct kpi_instance *instance = &naive->program->instances[i];
+
+        if (instance->aggregate == KPI_AGGREGATE_CAPPED)
+            e->holds[i] &= matches_update[instance->sum] ||
+                           (instance->less != KPI_NO_INDEX && matches_update[instance->less]);
+    }
     if (needs_user && !(w->event.flags & KPI_EVENT_HAS_USER))
         goto refuse;
     for (size_t i = 0; i < naive->n_events && window; i++) {
@@ -532,6 +637,8 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
         if (matches_update[i])
             naive_update(naive, &naive->program->attributes[i], &e->w,
                          naive->slots[e->user] + naive->program->attributes[i].slot);
+    if (e->user != UINT32_MAX)
+        memcpy(e->after, naive->slots[e->user], sizeof(e->after));
     naive->n_late += late;
     naive->n_events++;
     if (erases)
@@ -548,6 +655,7 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
 {
     const struct kpi_instance *definition = &naive->program->instances[instance];
     const struct kpi_zone *zone = kpi_plan_zone(naive->plan, definition->zone);
+    int64_t number;
 
     if (!e->holds[instance])
         return false;
@@ -556,8 +664,12 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
         return false; /* its day has expired */
     if (definition->dimensions >= KPI_DIMENSIONS_SETS && !naive->in_group(naive, e))
         return false;
-    return !naive_wants_campaign(naive->program, definition) ||
-           kpi_string_equal(naive_campaign(naive, e, instance), campaign);
+    if (!naive_wants_campaign(naive->program, definition))
+        return true;
+    if (definition->campaign != KPI_NO_INDEX &&
+        naive->program->attributes[definition->campaign].kind == KPI_ATTRIBUTE_SET)
+        return naive_number(naive, e, instance, campaign, &number);
+    return kpi_string_equal(naive_campaign(naive, e, instance), campaign);
 }
 
 static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
@@ -703,7 +815,8 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
 
         if (!naive_feeds(naive, e, instance, info->id, &day) || time >= to)
             continue;
-        number = e->w.fields[naive->program->instances[instance].field].number;
+        (void)naive_number(naive, e, instance, /* it feeds, so it has one */
+                           leaf->total ? KPI_STRING("") : info->id, &number);
         if (e->w.event.time > gauge_time || (e->w.event.time == gauge_time && number > gauge))
             gauge = number;
         if (e->w.event.time > gauge_time)

@@ -34,6 +34,7 @@ enum {
     KPI_BREAKDOWNS_MAX = 64, /* different ones of all KPIs */
     KPI_BREAKDOWN_DIMENSIONS_MAX = 4,
     KPI_SESSION_FIELDS_MAX = 4, /* of one kind of session, beside the campaign */
+    KPI_SET_VALUES_MAX = 32,    /* n of set(field, n) */
     KPI_TABLES_MAX = 64,
     KPI_TABLE_PERIODS_MAX = 400, /* and cohorts or periods shown; and brackets */
     KPI_EXPERIMENTS_MAX = 64,
