@@ -68,6 +68,22 @@ static int waiting(enum kpi_term_kind kind)
     }
 }
 
+void kpi_build_clash(struct kpi_builder *builder, const struct kpi_node *node, const char *message)
+{
+    if (builder->hidden)
+        builder->clash = message;
+    else
+        kpi_build_fail(builder, node, message);
+}
+
+void kpi_build_clash_tell(struct kpi_builder *builder, const struct kpi_node *node)
+{
+    if (builder->hidden || !builder->clash)
+        return;
+    kpi_build_fail(builder, node, builder->clash);
+    builder->clash = NULL;
+}
+
 struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind kind)
 {
     struct kpi_term *term =
@@ -76,12 +92,15 @@ struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind 
     if (term)
         term->kind = kind;
     builder->depth += waiting(kind);
-    if (builder->depth > KPI_TERMS_DEPTH_MAX && !builder->too_deep) {
+    if (builder->depth <= KPI_TERMS_DEPTH_MAX || builder->too_deep)
+        return term;
+    builder->too_deep = true;
+    if (builder->hidden)
+        builder->clash = "this makes the formula too deep: too many numbers wait for another one";
+    else
         kpi_error(builder->compile->diag, kpi_place_text(builder->text), KPI_NO_SUGGESTION,
                   "this formula is too deep: more than %d numbers wait for another one",
                   (int64_t)KPI_TERMS_DEPTH_MAX);
-        builder->too_deep = true;
-    }
     return term;
 }
 
@@ -135,7 +154,7 @@ static void nobody_reports(void *userdata, const struct kpi_message *message)
 
 /*
  * Another KPI stands for its formula. What is wrong in that is reported where it is defined, but
- * for a circle, which is one wherever one enters it.
+ * for a circle, which is one wherever one enters it, and for what is wrong only here.
  */
 static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, uint32_t kpi,
                       bool sides)
@@ -156,7 +175,7 @@ static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, 
         return;
     }
     if (builder->n_kpis == KPI_EXPRESSION_DEPTH_MAX) {
-        kpi_build_fail(builder, node, "KPIs name one another too deeply here");
+        kpi_build_clash(builder, node, "KPIs name one another too deeply here");
         return;
     }
     builder->kpis[builder->n_kpis++] = kpi;
@@ -174,6 +193,7 @@ static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, 
     builder->hidden--;
     builder->text = text;
     builder->n_kpis--;
+    kpi_build_clash_tell(builder, node);
     if (builder->circle && builder->n_kpis == 1)
         kpi_error(diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
                   "the formula of \"%S\" goes in a circle", node->string);
