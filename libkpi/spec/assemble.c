@@ -127,8 +127,9 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
 
-    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s",
-                      aggregates[instance->aggregate], (int64_t)instance->level,
+    kpi_writer_format(&writer, "instance %s%s(%d, %S, %S) where %S zone %S by %s",
+                      instance->is_first ? "first " : "", aggregates[instance->aggregate],
+                      (int64_t)instance->level,
                       kpi_aggregate_has_field(instance->aggregate)
                           ? compile->field_names[measure->field]
                           : KPI_STRING(""),
@@ -203,6 +204,7 @@ int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uin
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .is_first = measure->is_first,
         .at = measure->at ? measure->at->program : KPI_NO_INDEX,
         .campaign = measure->campaign ? measure->campaign->program : KPI_NO_INDEX,
     };

@@ -114,6 +114,9 @@ static void other_meaning_other_fingerprint(void **state)
         {"sum(score)", "type == \"a\""},
         {"latest_users(score > 3)", "type == \"a\""},
         {"latest_users(score > 4)", "type == \"a\""},
+        {"latest_mean(score)", "type == \"a\""},
+        {"first_users(score > 4)", "type == \"a\""},
+        {"first_mean(score)", "type == \"a\""},
     };
     uint64_t fingerprints[COUNT_OF(all)];
 

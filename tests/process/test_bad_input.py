@@ -87,6 +87,9 @@ TABLE = {
     "a time of answers": (
         REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:47",
         'only count, sum(), mean() and users have "at"'),
+    "a time of first answers": (
+        REDIRECTED.replace("count, at", "first_mean(score), at") + "first_order}\n" + USED, "4:41",
+        'only count, sum(), mean() and users have "at"'),
     "a campaign of a number": (
         REDIRECTED.replace("at:", "campaign:") + "n}\n" + USED, "4:35",
         "an attribute with the aggregate first() or last() of a string"),
