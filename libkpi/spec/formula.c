@@ -398,6 +398,52 @@ static void formula_keep(struct kpi_builder *builder, struct kpi_formula *ret_fo
     };
 }
 
+/* "orders: count where type == "purchase"" behind what is there. */
+static void measure_tell(struct kpi_writer *writer, const struct kpi_measure_work *measure)
+{
+    const struct kpi_measure_definition *definition = measure->definition;
+
+    if (!definition)
+        return; /* a gauge: the formula says which */
+    kpi_writer_format(writer, "%s%S: %S", writer->length > 0 ? "; " : "",
+                      kpi_text_string(&definition->name), kpi_text_string(&definition->aggregate));
+    if (definition->where.length > 0)
+        kpi_writer_format(writer, " where %S", kpi_text_string(&definition->where));
+    if (definition->at.length > 0)
+        kpi_writer_format(writer, ", at %S", kpi_text_string(&definition->at));
+    if (definition->campaign.length > 0)
+        kpi_writer_format(writer, ", campaign %S", kpi_text_string(&definition->campaign));
+}
+
+/* All measures of the formula, each once, in the order of their definitions. */
+static struct kpi_string measures_text(struct kpi_builder *builder)
+{
+    struct kpi_compile *compile = builder->compile;
+    const struct kpi_leaf_work *leaves = compile->leaves.data;
+    const uint32_t *own = builder->leaves.data;
+    struct kpi_writer writer = {.mem = compile->mem};
+    struct kpi_string text;
+
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        bool told = false;
+
+        for (uint32_t k = 0; k < builder->leaves.n && !told; ++k) {
+            const struct kpi_leaf_work *leaf = &leaves[own[k]];
+
+            if (own[k] >= compile->leaves.n)
+                break; /* there was no memory */
+            told = leaf->measure == i ||
+                   (leaf->kind == KPI_LEAF_RETAINED && leaf->return_measure == i);
+        }
+        if (told)
+            measure_tell(&writer, &compile->measures[i]);
+    }
+    text = kpi_pool_string(&compile->plan->pool, kpi_writer_string(&writer));
+    compile->temp.failed |= writer.failed;
+    kpi_writer_deinit(&writer);
+    return text;
+}
+
 static void kpi_compile(struct kpi_compile *compile, uint32_t index)
 {
     static const char *const units[] = {"ratio",    "count",  "money",
@@ -423,6 +469,7 @@ static void kpi_compile(struct kpi_compile *compile, uint32_t index)
     kpi_build_sides(&builder, node);
     kpi_writer_format(&builder.meant, " unit %s", units[definition->unit]);
     info->formula = kpi_pool_string(pool, kpi_writer_string(&builder.shown));
+    info->measures = measures_text(&builder);
     info->fingerprint = XXH3_64bits(builder.meant.data, builder.meant.length);
     formula_keep(&builder, &compile->plan->formulas[index]);
     builder_deinit(&builder);
