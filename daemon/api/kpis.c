@@ -395,6 +395,25 @@ static void add_all_suppressed(struct json *json, cJSON *array, const struct sel
     }
 }
 
+/* What the values are of, once for each KPI. */
+static void add_definitions(struct json *json, cJSON *root, const struct kpi_plan *plan,
+                            const char *only)
+{
+    cJSON *array = json_array(json, root, "definitions");
+
+    for (uint32_t i = 0; i < kpi_plan_n_kpis(plan); i++) {
+        const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, i);
+        cJSON *item;
+
+        if (only && !text_equal(kpi->name, only))
+            continue;
+        item = json_object(json, array, NULL);
+        json_add_string(json, item, "kpi", kpi->name);
+        json_add_string(json, item, "formula", kpi->formula);
+        json_add_string(json, item, "measures", kpi->measures);
+    }
+}
+
 int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_filter *filter,
                   uint64_t n_max)
 {
@@ -422,6 +441,7 @@ int kpis_document(cJSON **ret_root, const struct view *view, const struct kpis_f
             add_group_values(&json, array, &selection, &group);
     }
     add_all_suppressed(&json, array, &selection);
+    add_definitions(&json, root, kpi_layout_plan(view->layout), filter->kpi);
     if (json.failed) {
         cJSON_Delete(root);
         return error_origin(-ENOMEM);

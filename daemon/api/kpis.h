@@ -4,7 +4,13 @@
  *   {"as_of":"2026-11-11T08:00:00Z","complete":true,"kpis":[{"kpi":"roi","campaign":"double11",
  *     "scope":{"kind":"phase","start":"2026-11-01T00:00:00+08:00","end":"…","phase":"burst"},
  *     "unit":"multiple","state":"ok","value":4.2,"numerator":"8400.00","denominator":"2000.00",
- *     "complete":1,"definition":"00c0ffee00c0ffee"}]}
+ *     "complete":1,"definition":"00c0ffee00c0ffee"}],
+ *   "definitions":[{"kpi":"roi","formula":"(sales - refunds) / cost",
+ *     "measures":"sales: sum(amount) where type == \"purchase\"; …"}]}
+ *
+ * definition is a fingerprint of what the value means, with zone and scope. definitions tell it in
+ * words: the formula of each KPI that was asked for, and the measures in it as they are written in
+ * the configuration.
  *
  * value is a number, or null unless state is "ok". Numerator and denominator are numbers if they
  * are counts or real, decimal strings if they are money, null if there is none.

@@ -58,7 +58,7 @@ void estimate_print(const struct config *config, struct kpi_estimate_stream stre
     print_line("users", bytes.users, stream.n_shards, "the table of users");
     print_line("attributes", bytes.attributes, stream.n_shards, "what is known of each user");
     print_line("sets", bytes.sets, stream.n_shards, "distinct users by measure, campaign and day");
-    print_line("answers", bytes.answers, stream.n_shards, "of latest_users");
+    print_line("answers", bytes.answers, stream.n_shards, "the latest or first of users");
     if (bytes.sketches > 0)
         print_line("sketches", bytes.sketches, stream.n_shards, "values of quantiles by window");
     print_line("unions", bytes.unions, stream.n_shards, "users of campaigns, phases, rolling days");

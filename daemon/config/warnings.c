@@ -118,6 +118,14 @@ static void judge_sample(const struct subject *subject, const struct doc_node *n
 {
     kpi_decimal audience = subject->campaign->audience;
 
+    if (bounds->counts_nothing && !doc_get(node, "min_sample")) {
+        report_warning(&subject->load->report, place_of(node, "kpi"),
+                       "this target may never be judged: it asks for %lld (min_sample, by default) "
+                       "users or events, and this KPI is a number of neither; min_sample: 0 judges "
+                       "it always",
+                       (long long)target->sample_min);
+        return;
+    }
     if (!bounds->counts_users || audience == KPI_TIME_NONE ||
         target->sample_min <= audience / KPI_DECIMAL_ONE)
         return;

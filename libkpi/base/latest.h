@@ -1,7 +1,8 @@
 /*
  * The latest answer of each user on one day: id -> (time within the day, yes or no), or a number
  * instead of yes or no. The highest time wins, at a tie yes or the greater number, so that the
- * order of arrival does not matter.
+ * order of arrival does not matter. Of first answers the times are mirrored, so that the earliest
+ * is the highest.
  */
 #pragma once
 
@@ -10,7 +11,7 @@
 /* 12 bytes: the time in microseconds since the day's start needs 37 bits, yes or no one. */
 struct kpi_latest_entry {
     uint32_t id;        /* KPI_LATEST_EMPTY: none */
-    uint32_t stamp_low; /* stamp = time << 1 | yes: the order of stamps is the rule above */
+    uint32_t stamp_low; /* see kpi_latest_stamp_of() */
     uint32_t stamp_high;
 };
 
@@ -24,6 +25,12 @@ struct kpi_latest {
     uint32_t n;       /* users */
     uint32_t n_yes;   /* of them with yes */
 };
+
+/* The stamp of an answer at this time of the day: the order of stamps is the rule above. */
+static inline uint64_t kpi_latest_stamp_of(uint64_t time, bool yes, bool is_first)
+{
+    return (is_first ? KPI_LATEST_STAMP_MAX / 2 - 1 - time : time) << 1 | yes;
+}
 
 void kpi_latest_deinit(struct kpi_latest *latest, const struct kpi_mem *mem);
 

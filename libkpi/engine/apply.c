@@ -308,10 +308,16 @@ static int feed_levels(struct kpi_engine *engine, const struct kpi_match *match,
                   : 0;
 }
 
+static uint64_t stamp_of(const struct kpi_engine *engine, const struct kpi_match *match,
+                         const struct kpi_event *event)
+{
+    return kpi_latest_stamp_of((uint64_t)(event->time - match->day_start), match->yes,
+                               engine->program->instances[match->instance].is_first);
+}
+
 static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match, uint32_t tuple,
                        const struct applying *applying)
 {
-    uint64_t time = (uint64_t)(applying->event->time - match->day_start);
     struct kpi_series *series;
     struct kpi_cell *cell;
     bool changed;
@@ -323,8 +329,8 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     cell->n_events++;
     cell->pack->dirty = true;
     cell->version = series->version = engine->version;
-    r = kpi_latest_put(&cell->latest, &engine->mem, applying->user, time << 1 | match->yes,
-                       &changed);
+    r = kpi_latest_put(&cell->latest, &engine->mem, applying->user,
+                       stamp_of(engine, match, applying->event), &changed);
     if (r < 0 || !changed)
         return r;
     cell->dirty = true;
@@ -335,7 +341,6 @@ static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match,
                        const struct applying *applying)
 {
     uint32_t field = engine->program->instances[match->instance].field;
-    uint64_t time = (uint64_t)(applying->event->time - match->day_start);
     struct kpi_series *series;
     struct kpi_cell *cell;
     bool changed;
@@ -347,7 +352,8 @@ static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match,
     cell->n_events++;
     cell->pack->dirty = true;
     cell->version = series->version = engine->version;
-    r = kpi_latest_put_number(&cell->latest, &engine->mem, applying->user, time << 1,
+    r = kpi_latest_put_number(&cell->latest, &engine->mem, applying->user,
+                              stamp_of(engine, match, applying->event),
                               applying->event->fields[field].number, &changed);
     cell->dirty |= r == 0 && changed;
     return r;

@@ -216,12 +216,15 @@ static void cells_estimate(struct shard *shard)
 
 /* --- what reports keep --- */
 
-static double union_bytes(const struct shard *shard, const struct kpi_leaf *leaf,
+static double union_bytes(const struct shard *shard, const struct kpi_leaf *leaf, uint32_t zone,
                           const struct stretch *stretch, double days)
 {
+    const struct kpi_instance *instance = &shard->program->instances[leaf->instance[zone]];
     double bytes = sizeof(struct kpi_union);
     double members = seen_in(shard->users, stretch->users_daily, fmin(days, stretch->days));
 
+    if (instance->is_first)
+        bytes += bitmap_bytes(shard->users, members); /* those who have answered */
     if (leaf->kind == KPI_LEAF_LATEST)
         return bytes + bitmap_bytes(shard->users, members / 2); /* those who say yes */
     for (uint32_t k = 0; k < leaf->level; ++k)
@@ -292,14 +295,14 @@ static double n_scopes(const struct kpi_grain *grain, const struct stretch *stre
 }
 
 /* Scopes longer than what is stored have a union each. */
-static double unions_of_grain(const struct shard *shard, const struct kpi_leaf *leaf,
+static double unions_of_grain(const struct shard *shard, const struct kpi_leaf *leaf, uint32_t zone,
                               const struct stretch *stretch, const struct kpi_grain *grain)
 {
     double days = grain->pattern.count * unit_days(&grain->pattern);
 
     if (days <= 1)
         return 0;
-    return n_scopes(grain, stretch) * union_bytes(shard, leaf, stretch, days);
+    return n_scopes(grain, stretch) * union_bytes(shard, leaf, zone, stretch, days);
 }
 
 static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_returns)
@@ -316,12 +319,13 @@ static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_r
             bytes += cohorts_bytes(shard, leaf, &stretch, n_returns);
         if (leaf->kind != KPI_LEAF_USERS && leaf->kind != KPI_LEAF_LATEST)
             continue;
-        bytes += union_bytes(shard, leaf, &stretch, campaign->end_day - campaign->start_day);
+        bytes += union_bytes(shard, leaf, campaign->zone, &stretch,
+                             campaign->end_day - campaign->start_day);
         for (uint32_t k = 0; k < campaign->n_phases; ++k)
-            bytes += union_bytes(shard, leaf, &stretch,
+            bytes += union_bytes(shard, leaf, campaign->zone, &stretch,
                                  campaign->phases[k].end_day - campaign->phases[k].start_day);
         for (uint32_t k = 1; k < shard->program->n_grains; ++k)
-            bytes += unions_of_grain(shard, leaf, &stretch, &grains[k]);
+            bytes += unions_of_grain(shard, leaf, campaign->zone, &stretch, &grains[k]);
     }
     bytes += (1 + campaign->n_phases) * grains[0].n_rows * sizeof(struct kpi_row);
     for (uint32_t k = 1; k < shard->program->n_grains; ++k)

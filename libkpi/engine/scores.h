@@ -1,13 +1,13 @@
 /*
- * Latest scores and gauges over windows: what is not a union of users nor a sum.
+ * Latest (or first) scores, and gauges, over windows: what is not a union of users nor a sum.
  */
 #pragma once
 
 #include "engine/report.h"
 
 /*
- * The latest score of each user in the windows: their sum, and how many users. Costs the
- * answers of these windows. Returns 0 or -ENOMEM.
+ * The latest score of each user in the windows, or the first of an instance that is of first ones:
+ * their sum, and how many users. Costs the answers of these windows. Returns 0 or -ENOMEM.
  */
 int kpi_scores_add(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
                    struct kpi_windows windows, __int128 *ret_sum, uint64_t *ret_users);

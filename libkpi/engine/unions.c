@@ -136,13 +136,24 @@ static int levels_add(roaring_bitmap_t **levels, uint32_t n, const struct window
     return 0;
 }
 
-/* A later window's answers replace earlier ones. */
-static void answers_add(roaring_bitmap_t *yes, const struct kpi_latest *latest)
+static bool is_first(const struct kpi_engine *engine, const struct kpi_cell *cell)
+{
+    return engine->program->instances[cell->instance].is_first;
+}
+
+/*
+ * A later window's answers replace earlier ones, or count for nothing if first ones are wanted.
+ * `answered`, which these need, may be NULL for the others.
+ */
+static void answers_add(roaring_bitmap_t *answered, roaring_bitmap_t *yes, bool first,
+                        const struct kpi_latest *latest)
 {
     for (uint32_t i = 0; i < latest->n_entries; i++) {
         const struct kpi_latest_entry *entry = &latest->entries[i];
 
         if (entry->id == KPI_LATEST_EMPTY)
+            continue;
+        if (answered && !roaring_bitmap_add_checked(answered, entry->id) && first)
             continue;
         if (entry->stamp_low & 1)
             roaring_bitmap_add(yes, entry->id);
@@ -158,7 +169,7 @@ static int cell_add(struct kpi_engine *engine, const struct kpi_cell *cell,
     int r;
 
     if (cell->form == KPI_CELL_LATEST) {
-        answers_add(levels[0], &cell->latest);
+        answers_add(n > 1 ? levels[0] : NULL, levels[n - 1], is_first(engine, cell), &cell->latest);
         return 0;
     }
     r = window_sets_get(engine, cell, n, &window);
@@ -191,8 +202,8 @@ static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint3
 
 /*
  * Takes in the windows [*i …] of a whole day by way of the day's own union, and moves on behind
- * them: many scopes share it, so each window is looked at once. Only of users: the union of answers
- * does not tell who has answered.
+ * them: many scopes share it, so each window is looked at once. Only of users: the union of latest
+ * answers does not tell who has answered.
  */
 static int union_add_day(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
                          kpi_window from, kpi_window to, uint32_t *i)
@@ -278,15 +289,6 @@ void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem)
     kpi_mem_free(mem, hot, sizeof(*hot));
 }
 
-/* Yes-sayers to levels[0] as in a union, and whoever answered to levels[1]. */
-static void hot_answers_add(struct kpi_hot *hot, const struct kpi_latest *latest)
-{
-    answers_add(hot->levels[0], latest);
-    for (uint32_t i = 0; i < latest->n_entries; i++)
-        if (latest->entries[i].id != KPI_LATEST_EMPTY)
-            roaring_bitmap_add(hot->levels[1], latest->entries[i].id);
-}
-
 static int hot_fill(struct kpi_engine *engine, struct kpi_series *series, struct kpi_hot *hot,
                     uint32_t n_bitmaps)
 {
@@ -297,13 +299,8 @@ static int hot_fill(struct kpi_engine *engine, struct kpi_series *series, struct
     }
     for (uint32_t i = kpi_series_position(series, hot->first);
          i < series->n_cells && series->cells[i]->window <= hot->last; i++) {
-        struct kpi_cell *cell = series->cells[i];
-        int r = 0;
+        int r = cell_add(engine, series->cells[i], hot->levels, n_bitmaps);
 
-        if (cell->form == KPI_CELL_LATEST)
-            hot_answers_add(hot, &cell->latest);
-        else
-            r = cell_add(engine, cell, hot->levels, hot->n);
         if (r < 0)
             return r;
     }
@@ -361,15 +358,21 @@ static int count_with(roaring_bitmap_t *const *levels, uint32_t n, const struct 
     return 0;
 }
 
-static uint64_t count_with_answers(const roaring_bitmap_t *yes, const struct kpi_latest *latest)
+static uint64_t count_with_answers(const struct kpi_union *u, bool first,
+                                   const struct kpi_latest *latest)
 {
+    const roaring_bitmap_t *yes = u->levels[u->n - 1];
     uint64_t count = roaring_bitmap_get_cardinality(yes);
 
     for (uint32_t i = 0; i < latest->n_entries; i++) {
         const struct kpi_latest_entry *entry = &latest->entries[i];
 
-        if (entry->id != KPI_LATEST_EMPTY)
+        if (entry->id == KPI_LATEST_EMPTY)
+            continue;
+        if (!first)
             count += (entry->stamp_low & 1) - (uint64_t)roaring_bitmap_contains(yes, entry->id);
+        else if (!roaring_bitmap_contains(u->levels[0], entry->id))
+            count += entry->stamp_low & 1;
     }
     return count;
 }
@@ -382,7 +385,7 @@ static int count_one(struct kpi_engine *engine, const struct kpi_union *u,
     int r;
 
     if (cell->form == KPI_CELL_LATEST) {
-        *ret_count = count_with_answers(u->levels[0], &cell->latest);
+        *ret_count = count_with_answers(u, is_first(engine, cell), &cell->latest);
         return 0;
     }
     r = window_sets_get(engine, cell, u->n, &window);
@@ -400,9 +403,12 @@ static int count_some(struct kpi_engine *engine, struct kpi_series *series,
     if (r < 0)
         return r;
     if (series->cells[i]->form == KPI_CELL_LATEST) {
-        *ret_count = roaring_bitmap_get_cardinality(u->levels[0]) -
-                     roaring_bitmap_and_cardinality(u->levels[0], hot->levels[1]) +
-                     roaring_bitmap_get_cardinality(hot->levels[0]);
+        /* Out go who says yes in the union and has a later answer, or says yes but too late. */
+        bool first = is_first(engine, series->cells[i]);
+
+        *ret_count = roaring_bitmap_get_cardinality(u->levels[u->n - 1]) +
+                     roaring_bitmap_get_cardinality(hot->levels[1]) -
+                     roaring_bitmap_and_cardinality(u->levels[0], hot->levels[first ? 1 : 0]);
         return 0;
     }
     for (uint32_t k = 0; k < u->n; k++)
@@ -464,7 +470,9 @@ int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32
 {
     if (end - start == 1)
         return count_window(engine, instance, tuple, 1, start, ret_count);
-    return count_range(engine, instance, tuple, 1, start, end, ret_count);
+    return count_range(engine, instance, tuple,
+                       engine->program->instances[instance].is_first ? 2 : 1, start, end,
+                       ret_count);
 }
 
 int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window start,
@@ -725,11 +733,16 @@ static uint32_t times_seen(const struct kpi_engine *engine, const struct kpi_ser
     return n;
 }
 
-static bool latest_yes(const struct kpi_series *series, const struct kpi_union *u, uint32_t user)
+/* Is the user's answer that counts in the windows of a union yes? */
+static bool answer_yes(const struct kpi_series *series, const struct kpi_union *u, bool first,
+                       uint32_t user)
 {
-    for (uint32_t i = kpi_series_position(series, u->through);
-         i > 0 && series->cells[i - 1]->window >= u->start; i--) {
-        const struct kpi_latest_entry *entry = kpi_latest_find(&series->cells[i - 1]->latest, user);
+    uint32_t i = kpi_series_position(series, u->start);
+    uint32_t end = kpi_series_position(series, u->through);
+
+    while (i < end) {
+        const struct kpi_cell *cell = series->cells[first ? i++ : --end];
+        const struct kpi_latest_entry *entry = kpi_latest_find(&cell->latest, user);
 
         if (entry)
             return entry->stamp_low & 1;
@@ -748,10 +761,12 @@ int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
         if (window < u->start || window >= u->through)
             continue;
         if (latest) {
-            if (latest_yes(series, u, user))
+            if (u->n > 1)
                 roaring_bitmap_add(u->levels[0], user);
+            if (answer_yes(series, u, definition->is_first, user))
+                roaring_bitmap_add(u->levels[u->n - 1], user);
             else
-                roaring_bitmap_remove(u->levels[0], user);
+                roaring_bitmap_remove(u->levels[u->n - 1], user);
         } else {
             for (uint32_t k = times_seen(engine, series, u, user); k > 0; k--)
                 roaring_bitmap_add(u->levels[k - 1], user);

@@ -3,9 +3,10 @@
  *
  * A *union* of a series over [start, end) holds, for users(n), L1 ⊇ L2 … ⊇ Ln: users seen at least
  * k times in those windows, made one by one: Lk <- Lk ∪ Sk ∪ (∪j L(k-j) ∩ Sj); for latest answers,
- * those whose latest one is yes. It is kept over the finished windows and extended when more are; a
- * late event is put into it (kpi_unions_late()), so nothing is ever computed twice. Hot windows are
- * added when asked; several of them are made one first.
+ * those whose latest one is yes; for first answers, who has answered ⊇ whose first one is yes. It
+ * is kept over the finished windows and extended when more are; a late event is put into it
+ * (kpi_unions_late()), so nothing is ever computed twice. Hot windows are added when asked; several
+ * of them are made one first.
  *
  * The *firsts* of a series are, for each finished day, the users whose first day it is.
  */
@@ -23,7 +24,7 @@ struct kpi_union {
     roaring_bitmap_t *levels[KPI_LEVELS_MAX];
 };
 
-/* Some hot windows of a series as one: L1 … Ln of their own, or who said yes, and who answered. */
+/* Some hot windows of a series as one: L1 … Ln of their own, or who answered ⊇ who said yes. */
 struct kpi_hot {
     struct kpi_hot *next; /* of the report */
     struct kpi_series *series;
@@ -72,7 +73,10 @@ int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
 void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
                        const roaring_bitmap_t *users);
 
-/* Users seen at least `level` times in [start, end); or with latest answer yes. 0 or -ENOMEM. */
+/*
+ * Users seen at least `level` times in [start, end); or whose answer, the latest or the first as
+ * the instance says, is yes. Returns 0 or -ENOMEM.
+ */
 int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
                            uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count);
 int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,

@@ -131,8 +131,9 @@ static uint64_t instance_fingerprint(struct assembler *assembler,
     struct kpi_writer writer = {.mem = compile->mem};
     uint64_t fingerprint;
 
-    kpi_writer_format(&writer, "instance %s(%d, %S, %S) where %S zone %S by %s",
-                      aggregates[instance->aggregate], (int64_t)instance->level,
+    kpi_writer_format(&writer, "instance %s%s(%d, %S, %S) where %S zone %S by %s",
+                      instance->is_first ? "first " : "", aggregates[instance->aggregate],
+                      (int64_t)instance->level,
                       kpi_aggregate_has_field(instance->aggregate)
                           ? compile->field_names[measure->field]
                           : KPI_STRING(""),
@@ -208,6 +209,7 @@ int kpi_assemble_levels(struct assembler *assembler, uint32_t measure_index, uin
         .below = KPI_NO_INDEX,
         .above = KPI_NO_INDEX,
         .field = kpi_aggregate_has_field(measure->aggregate) ? measure->field : 0,
+        .is_first = measure->is_first,
         .sum = measure->sum ? measure->sum->program : KPI_NO_INDEX,
         .less = measure->less ? measure->less->program : KPI_NO_INDEX,
         .most = measure->most,

@@ -156,6 +156,81 @@ static bool is_users(const struct kpi_plan *plan, const struct kpi_term *terms, 
            (leaf->kind == KPI_LEAF_USERS || leaf->kind == KPI_LEAF_LATEST);
 }
 
+/* 1 of what is counted or added up, 0 of what is a mean of it: see degree(). */
+static double term_degree(const struct kpi_plan *plan, const struct kpi_term *term)
+{
+    switch (term->kind) {
+    case KPI_TERM_AUDIENCE:
+    case KPI_TERM_BUDGET:
+        return 1;
+    case KPI_TERM_LEAF:
+        switch (plan->program.leaves[term->leaf].kind) {
+        case KPI_LEAF_MEAN:
+        case KPI_LEAF_QUANTILE:
+        case KPI_LEAF_SCORES:
+        case KPI_LEAF_RETAINED:
+            return 0;
+        default:
+            return 1;
+        }
+    default:
+        return 0;
+    }
+}
+
+/*
+ * How one side of a formula grows with the number of events: 1 as fast (a count, a sum, a count by
+ * the rate of another month), 0 not at all (a rate, an index).
+ */
+static double degree(const struct kpi_plan *plan, const struct kpi_term *terms, uint32_t n)
+{
+    double stack[KPI_TERMS_DEPTH_MAX];
+    unsigned top = 0;
+
+    for (uint32_t i = 0; i < n; ++i) {
+        switch (terms[i].kind) {
+        case KPI_TERM_ADD:
+        case KPI_TERM_SUBTRACT:
+            --top;
+            stack[top - 1] = fmax(stack[top - 1], stack[top]);
+            break;
+        case KPI_TERM_MULTIPLY:
+            --top;
+            stack[top - 1] += stack[top];
+            break;
+        case KPI_TERM_DIVIDE:
+            --top;
+            stack[top - 1] -= stack[top];
+            break;
+        case KPI_TERM_NEGATE:
+        case KPI_TERM_ABSOLUTE:
+            break;
+        case KPI_TERM_ROOT:
+            stack[top - 1] /= 2;
+            break;
+        case KPI_TERM_MEAN:
+        case KPI_TERM_MEDIAN:
+            top -= (unsigned)terms[i].value - 1;
+            break;
+        default:
+            stack[top++] = term_degree(plan, &terms[i]);
+        }
+    }
+    return stack[0];
+}
+
+/* Is what a target's minimum is compared with no number of anything? */
+static bool counts_nothing(const struct kpi_plan *plan, uint32_t kpi)
+{
+    const struct kpi_formula *formula = &plan->formulas[kpi];
+
+    if (formula->n_denominator > 0)
+        return degree(plan, formula->terms + formula->n_numerator, formula->n_denominator) <= 0;
+    return formula->both_sides == KPI_NO_INDEX &&
+           (plan->kpis[kpi].unit == KPI_UNIT_RATIO ||
+            degree(plan, formula->terms, formula->n_numerator) <= 0);
+}
+
 /* How far back a comparison looks at least; `period` is the shortest that a scope lasts. */
 static uint32_t shift_days(const struct kpi_shift *shift, kpi_duration period)
 {
@@ -253,6 +328,7 @@ void kpi_plan_bounds(const struct kpi_plan *plan, uint32_t kpi, struct kpi_bound
             is_retained(plan, formula) ||
             (formula->n_denominator > 0 ? is_users(plan, below, formula->n_denominator)
                                         : is_users(plan, formula->terms, formula->n_numerator)),
+        .counts_nothing = counts_nothing(plan, kpi),
         .days_kept = formula_days(plan, formula, KPI_DAY),
     };
 }

@@ -15,6 +15,7 @@ struct kpi_builder {
     bool in_divisor;           /* terms go there now */
     int depth;                 /* numbers that wait here; too few after an error */
     bool too_deep;             /* more than KPI_TERMS_DEPTH_MAX; reported */
+    const char *clash;         /* see kpi_build_clash(); NULL: none */
     struct kpi_vector leaves;  /* uint32_t, each once */
     struct kpi_writer shown;   /* for people: names of measures and KPIs */
     struct kpi_writer meant;   /* for the fingerprint: fingerprints of measures */
@@ -43,6 +44,13 @@ struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind 
 /* Writes to both texts; %x and such are of the meaning only. */
 void kpi_build_text(struct kpi_builder *builder, const char *text);
 void kpi_build_fail(struct kpi_builder *builder, const struct kpi_node *node, const char *message);
+/*
+ * Fails by what stands around: what is hidden here, a KPI that is named say, may be right by
+ * itself, so nobody reports it where it is defined. It is noted, and kpi_build_clash_tell() says it
+ * of the node that hides it.
+ */
+void kpi_build_clash(struct kpi_builder *builder, const struct kpi_node *node, const char *message);
+void kpi_build_clash_tell(struct kpi_builder *builder, const struct kpi_node *node);
 /* Says that a name is unknown, and what it may have been. */
 void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node);
 

@@ -372,13 +372,14 @@ static void build_again(struct kpi_builder *builder, const struct kpi_node *node
     kpi_build(builder, node);
     builder->hidden--;
     builder->compile->diag = diag;
+    kpi_build_clash_tell(builder, node);
 }
 
 static bool already_shifted(struct kpi_builder *builder, const struct kpi_node *node)
 {
     if (builder->shift.kind == KPI_SHIFT_NONE)
         return false;
-    kpi_build_fail(builder, node, "a function that says when cannot stand inside another one");
+    kpi_build_clash(builder, node, "a function that says when cannot stand inside another one");
     return true;
 }
 
@@ -415,7 +416,7 @@ static void build_mature(struct kpi_builder *builder, const struct kpi_node *nod
                          bool sides)
 {
     if (builder->mature) {
-        kpi_build_fail(builder, node, "mature() cannot stand inside another one");
+        kpi_build_clash(builder, node, "mature() cannot stand inside another one");
         return;
     }
     name_show(builder, function);

@@ -59,6 +59,7 @@ struct kpi_measure_work {
     bool used; /* by a formula */
     enum kpi_aggregate aggregate;
     bool is_mean;            /* SUM: over the number of events */
+    bool is_first;           /* LATEST, SCORES */
     uint32_t level;          /* LEVEL */
     uint32_t field;          /* SUM, SCORES, GAUGE, QUANTILES */
     struct kpi_string gauge; /* GAUGE: its name; there is no definition */

@@ -68,6 +68,22 @@ static int waiting(enum kpi_term_kind kind)
     }
 }
 
+void kpi_build_clash(struct kpi_builder *builder, const struct kpi_node *node, const char *message)
+{
+    if (builder->hidden)
+        builder->clash = message;
+    else
+        kpi_build_fail(builder, node, message);
+}
+
+void kpi_build_clash_tell(struct kpi_builder *builder, const struct kpi_node *node)
+{
+    if (builder->hidden || !builder->clash)
+        return;
+    kpi_build_fail(builder, node, builder->clash);
+    builder->clash = NULL;
+}
+
 struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind kind)
 {
     struct kpi_term *term =
@@ -76,12 +92,15 @@ struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind 
     if (term)
         term->kind = kind;
     builder->depth += waiting(kind);
-    if (builder->depth > KPI_TERMS_DEPTH_MAX && !builder->too_deep) {
+    if (builder->depth <= KPI_TERMS_DEPTH_MAX || builder->too_deep)
+        return term;
+    builder->too_deep = true;
+    if (builder->hidden)
+        builder->clash = "this makes the formula too deep: too many numbers wait for another one";
+    else
         kpi_error(builder->compile->diag, kpi_place_text(builder->text), KPI_NO_SUGGESTION,
                   "this formula is too deep: more than %d numbers wait for another one",
                   (int64_t)KPI_TERMS_DEPTH_MAX);
-        builder->too_deep = true;
-    }
     return term;
 }
 
@@ -135,7 +154,7 @@ static void nobody_reports(void *userdata, const struct kpi_message *message)
 
 /*
  * Another KPI stands for its formula. What is wrong in that is reported where it is defined, but
- * for a circle, which is one wherever one enters it.
+ * for a circle, which is one wherever one enters it, and for what is wrong only here.
  */
 static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, uint32_t kpi,
                       bool sides)
@@ -156,7 +175,7 @@ static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, 
         return;
     }
     if (builder->n_kpis == KPI_EXPRESSION_DEPTH_MAX) {
-        kpi_build_fail(builder, node, "KPIs name one another too deeply here");
+        kpi_build_clash(builder, node, "KPIs name one another too deeply here");
         return;
     }
     builder->kpis[builder->n_kpis++] = kpi;
@@ -174,6 +193,7 @@ static void build_kpi(struct kpi_builder *builder, const struct kpi_node *node, 
     builder->hidden--;
     builder->text = text;
     builder->n_kpis--;
+    kpi_build_clash_tell(builder, node);
     if (builder->circle && builder->n_kpis == 1)
         kpi_error(diag, kpi_place_node(text, node), KPI_NO_SUGGESTION,
                   "the formula of \"%S\" goes in a circle", node->string);
@@ -378,6 +398,52 @@ static void formula_keep(struct kpi_builder *builder, struct kpi_formula *ret_fo
     };
 }
 
+/* "orders: count where type == "purchase"" behind what is there. */
+static void measure_tell(struct kpi_writer *writer, const struct kpi_measure_work *measure)
+{
+    const struct kpi_measure_definition *definition = measure->definition;
+
+    if (!definition)
+        return; /* a gauge: the formula says which */
+    kpi_writer_format(writer, "%s%S: %S", writer->length > 0 ? "; " : "",
+                      kpi_text_string(&definition->name), kpi_text_string(&definition->aggregate));
+    if (definition->where.length > 0)
+        kpi_writer_format(writer, " where %S", kpi_text_string(&definition->where));
+    if (definition->at.length > 0)
+        kpi_writer_format(writer, ", at %S", kpi_text_string(&definition->at));
+    if (definition->campaign.length > 0)
+        kpi_writer_format(writer, ", campaign %S", kpi_text_string(&definition->campaign));
+}
+
+/* All measures of the formula, each once, in the order of their definitions. */
+static struct kpi_string measures_text(struct kpi_builder *builder)
+{
+    struct kpi_compile *compile = builder->compile;
+    const struct kpi_leaf_work *leaves = compile->leaves.data;
+    const uint32_t *own = builder->leaves.data;
+    struct kpi_writer writer = {.mem = compile->mem};
+    struct kpi_string text;
+
+    for (uint32_t i = 0; i < compile->n_measures; ++i) {
+        bool told = false;
+
+        for (uint32_t k = 0; k < builder->leaves.n && !told; ++k) {
+            const struct kpi_leaf_work *leaf = &leaves[own[k]];
+
+            if (own[k] >= compile->leaves.n)
+                break; /* there was no memory */
+            told = leaf->measure == i ||
+                   (leaf->kind == KPI_LEAF_RETAINED && leaf->return_measure == i);
+        }
+        if (told)
+            measure_tell(&writer, &compile->measures[i]);
+    }
+    text = kpi_pool_string(&compile->plan->pool, kpi_writer_string(&writer));
+    compile->temp.failed |= writer.failed;
+    kpi_writer_deinit(&writer);
+    return text;
+}
+
 static void kpi_compile(struct kpi_compile *compile, uint32_t index)
 {
     static const char *const units[] = {"ratio",    "count",  "money",
@@ -403,6 +469,7 @@ static void kpi_compile(struct kpi_compile *compile, uint32_t index)
     kpi_build_sides(&builder, node);
     kpi_writer_format(&builder.meant, " unit %s", units[definition->unit]);
     info->formula = kpi_pool_string(pool, kpi_writer_string(&builder.shown));
+    info->measures = measures_text(&builder);
     info->fingerprint = XXH3_64bits(builder.meant.data, builder.meant.length);
     formula_keep(&builder, &compile->plan->formulas[index]);
     builder_deinit(&builder);

@@ -82,6 +82,20 @@ static const struct kpi_function functions[] = {
         .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
     },
     {
+        .id = KPI_FUNCTION_FIRST_USERS,
+        .name = "first_users",
+        .roles = IN_MEASURE,
+        .usage = "first_users(condition): users whose first event meets a condition",
+        .arguments = {{.name = "condition", .kind = KPI_ARGUMENT_CONDITION}},
+    },
+    {
+        .id = KPI_FUNCTION_FIRST_MEAN,
+        .name = "first_mean",
+        .roles = IN_MEASURE,
+        .usage = "first_mean(field): the mean over users of the number in their first event",
+        .arguments = {{.name = "field", .kind = KPI_ARGUMENT_FIELD}},
+    },
+    {
         .id = KPI_FUNCTION_QUANTILES,
         .name = "quantiles",
         .roles = IN_MEASURE,

@@ -133,19 +133,27 @@ static bool measure_aggregate(struct kpi_compile *compile, struct kpi_measure_wo
         measure->level = bound[0].node ? (uint32_t)bound[0].integer : 1;
         return true;
     case KPI_FUNCTION_LATEST_USERS:
+    case KPI_FUNCTION_FIRST_USERS:
         measure->aggregate = KPI_AGGREGATE_LATEST;
+        measure->is_first = function->id == KPI_FUNCTION_FIRST_USERS;
         measure->answer_tree = bound[0].node;
         return true;
     case KPI_FUNCTION_CAPPED:
         return kpi_capped_read(compile, measure, bound);
+    case KPI_FUNCTION_LATEST_MEAN:
+    case KPI_FUNCTION_FIRST_MEAN:
+        measure->aggregate = KPI_AGGREGATE_SCORES;
+        measure->is_first = function->id == KPI_FUNCTION_FIRST_MEAN;
+        break;
+    case KPI_FUNCTION_QUANTILES:
+        measure->aggregate = KPI_AGGREGATE_QUANTILES;
+        break;
     default:
-        measure->aggregate = function->id == KPI_FUNCTION_LATEST_MEAN ? KPI_AGGREGATE_SCORES
-                             : function->id == KPI_FUNCTION_QUANTILES ? KPI_AGGREGATE_QUANTILES
-                                                                      : KPI_AGGREGATE_SUM;
+        measure->aggregate = KPI_AGGREGATE_SUM;
         measure->is_mean = function->id == KPI_FUNCTION_MEAN;
-        measure->field = number_field(compile, text, bound[0].node, measure_owner(measure));
-        return measure->field != KPI_NO_INDEX;
     }
+    measure->field = number_field(compile, text, bound[0].node, measure_owner(measure));
+    return measure->field != KPI_NO_INDEX;
 }
 
 /* Parses a filter; false if it is broken. An empty one is none. */
@@ -347,7 +355,7 @@ static void measure_fingerprint(struct kpi_compile *compile, struct kpi_measure_
     struct kpi_string answer = sealed_text(&compile->temp, measure->answer, &names);
 
     kpi_writer_format(
-        &writer, "measure %s(%d, %S, %S) where %S",
+        &writer, "measure %s%s(%d, %S, %S) where %S", measure->is_first ? "first " : "",
         measure->is_mean ? "mean" : aggregates[measure->aggregate], (int64_t)measure->level,
         kpi_aggregate_has_field(measure->aggregate) ? compile->field_names[measure->field]
                                                     : KPI_STRING(""),

@@ -52,10 +52,10 @@ enum kpi_aggregate {
     KPI_AGGREGATE_COUNT,
     KPI_AGGREGATE_SUM,    /* of a number field; events without the field do not count */
     KPI_AGGREGATE_LEVEL,  /* distinct users seen at least `level` times in that day or window */
-    KPI_AGGREGATE_LATEST, /* users; those whose latest answer (by time; at a tie, yes wins) is yes
-                           */
-    KPI_AGGREGATE_SCORES, /* the latest value of a number field of each user (by time; at a tie the
-                             greater wins) */
+    KPI_AGGREGATE_LATEST, /* users; those whose latest, or first, answer (by time; at a tie, yes
+                             wins) is yes */
+    KPI_AGGREGATE_SCORES, /* the latest, or first, value of a number field of each user (by time; at
+                             a tie the greater wins) */
     KPI_AGGREGATE_GAUGE,  /* the latest value of a number field; likewise */
     KPI_AGGREGATE_QUANTILES, /* all values of a number field, as a sketch */
     KPI_AGGREGATE_CAPPED,    /* what events add to sums of each user, up to a cap */
@@ -82,6 +82,7 @@ struct kpi_instance {
     uint32_t field;     /* SUM, SCORES, GAUGE, QUANTILES */
     uint32_t condition; /* filter, or KPI_NO_INDEX: every event */
     uint32_t answer;    /* LATEST: the condition that makes a yes */
+    bool is_first;      /* LATEST, SCORES: of several answers the first counts */
     uint32_t sum, less; /* CAPPED: attributes; of `sum` without `less`, if there is one, no more */
     int64_t most;       /* than this counts of a user */
     uint32_t at;        /* attribute by whose time an event counts, or KPI_NO_INDEX: its own */
@@ -265,10 +266,10 @@ enum kpi_leaf_kind {
     KPI_LEAF_COUNT,    /* 1 row */
     KPI_LEAF_SUM,      /* 1 row */
     KPI_LEAF_USERS,    /* 1 row: distinct users seen at least `level` times in the scope */
-    KPI_LEAF_LATEST,   /* 1 row: users whose latest answer in the scope is yes */
+    KPI_LEAF_LATEST,   /* 1 row: users whose latest (first) answer in the scope is yes */
     KPI_LEAF_MEAN,     /* 1 row: as SUM; the mean is that over n_events. Also of QUANTILES */
     KPI_LEAF_QUANTILE, /* 1 row: 0, and the value once kpi_rows_fill_quantiles() has put it there */
-    KPI_LEAF_SCORES,   /* 2 rows: the sum of the users' latest values, how many users */
+    KPI_LEAF_SCORES,   /* 2 rows: the sum of the users' latest (first) values, how many users */
     KPI_LEAF_GAUGE,    /* 1 row: the latest value before the scope's end; n_events is its time */
     KPI_LEAF_FIRST_TIME, /* 1 row: users whose first day, of all that is kept, is in the scope */
     KPI_LEAF_USER_DAYS,  /* 1 row: users of each day of the scope, added up */

@@ -33,7 +33,7 @@ void kpi_redirect_check(struct kpi_compile *compile, struct kpi_measure_work *me
     if (measure->at && measure->at->kind != KPI_ATTRIBUTE_MIN_TIME &&
         measure->at->kind != KPI_ATTRIBUTE_MAX_TIME)
         fail(compile, at, "\"at\" names an attribute with the aggregate min(time) or max(time)");
-    /* The latest answer of a day is told by the event's own time. */
+    /* The latest answer of a day, or the first, is told by the event's own time. */
     if (measure->at && measure->aggregate != KPI_AGGREGATE_COUNT && !is_sum &&
         measure->aggregate != KPI_AGGREGATE_LEVEL)
         fail(compile, at, "only count, sum(), mean(), capped() and users have \"at\"");

@@ -71,6 +71,22 @@ static void test_golden(void **state)
         "{\"kpi\":\"roi\",\"campaign\":\"618 大促\"," SCOPE_CAMPAIGN
         ",\"unit\":\"multiple\",\"state\":\"no_data\",\"value\":null,\"numerator\":null,"
         "\"denominator\":null,\"complete\":0,\"definition\":\"0000000000000000\"}"
+        "],\"definitions\":["
+        "{\"kpi\":\"participation_rate\",\"formula\":\"participants / reached\","
+        "\"measures\":\"participants: users where type == \\\"participation\\\"; reached: users "
+        "where type == \\\"exposure\\\"\"},"
+        "{\"kpi\":\"orders_placed\",\"formula\":\"orders\","
+        "\"measures\":\"orders: count where type == \\\"purchase\\\"\"},"
+        "{\"kpi\":\"revenue_total\",\"formula\":\"revenue\","
+        "\"measures\":\"revenue: sum(amount) where type == \\\"purchase\\\"\"},"
+        "{\"kpi\":\"dwell_mean\",\"formula\":\"dwell / sessions\","
+        "\"measures\":\"dwell: sum(seconds) where type == \\\"session\\\"; sessions: count where "
+        "type == \\\"session\\\"\"},"
+        "{\"kpi\":\"nps\",\"formula\":\"100 * promoters / responses\","
+        "\"measures\":\"promoters: latest_users(score >= 9) where type == \\\"survey\\\"; "
+        "responses: users where type == \\\"survey\\\"\"},"
+        "{\"kpi\":\"roi\",\"formula\":\"revenue / budget\","
+        "\"measures\":\"revenue: sum(amount) where type == \\\"purchase\\\"\"}"
         "]}\n");
     free(text);
     view_unref(view);

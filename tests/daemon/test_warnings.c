@@ -57,6 +57,10 @@ static const struct {
 } targets[] = {
     {"{kpi: participation_rate, value: 65%}", NULL},
     {"{kpi: participation_rate, value: 10%}", NULL}, /* at 0 % */
+    {"{kpi: awareness, value: 90%}",
+     "8:15-24 warning: this target may never be judged: it asks for 100 (min_sample, by default) "
+     "users or events, and this KPI is a number of neither; min_sample: 0 judges it always"},
+    {"{kpi: awareness, value: 90%, min_sample: 0}", NULL},
     {"{kpi: participation_rate, value: 5%}",
      "8:42-44 warning: this target cannot fire: participation_rate is never below -5%"},
     {"{kpi: participation_rate, value: 5%, deviation: 10%}", NULL},

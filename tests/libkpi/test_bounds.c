@@ -23,6 +23,7 @@ static struct kpi_bounds bounds_of(const char *formula, enum kpi_unit unit)
     fixture_kpis_of_the_product(&f);
     fixture_measure(&f, "n", "count", "");
     fixture_measure(&f, "degrees", "sum(temperature)", "");
+    fixture_measure(&f, "mood", "latest_mean(score)", "");
     fixture_kpi(&f, "k", formula, unit);
     (void)fixture_campaign(&f, "a", 0);
     plan = fixture_plan(&f);
@@ -95,6 +96,21 @@ static void samples_are_users_or_not(void **state)
     assert_true(
         bounds_of("retained(buyers, active, basis=week, at=2)", KPI_UNIT_RATIO).counts_users);
     assert_false(bounds_of("buyers / n", KPI_UNIT_RATIO).counts_users);
+    assert_false(bounds_of("buyers / n", KPI_UNIT_RATIO).counts_nothing);
+    assert_false(bounds_of("n", KPI_UNIT_COUNT).counts_nothing);
+    assert_false(
+        bounds_of("retained(buyers, active, basis=week, at=2)", KPI_UNIT_RATIO).counts_nothing);
+    assert_true(
+        bounds_of("growth(buyers / n, previous(buyers / n))", KPI_UNIT_RATIO).counts_nothing);
+    assert_true(bounds_of("40 * (buyers / n) + 2", KPI_UNIT_POINTS).counts_nothing);
+    assert_true(bounds_of("gauge(\"awareness\")", KPI_UNIT_RATIO).counts_nothing);
+    assert_false(bounds_of("mood", KPI_UNIT_POINTS).counts_nothing);
+    assert_true(bounds_of("2 * mood", KPI_UNIT_POINTS).counts_nothing);
+    assert_false(
+        bounds_of("growth(buyers, n * previous(buyers / n))", KPI_UNIT_RATIO).counts_nothing);
+    assert_false(bounds_of("growth(n / days, before(n, 28) / 28)", KPI_UNIT_RATIO).counts_nothing);
+    assert_true(bounds_of("sqrt(n / buyers)", KPI_UNIT_COUNT).counts_nothing);
+    assert_false(bounds_of("gauge(\"own\") / gauge(\"all\")", KPI_UNIT_RATIO).counts_nothing);
     assert_false(bounds_of("n", KPI_UNIT_COUNT).counts_users);
     assert_false(bounds_of("buyers / audience", KPI_UNIT_RATIO).counts_users);
 }

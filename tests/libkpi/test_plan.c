@@ -114,6 +114,9 @@ static void other_meaning_other_fingerprint(void **state)
         {"sum(score)", "type == \"a\""},
         {"latest_users(score > 3)", "type == \"a\""},
         {"latest_users(score > 4)", "type == \"a\""},
+        {"latest_mean(score)", "type == \"a\""},
+        {"first_users(score > 4)", "type == \"a\""},
+        {"first_mean(score)", "type == \"a\""},
     };
     uint64_t fingerprints[COUNT_OF(all)];
 
@@ -565,6 +568,32 @@ static uint64_t kpi_fingerprint(const char *measure, const char *where, const ch
     fingerprint = kpi_plan_kpi(plan, 0)->fingerprint;
     kpi_plan_unref(plan);
     return fingerprint;
+}
+
+static void kpi_info_has_its_measures_as_written(void **state)
+{
+    struct kpi_plan *plan;
+
+    fixture_attribute(&f, "first_seen", "min(time)", "");
+    fixture_measure(&f, "buyers", "users", "type == \"purchase\"");
+    fixture_measure(&f, "later", "sum(amount)", "type == \"purchase\" and age(first_seen) <= 5d");
+    fixture_redirect(&f, "first_seen", "");
+    fixture_measure(&f, "all", "count", "");
+    fixture_kpi(&f, "a", "later / (all + previous(all)) * gauge(\"g\")", KPI_UNIT_COUNT);
+    fixture_kpi(&f, "b", "retained(buyers, all_users, day, 1) - a", KPI_UNIT_RATIO);
+    fixture_measure(&f, "all_users", "users", "");
+    (void)fixture_campaign(&f, "c", 0);
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    assert_true(is_string(kpi_plan_kpi(plan, f.in.n_kpis - 2)->measures,
+                          "later: sum(amount) where type == \"purchase\" and age(first_seen) <= 5d,"
+                          " at first_seen; all: count"));
+    assert_true(
+        is_string(kpi_plan_kpi(plan, f.in.n_kpis - 1)->measures,
+                  "buyers: users where type == \"purchase\"; later: sum(amount) where type =="
+                  " \"purchase\" and age(first_seen) <= 5d, at first_seen; all: count;"
+                  " all_users: users"));
+    kpi_plan_unref(plan);
 }
 
 static void kpi_fingerprint_is_of_meaning(void **state)
@@ -1046,6 +1075,7 @@ int main(void)
         cmocka_unit_test_setup(attributes_get_slots_and_share_them, setup),
         cmocka_unit_test_setup(fields_are_what_expressions_use, setup),
         cmocka_unit_test_setup(kpi_info_has_canonical_text_and_titles, setup),
+        cmocka_unit_test_setup(kpi_info_has_its_measures_as_written, setup),
         cmocka_unit_test_setup(kpi_fingerprint_is_of_meaning, setup),
         cmocka_unit_test_setup(weeks_mean_where_they_begin, setup),
         cmocka_unit_test_setup(targets_get_value_band_and_scope, setup),

@@ -26,6 +26,9 @@ REDIRECTED = ("attributes: {first_order: {agg: min(time), where: type == 'purcha
 TARGET = CAMPAIGN + "    targets:\n      - "
 
 TABLE_OF = "tables: {t: {"
+# Five KPIs, each with the one before in 30 parentheses; the next line is 7.
+DEEP = "kpis:\n" + "".join(
+    f"  d{i}: {{formula: {'1 - (' * 30}{f'd{i - 1}' if i > 1 else 'orders'}{')' * 30}}}\n" for i in range(1, 6))
 
 IN_QUOTES = "put the expression in quotes"
 CUT = "YAML cuts this at the comma"
@@ -83,6 +86,9 @@ TABLE = {
         REDIRECTED + "n}\n" + USED, "4:29", "an attribute with the aggregate min(time) or max(time)"),
     "a time of answers": (
         REDIRECTED.replace("count, at", "latest_users(score > 3), at") + "first_order}\n" + USED, "4:47",
+        'only count, sum(), mean(), capped() and users have "at"'),
+    "a time of first answers": (
+        REDIRECTED.replace("count, at", "first_mean(score), at") + "first_order}\n" + USED, "4:41",
         'only count, sum(), mean(), capped() and users have "at"'),
     "a campaign of a number": (
         REDIRECTED.replace("at:", "campaign:") + "n}\n" + USED, "4:35",
@@ -296,6 +302,23 @@ TABLE = {
     "a retention after no period": (
         'kpis: {k: {formula: "retained(buyers, active, basis=day, at=0)"}}', "1:61",
         "whole number from 1 to 1000"),
+    # KPIs that are right by themselves, and wrong where they are named.
+    "a time before of a KPI that has one": (
+        "kpis:\n  gone: {formula: orders - previous(orders)}\n  k: {formula: previous(gone)}", "3:25",
+        "a function that says when cannot stand inside another one"),
+    "a repetition of a KPI that says when": (
+        "kpis:\n  then: {formula: previous(orders)}\n  k: {formula: 'trailing_mean(then, 3)'}", "3:31",
+        "a function that says when cannot stand inside another one"),
+    "a maturity of a KPI that has one": (
+        "kpis:\n  old: {formula: 'mature(orders, 3)'}\n  k: {formula: 'mature(old, 2)'}", "3:24",
+        "mature() cannot stand inside another one"),
+    "a KPI too deep in others": (DEEP + "  k: {formula: " + "1 - (" * 30 + "d5" + ")" * 30 + "}", "7:166",
+        "this makes the formula too deep"),
+    "a deep KPI repeated": (DEEP + "  k: {formula: 'trailing_mean(d5, 12)'}", "7:31",
+        "this makes the formula too deep"),
+    "a chain of KPIs too long": (
+        "kpis:\n  d0: {formula: orders}\n" + "".join(f"  d{i}: {{formula: d{i - 1} + 1}}\n" for i in range(1, 33)),
+        "34:18", "KPIs name one another too deeply here"),
     # Tables.
     "a bracket that holds nothing": (
         TABLE_OF + "retention: {start: buyers, mode: bracket, brackets: [[1, 7], [7, 7]]}}}", "1:79",

@@ -29,7 +29,8 @@ class Catalogue(ProcessCase):
         at = datetime.datetime.combine(END, datetime.time()) + datetime.timedelta(days=later)
         directory = self.directory()
         daemon.directory_for(
-            configuration(stream.campaigns, catalogue="all", grains=["day", "month"], **more), directory)
+            configuration(stream.campaigns, catalogue="all", grains=["day", "month"],
+                          **(more or catalogue_oracle.DEFINED)), directory)
         events = write(directory, "events.ndjson", stream.ndjson())
         done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "--at", at.isoformat() + "Z",
                           "-o", "json", *arguments, events)
@@ -50,7 +51,7 @@ class Catalogue(ProcessCase):
                 self.assertEqual(wrong, [], "\n".join(wrong[:20]))
                 states |= {(e["kpi"], e["state"]) for e in document["kpis"]}
                 kpis |= {e["kpi"] for e in document["kpis"]}
-        self.assertEqual(kpis, set(catalogue_oracle.KPIS) | ELSEWHERE)
+        self.assertEqual(kpis, set(catalogue_oracle.KPIS) | set(catalogue_oracle.FORMS) | ELSEWHERE)
         for kpi in kpis:
             self.assertIn((kpi, "ok"), states, "of each there is a value somewhere")
 
@@ -91,6 +92,26 @@ class Catalogue(ProcessCase):
                      "  - {id: spring, start: 2099-01-01, end: 2099-02-01, budget: 1}\nkpis:\n" + kpis)
         done = daemon.run("check", "-c", path)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class Forms(ProcessCase):
+    """What stands behind `or:` in place of a whole measure can be put in its place."""
+
+    def test_measures(self):
+        with open(os.path.join(ROOT, "config", "catalogue.yaml"), encoding="utf-8") as file:
+            lines = file.read().partition("\nmeasures:\n")[2].splitlines()
+        forms, name = [], None
+        for line in lines:
+            if measure := re.match(r"  (\w+):", line):
+                name = measure[1]
+            elif form := re.match(r"  # or: +(\{.*?\})(  |$)", line):
+                forms.append((name, form[1]))
+        self.assertGreater(len(forms), 10)
+        for name, form in forms:
+            with self.subTest(name=name, form=form):
+                path = write(self.directory(), "form.yaml", f"measures:\n  {name}: {form}\n")
+                done = daemon.run("check", "-c", path)
+                self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class Page(ProcessCase):

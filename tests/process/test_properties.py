@@ -30,11 +30,14 @@ DEFINITIONS = {
         "p_mean": {"agg": "mean(amount)", "where": 'type == "purchase"'},
         "p_happy": {"agg": "latest_users(score >= 9)", "where": 'type == "survey"'},
         "p_mood": {"agg": "latest_mean(score)", "where": 'type == "survey"'},
+        "p_won": {"agg": "first_users(score >= 9)", "where": 'type == "survey"'},
+        "p_start": {"agg": "first_mean(score)", "where": 'type == "survey"'},
     },
     "kpis": {
         **{name: {"formula": measure, "unit": "count"} for name, measure in (
             ("events", "p_count"), ("people", "p_users"), ("often", "p_three"), ("money", "p_sum"),
-            ("each", "p_mean"), ("happy", "p_happy"), ("mood", "p_mood"), ("total_money", "total(p_sum)"),
+            ("each", "p_mean"), ("happy", "p_happy"), ("mood", "p_mood"), ("won", "p_won"),
+            ("start", "p_start"), ("total_money", "total(p_sum)"),
             ("so_far", "cumulative(p_sum)"), ("before_it", "previous(p_count)"),
             ("a_year_ago", "last_year(p_users)"), ("usual", "trailing_mean(p_count, 3)"),
             ("weeks_before", "before(p_sum, 14)"))},
@@ -46,8 +49,8 @@ DEFINITIONS = {
     },
 }
 
-ALL = {"events", "people", "often", "money", "each", "happy", "mood", "total_money", "so_far", "before_it", "usual",
-       "weeks_before", "newly", "back", "growing"}
+ALL = {"events", "people", "often", "money", "each", "happy", "mood", "won", "start", "total_money", "so_far",
+       "before_it", "usual", "weeks_before", "newly", "back", "growing"}
 
 
 def numbers(document):

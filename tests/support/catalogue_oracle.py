@@ -9,6 +9,7 @@ itself, the one before, its mature days."""
 import datetime
 import math
 import sqlite3
+import statistics
 
 from support.campaigns import ACTIVE_TYPES, date_of, day_of, day_start, local_day
 
@@ -132,6 +133,12 @@ MEASURES = {
     "complaints": ("count", "type = 'complaint'"),
     "milestones": ("count", "type = 'kpid.milestone'"),
     "milestones_met": ("count", "type = 'kpid.milestone' AND done"),
+    "all_responses": ("count", NPS),
+    "all_promoters": ("count", NPS + " AND score >= 9000000"),
+    "all_detractors": ("count", NPS + " AND score <= 6000000"),
+    "all_rated": ("count", CSAT),
+    "all_satisfied": ("count", CSAT + " AND score >= 4000000"),
+    "all_satisfaction": ("sum score", CSAT),
     "first_buyers": ("count", "type = 'first day'"),
 }
 AGGREGATES = {"users": "count(DISTINCT CASE WHEN {where} THEN user END)", "count": "sum({where})",
@@ -144,19 +151,21 @@ SELECT n, role, count(*) FROM (SELECT n, role FROM part JOIN act ON day >= start
 GROUP BY n, role
 """
 
-# The latest answers of each user: of two in the same instant, that which serves the question.
-LATEST = """
+# The latest, or first, answers of each user: of two in the same instant, that which serves the question.
+ANSWERS = """
 SELECT n, role, sum({what}) FROM (
-    SELECT n, role, score, row_number() OVER (PARTITION BY n, role, user ORDER BY time DESC, score {order}) AS k
+    SELECT n, role, score, row_number() OVER (PARTITION BY n, role, user ORDER BY time {time}, score {order}) AS k
     FROM part JOIN act ON day >= start AND day < end WHERE {where} AND campaign = :campaign)
 WHERE k = 1 GROUP BY n, role
 """
-LATEST_ANSWERS = {
-    "promoters": LATEST.format(what="score >= 9000000", order="DESC", where=NPS),
-    "detractors": LATEST.format(what="score <= 6000000", order="ASC", where=NPS),
-    "satisfied": LATEST.format(what="score >= 4000000", order="DESC", where=CSAT),
-    "satisfaction": LATEST.format(what="score", order="DESC", where=CSAT),
-}
+ANSWERED = {
+    prefix + name: ANSWERS.format(what=what, time=time, order=order, where=where)
+    for prefix, time in (("", "DESC"), ("first_", "ASC"))
+    for name, what, order, where in (("promoters", "score >= 9000000", "DESC", NPS),
+                                     ("detractors", "score <= 6000000", "ASC", NPS),
+                                     ("satisfied", "score >= 4000000", "DESC", CSAT),
+                                     ("delighted", "score = 5000000", "DESC", CSAT),
+                                     ("satisfaction", "score", "DESC", CSAT))}
 
 # The shares of satisfied users in the stretches before a scope.
 TRAIL = f"""
@@ -272,12 +281,27 @@ def first_buyers(t):
     return t.first_buyers if t.buyers else 0
 
 
+def nps(promoters, detractors, responses):
+    return over(100 * (promoters - detractors), responses)
+
+
 def nps_error(promoters, detractors, n):
     """Of shares, by the variance of a draw that is 100, 0 or -100."""
     mean = promoters - detractors
     variance = promoters * (1 - mean) ** 2 + detractors * (1 + mean) ** 2 + (
         1 - promoters - detractors) * mean ** 2
     return 100 * math.sqrt(over(variance, n))
+
+
+def nps_interval(p):
+    """95 % of a normal distribution around the mean of draws."""
+    if not p.responses:
+        return UNDEFINED, UNDEFINED
+    draws = [100] * p.promoters + [-100] * p.detractors
+    draws += [0] * (p.responses - len(draws))
+    mean = statistics.fmean(draws)
+    far = round(statistics.NormalDist().inv_cdf(0.975), 6) * statistics.pstdev(draws) / math.sqrt(len(draws))
+    return mean - far, mean + far
 
 
 def net(p):
@@ -329,9 +353,11 @@ KPIS = {
     "budget_execution": lambda p, t, c: over(p.cost / MICRO, 500000),
     "budget_execution_base": lambda p, t, c: over(p.base_cost / MICRO, 150000),
     "budget_execution_float": lambda p, t, c: over(p.float_cost / MICRO, 250000),
-    "nps": lambda p, t, c: over(100 * (p.promoters - p.detractors), p.responses),
+    "nps": lambda p, t, c: nps(p.promoters, p.detractors, p.responses),
     "nps_error": lambda p, t, c: nps_error(over(p.promoters, p.responses), over(p.detractors, p.responses),
                                            p.responses),
+    "nps_lower": lambda p, t, c: nps_interval(p)[0],
+    "nps_upper": lambda p, t, c: nps_interval(p)[1],
     "csat": lambda p, t, c: over(p.satisfied, p.rated),
     "csat_mean": lambda p, t, c: over(p.satisfaction / MICRO, p.rated),
     "csat_half_year": lambda p, t, c: over(p.satisfied, p.rated) - c.before(
@@ -340,7 +366,7 @@ KPIS = {
     "valid_feedback": lambda p, t, c: p.valid_answers,
     "loyalty_index": lambda p, t, c: (
         40 * over(p.satisfied, p.rated) + 30 * over(p.repeat_buyers, p.buyers)
-        + 0.15 * (over(100 * (p.promoters - p.detractors), p.responses) + 100)),
+        + 0.15 * (nps(p.promoters, p.detractors, p.responses) + 100)),
     "complaint_rate": lambda p, t, c: over(t.complaints, t.active),
     "share_of_voice": lambda p, t, c: over(p.gauge("own_mentions"), p.gauge("category_mentions")),
     "search_growth": lambda p, t, c: growth(
@@ -352,6 +378,41 @@ KPIS = {
 }
 # Of what was before alone: the scope itself may be empty.
 OF_BEFORE = {"csat_falling_months"}
+
+# Forms that the catalogue has as comments, under names of their own: see DEFINED.
+FORMS = {
+    "nps_of_first": lambda p, t, c: nps(p.first_promoters, p.first_detractors, p.responses),
+    "nps_of_all": lambda p, t, c: nps(p.all_promoters, p.all_detractors, p.all_responses),
+    "csat_of_first": lambda p, t, c: over(p.first_satisfied, p.rated),
+    "csat_of_all": lambda p, t, c: over(p.all_satisfied, p.all_rated),
+    "csat_top": lambda p, t, c: over(p.delighted, p.rated),
+    "csat_mean_of_first": lambda p, t, c: over(p.first_satisfaction / MICRO, p.rated),
+    "csat_mean_of_all": lambda p, t, c: over(p.all_satisfaction / MICRO, p.all_rated),
+}
+DEFINED = {
+    "measures": {
+        "first_promoters": {"agg": "first_users(score >= 9)", "where": "nps_answer"},
+        "first_detractors": {"agg": "first_users(score <= 6)", "where": "nps_answer"},
+        "all_responses": {"agg": "count", "where": "nps_answer"},
+        "all_promoters": {"agg": "count", "where": "nps_answer and score >= 9"},
+        "all_detractors": {"agg": "count", "where": "nps_answer and score <= 6"},
+        "first_satisfied": {"agg": "first_users(score >= 4)", "where": "csat_answer"},
+        "all_rated": {"agg": "count", "where": "csat_answer"},
+        "all_satisfied": {"agg": "count", "where": "csat_answer and score >= 4"},
+        "delighted": {"agg": "latest_users(score == 5)", "where": "csat_answer"},
+        "first_satisfaction": {"agg": "first_mean(score)", "where": "csat_answer"},
+        "all_satisfaction": {"agg": "mean(score)", "where": "csat_answer"},
+    },
+    "kpis": {
+        "nps_of_first": {"formula": "100 * (first_promoters - first_detractors) / responses"},
+        "nps_of_all": {"formula": "100 * (all_promoters - all_detractors) / all_responses"},
+        "csat_of_first": {"formula": "first_satisfied / rated"},
+        "csat_of_all": {"formula": "all_satisfied / all_rated"},
+        "csat_top": {"formula": "delighted / rated"},
+        "csat_mean_of_first": {"formula": "first_satisfaction"},
+        "csat_mean_of_all": {"formula": "all_satisfaction"},
+    },
+}
 
 
 def micros(value):
@@ -424,7 +485,7 @@ class Oracle:
         self.db.executemany("INSERT INTO part VALUES (?, ?, ?, ?)", self._parts(campaign, scopes))
         own = self._measure("campaign = :campaign", campaign)
         total = self._measure("1", campaign)
-        for name, query in (("repeat_buyers", REPEAT), *LATEST_ANSWERS.items()):
+        for name, query in (("repeat_buyers", REPEAT), *ANSWERED.items()):
             for n, role, number in self.db.execute(query, {"campaign": campaign.id}):
                 own[n, role].numbers[name] = number
         for name in ("dwell", "invite_time"):
@@ -443,7 +504,7 @@ class Oracle:
             roles = {role for k, role in own if k == n}
             context = Context(scope.end_day - scope.start_day, {r: own[n, r] for r in roles},
                               {r: total[n, r] for r in roles}, shares.get(n, {}))
-            for kpi, formula in KPIS.items():
+            for kpi, formula in (KPIS | FORMS).items():
                 context.asked = []
                 value = formula(context.ask(own[n, "own"]), context.ask(total[n, "own"]), context)
                 state = "ok" if not math.isnan(value) else "undefined"
@@ -488,7 +549,8 @@ def entries(document, campaigns, kpis):
 
 def read(document, campaigns):
     """What the oracle's values are, of such a document."""
-    return {key: (entry["state"], entry["value"]) for key, entry in entries(document, campaigns, KPIS).items()}
+    found = entries(document, campaigns, {*KPIS, *FORMS})
+    return {key: (entry["state"], entry["value"]) for key, entry in found.items()}
 
 
 def _instant(text):

@@ -62,6 +62,8 @@ static inline void world_fixture(struct fixture *f)
     fixture_measure(f, "second_thoughts", "latest_users(score > score_was)", "type == \"survey\"");
     fixture_measure(f, "dwell", "mean(amount)", "type == \"exposure\"");
     fixture_measure(f, "content", "latest_mean(score)", "type == \"survey\"");
+    fixture_measure(f, "won_over", "first_users(score >= 9)", "type == \"survey\"");
+    fixture_measure(f, "at_first", "first_mean(score)", "type == \"survey\"");
     fixture_measure(f, "later", "sum(amount)", "type == \"purchase\" and age(first_seen) <= 5d");
     fixture_redirect(f, "first_seen", "came_by");
     fixture_measure(f, "later_users", "users", "type == \"purchase\"");
@@ -101,6 +103,8 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k19", "user_days(participants) / buyers + total(user_days(active))",
                 KPI_UNIT_COUNT);
+    fixture_kpi(f, "k22", "won_over / responses + total(won_over) - previous(at_first)",
+                KPI_UNIT_RATIO);
     fixture_kpi(f, "k20", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
     fixture_kpi(f, "k21", "touched_orders / total(events) + total(later) + previous(later_users)",
@@ -783,7 +787,7 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     struct kpi_range range;
     kpi_time from, to;
     uint32_t times[WORLD_USERS] = {0};
-    kpi_time latest[WORLD_USERS];
+    kpi_time latest[WORLD_USERS]; /* of first answers: mirrored */
     bool yes[WORLD_USERS] = {false};
     int64_t scores[WORLD_USERS] = {0}, gauge = 0, gauge_time = 0;
     int64_t n_events = 0, sum = 0, users = 0;
@@ -810,7 +814,7 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
 
-        kpi_time time = naive_time(naive, e, instance);
+        kpi_time time = naive_time(naive, e, instance), rank = e->w.event.time;
         int64_t number;
 
         if (!naive_feeds(naive, e, instance, info->id, &day) || time >= to)
@@ -829,14 +833,14 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
         if (e->user == UINT32_MAX)
             continue;
         times[e->user]++;
-        if (e->w.event.time > latest[e->user] ||
-            (e->w.event.time == latest[e->user] && e->yes[instance]))
+        if (naive->program->instances[instance].is_first)
+            rank = -rank;
+        if (rank > latest[e->user] || (rank == latest[e->user] && e->yes[instance]))
             yes[e->user] = e->yes[instance];
-        if (e->w.event.time > latest[e->user] ||
-            (e->w.event.time == latest[e->user] && number > scores[e->user]))
+        if (rank > latest[e->user] || (rank == latest[e->user] && number > scores[e->user]))
             scores[e->user] = number;
-        if (e->w.event.time > latest[e->user])
-            latest[e->user] = e->w.event.time;
+        if (rank > latest[e->user])
+            latest[e->user] = rank;
     }
     for (uint32_t i = 0; i < n_rows; i++)
         rows[i] = (struct kpi_row){0, n_events};

@@ -7,10 +7,11 @@
 #include <kpi/plan.h>
 
 struct kpi_bounds {
-    double low, high;   /* no value lies outside; -INFINITY and INFINITY where nothing is known */
-    bool counts_users;  /* the sample (denominator, or all of it) is a number of distinct users */
-    uint32_t days_kept; /* a value needs events of so many days at least; 0: nothing in particular
-                         */
+    double low, high;    /* no value lies outside; -INFINITY and INFINITY where nothing is known */
+    bool counts_users;   /* the sample (denominator, or all of it) is a number of distinct users */
+    bool counts_nothing; /* it does not grow with events: a rate, an index */
+    uint32_t days_kept;  /* a value needs events of so many days at least; 0: nothing in particular
+                          */
 };
 
 /*

@@ -115,7 +115,7 @@ struct kpi_attribute_definition {
 /* `buyers: {agg: users, where: type == "purchase"}` */
 struct kpi_measure_definition {
     struct kpi_text name;
-    struct kpi_text aggregate; /* count | sum(field) | users | users(n) | latest_users(condition) */
+    struct kpi_text aggregate; /* count | sum(field) | users …: see kpi/function.h */
     struct kpi_text where;
     /* names of attributes, or empty: the event counts at that time, and for that campaign, instead
      * of its own; not at all where the attribute is absent */

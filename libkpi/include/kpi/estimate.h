@@ -22,7 +22,7 @@ struct kpi_estimate {
     uint64_t users;      /* the table of users */
     uint64_t attributes; /* their rows, and the strings in them; and what they have in funnels */
     uint64_t sets;       /* distinct users by measure, campaign and day */
-    uint64_t answers;    /* latest answers; each user gives one in all the days */
+    uint64_t answers;    /* latest or first answers; each user gives one in all the days */
     uint64_t sketches;   /* of quantiles; each user gives one value a day */
     uint64_t unions;     /* what is kept of reports: unions of days, first days, rows */
     uint64_t dedupe;     /* ids in the window; the plan's limit holds */

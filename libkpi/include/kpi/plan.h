@@ -80,6 +80,8 @@ struct kpi_kpi_info {
     struct kpi_string name;
     struct kpi_string title_en, title_zh; /* never empty */
     struct kpi_string formula;            /* canonical text */
+    /* what its measures are, as written: "orders: count where type == "purchase"; …" */
+    struct kpi_string measures;
     enum kpi_unit unit;
     enum kpi_better better;
     uint64_t fingerprint; /* of the definition with its measures, without zone */
