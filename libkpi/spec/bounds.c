@@ -162,6 +162,7 @@ static double term_degree(const struct kpi_plan *plan, const struct kpi_term *te
     switch (term->kind) {
     case KPI_TERM_AUDIENCE:
     case KPI_TERM_BUDGET:
+    case KPI_TERM_BUDGET_PART:
         return 1;
     case KPI_TERM_LEAF:
         switch (plan->program.leaves[term->leaf].kind) {
@@ -211,6 +212,10 @@ static double degree(const struct kpi_plan *plan, const struct kpi_term *terms, 
         case KPI_TERM_MEAN:
         case KPI_TERM_MEDIAN:
             top -= (unsigned)terms[i].value - 1;
+            break;
+        case KPI_TERM_FALLS:
+            top -= (unsigned)terms[i].value - 1;
+            stack[top - 1] = 0;
             break;
         default:
             stack[top++] = term_degree(plan, &terms[i]);
