@@ -182,6 +182,7 @@ int kpi_table_sessions_get(const struct kpi_answer *answer, const struct kpi_mem
     if (answer->sketch.length > 0) {
         struct kpi_reader reader = kpi_reader_make(answer->sketch.data, answer->sketch.length);
         int r = kpi_quantiles_decode(&lengths, mem, &reader);
+
         assert(r <= 0); /* it was made here, or has been checked */
         if (r < 0)
             return r;
