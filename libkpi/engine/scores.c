@@ -1,33 +1,70 @@
 /* Latest scores and gauges: see scores.h. */
+#include "base/bits.h"
 #include "engine/scores.h"
+
+/* Who has been seen: plain bits, or, for few of many users, a bitmap; one window needs neither. */
+struct seen {
+    struct kpi_bits bits;
+    roaring_bitmap_t *bitmap;
+};
+
+static int seen_init(struct seen *seen, const struct kpi_engine *engine, uint32_t n_windows,
+                     uint64_t n)
+{
+    *seen = (struct seen){0};
+    if (n_windows <= 1)
+        return 0;
+    if (n >= engine->users.n / KPI_BITS_WORD)
+        return kpi_bits_init(&seen->bits, &engine->mem, engine->users.n);
+    seen->bitmap = roaring_bitmap_create();
+    return seen->bitmap ? 0 : -ENOMEM;
+}
+
+static void seen_deinit(struct seen *seen, const struct kpi_engine *engine)
+{
+    if (seen->bitmap)
+        roaring_bitmap_free(seen->bitmap);
+    if (seen->bits.words)
+        kpi_bits_deinit(&seen->bits, &engine->mem);
+}
+
+static bool seen_add(struct seen *seen, uint32_t id)
+{
+    if (seen->bits.words)
+        return kpi_bits_add(&seen->bits, id);
+    return !seen->bitmap || roaring_bitmap_add_checked(seen->bitmap, id);
+}
 
 /* From the last window to the first: a user who has been seen has a later score. */
 int kpi_scores_add(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
                    struct kpi_windows windows, __int128 *ret_sum, uint64_t *ret_users)
 {
     const struct kpi_series *series = kpi_series_find(engine, instance, tuple);
-    roaring_bitmap_t *seen;
+    uint32_t first = series ? kpi_series_position(series, windows.from) : 0;
+    uint32_t end = series ? kpi_series_position(series, windows.to) : 0;
+    struct seen seen;
+    uint64_t n = 0;
+    int r;
 
     *ret_sum = 0;
     *ret_users = 0;
-    if (!series)
-        return 0;
-    seen = roaring_bitmap_create();
-    if (!seen)
-        return -ENOMEM;
-    for (uint32_t i = kpi_series_position(series, windows.to);
-         i > 0 && series->cells[i - 1]->window >= windows.from; i--) {
+    for (uint32_t i = first; i < end; i++)
+        n += series->cells[i]->latest.n;
+    r = seen_init(&seen, engine, end - first, n);
+    if (r < 0)
+        return r;
+    for (uint32_t i = end; i > first; i--) {
         const struct kpi_latest *latest = &series->cells[i - 1]->latest;
 
         for (uint32_t k = 0; k < latest->n_entries; k++) {
             if (latest->entries[k].id == KPI_LATEST_EMPTY ||
-                !roaring_bitmap_add_checked(seen, latest->entries[k].id))
+                !seen_add(&seen, latest->entries[k].id))
                 continue;
             *ret_sum += latest->numbers[k];
             ++*ret_users;
         }
     }
-    roaring_bitmap_free(seen);
+    seen_deinit(&seen, engine);
     return 0;
 }
 
