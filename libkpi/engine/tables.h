@@ -110,5 +110,6 @@ int kpi_table_row_make(struct kpi_table_pass *pass, uint32_t unit, uint32_t n_ce
 /* --- what each kind fills its rows with. 0 or -ENOMEM --- */
 
 int kpi_table_retention(struct kpi_table_pass *pass);
+int kpi_table_elapsed(struct kpi_table_pass *pass); /* the same, once units and cohorts are made */
 int kpi_table_lifecycle(struct kpi_table_pass *pass);
 int kpi_table_intervals(struct kpi_table_pass *pass);
