@@ -211,15 +211,18 @@ class Daemon(Checks):
         self.assertEqual(answer.status, 200, answer.body)
         return answer.json()
 
+    def check_document(self, name, table, document):
+        as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
+        judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
+        self.check({name: table}, document["tables"], judge)
+
     def expect(self, *apps):
         """Every table of every instance becomes that of the oracle, as of what it says."""
         def right(app):
             for name, table in self.TABLES.items():
                 document = self.table(app, name)
-                as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
-                judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
                 try:
-                    self.check({name: table}, document["tables"], judge)
+                    self.check_document(name, table, document)
                 except AssertionError as error:
                     self.wrong = error
                     return False
@@ -240,7 +243,7 @@ class Daemon(Checks):
         self.produce_events(self.events[300:])
         self.expect(self.app, other)
         other.stop()
-        self.app.restart(kill=True)
+        self.app.restart(kill=True).wait_ready()
         self.expect(self.app)
 
     def test_new_definitions(self):
@@ -254,6 +257,22 @@ class Daemon(Checks):
         self.app.wait(lambda: self.app.get("/api/v1/tables/more").status == 200, 60,
                       "the new table is there")
         self.expect(self.app)
+
+    def test_complete_once_every_shard_has_answered(self):
+        """New answers come shard by shard after a reload: one that says it is complete is all of them."""
+        def complete(name):
+            answer = self.app.get(f"/api/v1/tables/{name}?by=*")
+            return answer.status == 200 and answer.json()["complete"] and answer.json()
+
+        self.start()
+        self.produce_events(self.events)
+        self.expect(self.app)
+        for periods in (2, 3, 4):
+            table = {**self.TABLES["came_back"], "periods": periods}
+            name = f"periods_{periods}"
+            self.app.reload(tables={name: definition_of(table)})
+            document = self.app.wait(lambda name=name: complete(name), 60, "the table is complete")
+            self.check_document(name, table, document)
 
     def test_a_table_says_from_when_it_counts(self):
         """A new measure has missed what was there before: nothing of it is mature, and it says so."""
