@@ -275,22 +275,31 @@ class Daemon(Checks):
             self.check_document(name, table, document)
 
     def test_a_table_says_from_when_it_counts(self):
-        """A new measure has missed what was there before: nothing of it is mature, and it says so."""
+        """A new measure has missed what was there before: nothing of it is mature, and it says so. So
+        has a table of old ones that looks for the first event ever of each user."""
         self.start()
         self.produce_events(self.events)
         self.expect(self.app)
         self.app.reload(measures={"late": {"agg": "users", "where": 'type == "visit"'}},
-                        tables={"late": {"lifecycle": {"of": "late", "basis": "day"}}})
+                        tables={"late": {"lifecycle": {"of": "late", "basis": "day"}},
+                                "ever": definition_of({**self.TABLES["first"], "start": "buyers"})})
         self.app.wait(lambda: self.app.get("/api/v1/tables/late").status == 200, 60, "it is there")
         self.produce_events([{**e, "id": e["id"] + "-again", "type": "visit"}
                              for e in self.events[-50:]])
-        self.app.wait_caught_up(len(self.events) + 50)
-        self.app.wait(lambda: self.table(self.app, "late")["tables"], 60, "it has counted")
+        self.produce_events([{**self.events[-1], "id": "new", "user": "new", "type": "purchase"}])
+        self.app.wait_caught_up(len(self.events) + 51)
+        for name in "late", "ever":
+            self.app.wait(lambda name=name: self.table(self.app, name)["tables"], 60, "it has counted")
         late, = self.table(self.app, "late")["tables"]
         self.assertIn("counts_from", late)
         self.assertFalse(any(period["mature"] for period in late["periods"]))
         life, = self.table(self.app, "life")["tables"]
         self.assertNotIn("counts_from", life)
+        ever, = self.table(self.app, "ever")["tables"]
+        self.assertIn("counts_from", ever)
+        self.assertFalse(any(cell["mature"] for cohort in ever["cohorts"] for cell in cohort["cells"]))
+        first, = self.table(self.app, "first")["tables"]
+        self.assertNotIn("counts_from", first)
 
     def test_what_is_asked_for(self):
         """from and to, by, and what is not there."""
