@@ -165,8 +165,8 @@ int main(void)
          KPI_TABLE_CLASSIC, KPI_TABLE_FIRST_EVER, 90},
         {"                           recurring, classic", KPI_TABLE_RETENTION, KPI_TABLE_DAY,
          KPI_TABLE_CLASSIC, KPI_TABLE_RECURRING, 90},
-        {"retention by elapsed days, 90 x 30", KPI_TABLE_RETENTION, KPI_TABLE_ELAPSED,
-         KPI_TABLE_CLASSIC, KPI_TABLE_FIRST_TIME, 30},
+        {"retention by elapsed days, 90 x 90", KPI_TABLE_RETENTION, KPI_TABLE_ELAPSED,
+         KPI_TABLE_CLASSIC, KPI_TABLE_FIRST_TIME, 90},
         {"active days of months", KPI_TABLE_ACTIVE_INTERVALS, KPI_TABLE_DAY, 0, 0, 1},
         {"lifecycle by week", KPI_TABLE_LIFECYCLE, KPI_TABLE_WEEK, 0, 0, 1},
     };

@@ -103,7 +103,9 @@ static bool reports_present(const struct server *server, const struct summary *s
 
 static void fill_shards(const struct server *server, struct view *view)
 {
-    view->complete = !server->grown;
+    bool asks = kpi_plan_has_answers(kpi_layout_plan(server->layout));
+
+    view->complete = view->answers_complete = !server->grown;
     for (uint32_t i = 0; i < server->n_shards; i++) {
         const struct summary *summary = server->summaries[i];
         struct view_shard *shard = &view->shards[i];
@@ -130,6 +132,8 @@ static void fill_shards(const struct server *server, struct view *view)
         }
         view->complete = view->complete && shard->present && shard->caught_up &&
                          shard->counts_from == KPI_TIME_NONE;
+        view->answers_complete =
+            view->answers_complete && view->complete && (!asks || summary->answers);
     }
 }
 

@@ -28,7 +28,7 @@ struct view *view_of_rows(struct kpi_layout *layout, const struct kpi_row *rows,
     view->n_references = 1;
     view->layout = kpi_layout_ref(layout);
     view->as_of = view->answers_as_of = as_of;
-    view->complete = true;
+    view->complete = view->answers_complete = true;
     view->values = calloc((size_t)n_scopes * n_kpis + 1, sizeof(*view->values));
     view->rows = calloc(kpi_layout_n_rows(layout) + 1, sizeof(*view->rows));
     if (!view->values || !view->rows)

@@ -51,6 +51,7 @@ struct view {
     kpi_time made_at;           /* wall clock */
     uint64_t version;           /* rises with each view of this process; ETag */
     bool complete;              /* all shards present, caught up, without loss */
+    bool answers_complete;      /* and all have made answers under this plan */
     bool leader;                /* this instance judges and sends */
     struct kpi_row *rows;       /* merged, of the layout */
     struct kpi_value *values;   /* [scope * n_kpis + kpi] */

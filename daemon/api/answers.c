@@ -155,7 +155,7 @@ int answers_write(char **ret_text, size_t *ret_size, const struct view *view,
         return ANSWERS_E_TIME;
     root = json_object(&json, NULL, NULL);
     json_add_time(&json, root, "as_of", page.as_of, 0);
-    json_add_bool(&json, root, "complete", view->complete);
+    json_add_bool(&json, root, "complete", view->answers_complete);
     r = add_kind(&json, root, stations[kind], &page, filter);
     if (r) {
         cJSON_Delete(root);

@@ -6,7 +6,8 @@
  *
  * Each kind has a station of its own (tables.c …), which says what its entries are; what is broken
  * down has "by":{"channel":"wechat","city":null} in each. as_of is up to when data is in: answers
- * may be made less often than KPIs are.
+ * may be made less often than KPIs are. They are complete when the KPIs are and every shard has made
+ * answers under the plan, which takes some more after start or a reload.
  */
 #pragma once
 

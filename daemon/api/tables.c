@@ -54,6 +54,7 @@ struct writing {
     const struct kpi_table_info *info;
     uint32_t table;
     uint32_t begin, end;  /* its answers, of the whole first */
+    kpi_time users_from;  /* kpi_table_users_from() */
     kpi_time counts_from; /* of the group at hand */
     struct kpi_table_cell *cells;
     struct kpi_table_mean *means;
@@ -362,10 +363,12 @@ static bool is_shown(const struct writing *writing, uint32_t index)
 {
     struct kpi_answer answer = kpi_answers_get(writing->page->answers, index);
 
-    return kpi_table_shows(writing->page->plan, writing->table, answer.start, writing->page->as_of);
+    return answer.part == KPI_TABLE_PART_PERIOD &&
+           kpi_table_shows(writing->page->plan, writing->table, answer.start, writing->page->as_of);
 }
 
-/* Answers are in order of values, then of start; the first and the last may not be shown. */
+/* Answers are in order of values, then of part and start; the first and the last may not be shown.
+ */
 static void add_groups(struct writing *writing)
 {
     const struct kpi_answers *answers = writing->page->answers;
@@ -373,6 +376,7 @@ static void add_groups(struct writing *writing)
 
     if (!answers)
         return;
+    writing->users_from = kpi_table_users_from(answers, writing->table);
     kpi_answers_find(answers, KPI_ANSWER_TABLE, writing->table, &begin, &end);
     writing->begin = begin;
     writing->end = end;
@@ -392,6 +396,8 @@ static void add_groups(struct writing *writing)
             ;
         writing->counts_from = kpi_table_counts_from(
             writing->page->view->layout, writing->page->view->rows, writing->table, first.n_values);
+        if (writing->users_from > writing->counts_from)
+            writing->counts_from = writing->users_from;
         if (begin < to && answers_takes(writing->page, &first))
             add_group(writing, begin, to);
         begin = next;

@@ -308,8 +308,10 @@ int kpi_experiments_answer(struct kpi_engine *engine, struct kpi_answers *answer
         tallies[i].began = KPI_TIME_NONE;
     tally_all(engine, tallies);
     for (uint32_t i = 0; i < program->n_experiments && r == 0; i++)
-        r = push_tally(answers, &program->experiments[i], i, &tallies[i],
-                       engine->attributes_from[program->experiments[i].attribute]);
+        r = push_tally(
+            answers, &program->experiments[i], i, &tallies[i],
+            kpi_engine_reads_from(engine, program->experiments[i].reads,
+                                  engine->attributes_from[program->experiments[i].attribute]));
     kpi_mem_free(&engine->mem, tallies, size);
     return r;
 }

@@ -261,7 +261,8 @@ static int push_all(struct tally *tally, struct kpi_answers *answers)
 static int answer_one(struct kpi_engine *engine, uint32_t index, struct kpi_answers *answers)
 {
     uint64_t n_late = engine->funnels.n_late[index];
-    kpi_time from = engine->funnels.counts_from[index];
+    kpi_time from = kpi_engine_reads_from(engine, engine->program->funnels[index].reads,
+                                          engine->funnels.counts_from[index]);
     struct tally tally = {
         .engine = engine, .index = index, .funnel = &engine->program->funnels[index]};
     int r = n_late ? add(&tally, KPI_DICTIONARY_NONE, KPI_FUNNEL_PART_LATE, 0, n_late, 0) : 0;

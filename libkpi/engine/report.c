@@ -218,6 +218,22 @@ static void add_cells(const struct kpi_making *making, const struct kpi_leaf_at 
     row->value = at->leaf->kind == KPI_LEAF_COUNT ? (int64_t)n_events : clamp_sum(sum);
 }
 
+/* The first cohort that is not before a day. */
+static uint32_t cohorts_position(const struct kpi_cohorts *cohorts, kpi_day day)
+{
+    uint32_t low = 0, high = cohorts->n;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+
+        if (cohorts->days[middle].day < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static int add_retained(struct kpi_making *making, const struct kpi_leaf_at *at,
                         struct kpi_row *rows)
 {
@@ -233,11 +249,10 @@ static int add_retained(struct kpi_making *making, const struct kpi_leaf_at *at,
             return r;
         making->cohorts_made[at->i_return] = true;
     }
-    for (uint32_t i = 0; i < cohorts->n; i++) {
+    for (uint32_t i = cohorts_position(cohorts, at->range.start_day);
+         i < cohorts->n && cohorts->days[i].day < at->range.end_day; i++) {
         const struct kpi_cohort *cohort = &cohorts->days[i];
 
-        if (cohort->day < at->range.start_day || cohort->day >= at->range.end_day)
-            continue;
         users += (int64_t)cohort->users;
         mature += cohort->mature ? (int64_t)cohort->users : 0;
         retained += (int64_t)cohort->retained;
@@ -373,6 +388,8 @@ static void campaign_turn(struct kpi_making *making, uint32_t campaign)
     if (making->campaign == campaign)
         return;
     making->campaign = campaign;
+    making->campaign_tuple = kpi_engine_find_value(
+        making->engine, kpi_plan_campaign(making->engine->plan, campaign)->id);
     for (uint32_t i = 0; i < making->n_returns; i++)
         making->cohorts_made[i] = false;
 }
@@ -405,7 +422,9 @@ bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *sc
     at->zone = info->zone;
     if (!kpi_leaf_range_mature(at->leaf, making->cache->todays[at->zone], &at->range))
         return false;
-    at->campaign_tuple = kpi_engine_find_value(making->engine, info->id);
+    at->campaign_tuple = at->range.campaign == making->campaign
+                             ? making->campaign_tuple
+                             : kpi_engine_find_value(making->engine, info->id);
     if (making->breakdown)
         at->tuple = group_tuple(making, at);
     else
@@ -451,14 +470,37 @@ void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp)
                 kpi_unions_sweep(engine, engine->instances[i].series[t], stamp);
 }
 
+/*
+ * The scopes [first, end) of a campaign: the campaign itself and its phases, which stand first,
+ * come last, as their unions are made of shorter ones.
+ */
+static int fill_campaign(struct kpi_making *making, uint32_t first, uint32_t end)
+{
+    uint32_t n_phases =
+        kpi_plan_campaign(making->engine->plan, kpi_layout_scope(making->layout, first)->campaign)
+            ->n_phases;
+    int r = 0;
+
+    for (uint32_t s = first + 1 + n_phases; s < end && r == 0; s++)
+        r = fill_scope(making, s);
+    for (uint32_t s = first + 1; s <= first + n_phases && r == 0; s++)
+        r = fill_scope(making, s);
+    return r == 0 ? fill_scope(making, first) : r;
+}
+
 static int fill_all(struct kpi_making *making)
 {
     struct kpi_report_cache *cache = making->cache;
     uint32_t n_scopes = kpi_layout_n_scopes(making->layout);
 
-    for (uint32_t s = 0; s < n_scopes; s++) {
-        int r = fill_scope(making, s);
+    for (uint32_t s = 0, end; s < n_scopes; s = end) {
+        uint32_t campaign = kpi_layout_scope(making->layout, s)->campaign;
+        int r;
 
+        for (end = s + 1; end < n_scopes; end++)
+            if (kpi_layout_scope(making->layout, end)->campaign != campaign)
+                break;
+        r = fill_campaign(making, s, end);
         if (r < 0)
             return r;
     }

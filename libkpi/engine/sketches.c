@@ -6,15 +6,22 @@
 #include "engine/report.h"
 
 static int cells_merge(const struct kpi_engine *engine, const struct kpi_leaf_at *at,
-                       struct kpi_quantiles *sum)
+                       struct kpi_quantiles *ret_sum)
 {
     const struct kpi_series *series =
         kpi_series_find(engine, at->leaf->instance[at->zone], at->tuple);
-    int r = 0;
+    uint32_t first = series ? kpi_series_position(series, at->windows.from) : 0;
+    uint32_t end = series ? kpi_series_position(series, at->windows.to) : 0;
+    size_t size = (end - first) * sizeof(struct kpi_quantiles *);
+    const struct kpi_quantiles **sketches = kpi_mem_alloc(&engine->mem, size);
+    int r;
 
-    for (uint32_t i = series ? kpi_series_position(series, at->windows.from) : 0;
-         series && r == 0 && i < series->n_cells && series->cells[i]->window < at->windows.to; i++)
-        r = kpi_quantiles_add(sum, &engine->mem, &series->cells[i]->quantiles.sketch);
+    if (size && !sketches)
+        return -ENOMEM;
+    for (uint32_t i = first; i < end; i++)
+        sketches[i - first] = &series->cells[i]->quantiles.sketch;
+    r = kpi_quantiles_sum(ret_sum, &engine->mem, sketches, end - first);
+    kpi_mem_free(&engine->mem, sketches, size);
     return r;
 }
 
@@ -70,6 +77,7 @@ int kpi_engine_sketches(struct kpi_engine *engine, const struct kpi_layout *layo
         .engine = engine,
         .layout = layout,
         .cache = cache,
+        .campaign = KPI_NO_INDEX,
         .version = cache->sketches_version,
         .all = !cache->sketches_version || cache->sketches_layout != kpi_layout_fingerprint(layout),
     };

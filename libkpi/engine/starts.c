@@ -63,28 +63,42 @@ static kpi_duration memory_of(const struct kpi_attribute *attribute)
     }
 }
 
-static struct kpi_row start_of(const struct kpi_engine *engine, uint32_t index)
+kpi_time kpi_engine_reads_from(const struct kpi_engine *engine, uint64_t reads, kpi_time from)
 {
-    const struct kpi_instance *instance = &engine->program->instances[index];
-    struct kpi_row start = {.value = engine->instances[index].counts_from};
-
-    start.n_events = start.value == KPI_TIME_NONE ? KPI_START_WHOLE : KPI_START_FROM;
     /* no condition can name the hidden ones, which stand behind the others */
     for (uint32_t i = 0; i < engine->program->n_attributes && i < KPI_ATTRIBUTES_MAX; i++) {
         kpi_duration memory = memory_of(&engine->program->attributes[i]);
-        kpi_time from = engine->attributes_from[i];
+        kpi_time known = engine->attributes_from[i];
 
-        if (!(instance->reads >> i & 1) || from == KPI_TIME_NONE)
+        if (!(reads >> i & 1) || known == KPI_TIME_NONE)
             continue;
-        if (memory == INT64_MAX)
-            start.n_events = KPI_START_NEVER;
-        else
-            from += memory;
-        if (start.n_events == KPI_START_WHOLE)
-            start.n_events = KPI_START_FROM;
-        start.value = from > start.value ? from : start.value;
+        known += memory == INT64_MAX ? 0 : memory;
+        from = known > from ? known : from;
     }
-    return start.n_events == KPI_START_WHOLE ? (struct kpi_row){0} : start;
+    return from;
+}
+
+/* Does any of these attributes never know what it missed? */
+static bool any_never(const struct kpi_engine *engine, uint64_t reads)
+{
+    for (uint32_t i = 0; i < engine->program->n_attributes && i < KPI_ATTRIBUTES_MAX; i++)
+        if (reads >> i & 1 && engine->attributes_from[i] != KPI_TIME_NONE &&
+            memory_of(&engine->program->attributes[i]) == INT64_MAX)
+            return true;
+    return false;
+}
+
+static struct kpi_row start_of(const struct kpi_engine *engine, uint32_t index)
+{
+    const struct kpi_instance *instance = &engine->program->instances[index];
+    kpi_time from =
+        kpi_engine_reads_from(engine, instance->reads, engine->instances[index].counts_from);
+
+    if (from == KPI_TIME_NONE)
+        return (struct kpi_row){0};
+    return (struct kpi_row){.value = from,
+                            .n_events = any_never(engine, instance->reads) ? KPI_START_NEVER
+                                                                           : KPI_START_FROM};
 }
 
 void kpi_starts_report(const struct kpi_engine *engine, struct kpi_row *rows)

@@ -341,6 +341,12 @@ kpi_time kpi_engine_begins(const struct kpi_engine *engine);
 /* What another plan's instances and attributes have of those of the engine; others begin now. */
 void kpi_starts_move(const struct kpi_engine *engine, const struct kpi_program *to,
                      struct kpi_derived *derived);
+/*
+ * From when something counts that begins at `from`, or with the engine at KPI_TIME_NONE, and reads
+ * these attributes (kpi_instance.reads): one that forgets is whole once it has forgotten what it
+ * missed, one that does not from when it was there.
+ */
+kpi_time kpi_engine_reads_from(const struct kpi_engine *engine, uint64_t reads, kpi_time from);
 /* The rows of a report that tell them, one of each instance. */
 void kpi_starts_report(const struct kpi_engine *engine, struct kpi_row *rows);
 

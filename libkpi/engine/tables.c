@@ -298,6 +298,27 @@ static int tuples_answer(const struct kpi_table_pass *pass, uint32_t index,
     return r;
 }
 
+/* From when what a table keeps of each user counts, if anything is missing. */
+static int users_from_push(const struct kpi_table_pass *pass, uint32_t index,
+                           struct kpi_answers *answers)
+{
+    const kpi_time *known = pass->engine->attributes_from;
+    const kpi_wide one = 1;
+    struct kpi_answer answer = {.kind = KPI_ANSWER_TABLE,
+                                .index = index,
+                                .part = KPI_TABLE_PART_FROM,
+                                .n_cells = 1,
+                                .cells = &one};
+
+    if (pass->table->info.cohort != KPI_TABLE_FIRST_EVER ||
+        pass->table->info.kind != KPI_TABLE_RETENTION)
+        return 0;
+    answer.start = known[pass->table->first_start] > known[pass->table->first_type]
+                       ? known[pass->table->first_start]
+                       : known[pass->table->first_type];
+    return answer.start == KPI_TIME_NONE ? 0 : kpi_answers_push(answers, &answer);
+}
+
 static int table_answer(struct kpi_engine *engine, const struct kpi_layout *layout, uint32_t index,
                         uint32_t n_returns, struct kpi_answers *answers)
 {
@@ -326,6 +347,8 @@ static int table_answer(struct kpi_engine *engine, const struct kpi_layout *layo
     r = group_fill(&whole, &state->whole);
     if (r == 0)
         r = group_push(&pass, &state->whole, &key, answers);
+    if (r == 0)
+        r = users_from_push(&pass, index, answers);
     return r == 0 && table->set != KPI_NO_INDEX ? tuples_answer(&pass, index, state, answers) : r;
 }
 

@@ -118,6 +118,7 @@ int kpi_table_row_keep(struct kpi_table_pass *pass, uint32_t unit,
 /* --- what each kind fills its rows with. 0 or -ENOMEM --- */
 
 int kpi_table_retention(struct kpi_table_pass *pass);
+int kpi_table_elapsed(struct kpi_table_pass *pass); /* the same, once units and cohorts are made */
 int kpi_table_lifecycle(struct kpi_table_pass *pass);
 int kpi_table_intervals(struct kpi_table_pass *pass);
 /* Users only: what else sessions have is added up for each answer. */

@@ -1,5 +1,6 @@
 /* Unions over windows, and first days: see unions.h. */
 #include "engine/unions.h"
+#include "base/bits.h"
 #include "engine/report.h"
 
 static void union_free(struct kpi_engine *engine, struct kpi_union *u)
@@ -200,49 +201,176 @@ static int union_get(struct kpi_engine *engine, struct kpi_series *series, uint3
                      kpi_window start, kpi_window end, kpi_window finished,
                      struct kpi_union **ret_union);
 
-/*
- * Takes in the windows [*i …] of a whole day by way of the day's own union, and moves on behind
- * them: many scopes share it, so each window is looked at once. Only of users: the union of latest
- * answers does not tell who has answered.
- */
-static int union_add_day(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
-                         kpi_window from, kpi_window to, uint32_t *i)
+/* Is cell i the first one from `start` on? */
+static bool begins(const struct kpi_series *series, uint32_t i, kpi_window start)
 {
-    struct window_sets day = {0};
-    struct kpi_union *of_day;
-    int r = union_get(engine, series, u->n, from, to, to, &of_day);
+    return series->cells[i]->window >= start && (i == 0 || series->cells[i - 1]->window < start);
+}
 
+/* The longest union at hand of what begins with cell i and ends by `through`; NULL: none. */
+static const struct kpi_union *part_find(const struct kpi_series *series, const struct kpi_union *u,
+                                         uint32_t i, kpi_window through)
+{
+    kpi_window first = series->cells[i]->window;
+    const struct kpi_union *longest = NULL;
+
+    for (const struct kpi_union *part = series->unions; part; part = part->next)
+        if (part != u && part->n >= u->n && begins(series, i, part->start) &&
+            part->through > first + 1 && part->through <= through &&
+            (!longest || part->through > longest->through))
+            longest = part;
+    return longest;
+}
+
+/*
+ * The next part of users that a union is made of, from cell *i on, which moves behind it: another
+ * union at hand, so that a campaign is made of its phases; the day, where it is stored in windows,
+ * by a union of its own, so that each window is looked at once for many scopes; or a cell.
+ */
+static int part_get(struct kpi_engine *engine, struct kpi_series *series, const struct kpi_union *u,
+                    kpi_window through, uint32_t *i, struct window_sets *ret_sets)
+{
+    const struct kpi_cell *cell = series->cells[*i];
+    const struct kpi_instance *instance = &engine->program->instances[cell->instance];
+    kpi_day day = kpi_window_day(instance, cell->window);
+    kpi_window from = kpi_instance_day(instance, day), to = kpi_instance_day(instance, day + 1);
+    const struct kpi_union *part = part_find(series, u, *i, through);
+    int r;
+
+    if (!part && instance->minutes && begins(series, *i, from) && to <= through &&
+        to - from < u->end - u->start) {
+        struct kpi_union *of_day;
+
+        r = union_get(engine, series, u->n, from, to, to, &of_day);
+        if (r < 0)
+            return r;
+        part = of_day;
+    }
+    if (!part) {
+        ++*i;
+        return window_sets_get(engine, cell, u->n, ret_sets);
+    }
+    memset(ret_sets, 0, sizeof(*ret_sets));
+    for (uint32_t k = 0; k < u->n; k++)
+        ret_sets->sets[k] = part->levels[k];
+    *i = kpi_series_position(series, part->through);
+    return 0;
+}
+
+/* Do they hold so many users together that to keep their union as plain bits costs little? */
+static bool are_many(const struct kpi_engine *engine, const roaring_bitmap_t *const *parts,
+                     uint32_t n)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < n && count < engine->users.n / KPI_BITS_WORD; i++)
+        count += roaring_bitmap_get_cardinality(parts[i]);
+    return count >= engine->users.n / KPI_BITS_WORD;
+}
+
+/* Users: of many parts all at once, for which CRoaring turns them into plain bits. */
+static int users_extend(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
+                        kpi_window through, uint32_t i, uint32_t end)
+{
+    size_t size = (end - i + 1) * sizeof(roaring_bitmap_t *);
+    const roaring_bitmap_t **parts = kpi_mem_alloc(&engine->mem, size);
+    uint32_t n = 0;
+    int r = parts ? 0 : -ENOMEM;
+
+    if (parts)
+        parts[n++] = u->levels[0];
+    while (i < end && r == 0) {
+        struct window_sets part;
+
+        r = part_get(engine, series, u, through, &i, &part);
+        if (r == 0)
+            parts[n++] = part.sets[0];
+    }
+    if (r == 0 && (n == 2 || !are_many(engine, parts, n))) {
+        for (uint32_t k = 1; k < n; k++)
+            roaring_bitmap_or_inplace(u->levels[0], parts[k]);
+    } else if (r == 0) {
+        roaring_bitmap_t *all = roaring_bitmap_or_many(n, parts);
+
+        r = all ? 0 : -ENOMEM;
+        if (all) {
+            roaring_bitmap_free(u->levels[0]);
+            u->levels[0] = all;
+        }
+    }
+    kpi_mem_free(&engine->mem, parts, size);
+    return r;
+}
+
+static int levels_extend(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
+                         kpi_window through, uint32_t i, uint32_t end)
+{
+    int r = 0;
+
+    while (i < end && r == 0) {
+        struct window_sets part;
+
+        r = part_get(engine, series, u, through, &i, &part);
+        if (r == 0)
+            r = levels_add(u->levels, u->n, &part);
+    }
+    return r;
+}
+
+/* Latest answers of many users are taken in by plain bits, which cost a tenth of an insertion. */
+static int answers_extend(struct kpi_engine *engine, const struct kpi_series *series,
+                          struct kpi_union *u, uint32_t i, uint32_t end)
+{
+    struct kpi_bits yes;
+    roaring_bitmap_t *all;
+    uint64_t n = 0;
+    int r = 0;
+
+    for (uint32_t k = i; k < end; k++)
+        n += series->cells[k]->latest.n;
+    if (n < engine->users.n / KPI_BITS_WORD || !roaring_bitmap_is_empty(u->levels[0]) ||
+        is_first(engine, series->cells[i])) {
+        for (; i < end && r == 0; i++)
+            r = cell_add(engine, series->cells[i], u->levels, u->n);
+        return r;
+    }
+    r = kpi_bits_init(&yes, &engine->mem, engine->users.n);
     if (r < 0)
         return r;
-    for (uint32_t k = 0; k < u->n; k++)
-        day.sets[k] = of_day->levels[k];
-    *i = kpi_series_position(series, to);
-    return levels_add(u->levels, u->n, &day);
+    for (; i < end; i++) {
+        const struct kpi_latest *latest = &series->cells[i]->latest;
+
+        for (uint32_t k = 0; k < latest->n_entries; k++)
+            if (latest->entries[k].id != KPI_LATEST_EMPTY)
+                kpi_bits_put(&yes, latest->entries[k].id, latest->entries[k].stamp_low & 1);
+    }
+    r = kpi_bits_to_roaring(&yes, &engine->mem, &all);
+    kpi_bits_deinit(&yes, &engine->mem);
+    if (r < 0)
+        return r;
+    roaring_bitmap_free(u->levels[0]);
+    u->levels[0] = all;
+    return 0;
 }
 
 static int union_extend(struct kpi_engine *engine, struct kpi_series *series, struct kpi_union *u,
                         kpi_window through)
 {
-    uint32_t i = kpi_series_position(series, u->through);
-    int r;
+    uint32_t i = kpi_series_position(series, u->through), end;
+    int r = 0;
 
     if (u->through >= through)
         return 0;
-    while (i < series->n_cells && series->cells[i]->window < through) {
-        const struct kpi_cell *cell = series->cells[i];
-        const struct kpi_instance *instance = &engine->program->instances[cell->instance];
-        kpi_day day = kpi_window_day(instance, cell->window);
-        kpi_window from = kpi_instance_day(instance, day), to = kpi_instance_day(instance, day + 1);
-
-        if (instance->minutes && cell->form != KPI_CELL_LATEST && u->through <= from &&
-            to <= through && to - from < u->end - u->start)
-            r = union_add_day(engine, series, u, from, to, &i);
-        else
-            r = cell_add(engine, series->cells[i++], u->levels, u->n);
-        if (r < 0) {
-            union_drop(engine, series, u);
-            return r;
-        }
+    end = kpi_series_position(series, through);
+    if (i < end && series->cells[i]->form == KPI_CELL_LATEST)
+        r = answers_extend(engine, series, u, i, end);
+    else if (i < end && u->n == 1)
+        r = users_extend(engine, series, u, through, i, end);
+    else if (i < end)
+        r = levels_extend(engine, series, u, through, i, end);
+    if (r < 0) {
+        union_drop(engine, series, u);
+        return r;
     }
     u->through = through;
     union_recount(engine, u);

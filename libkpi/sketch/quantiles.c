@@ -239,6 +239,87 @@ int kpi_quantiles_add(struct kpi_quantiles *quantiles, const struct kpi_mem *mem
     return r;
 }
 
+/* A count for each bucket from the lowest to the highest of n others. */
+struct counts {
+    int32_t first;
+    uint32_t n;
+    uint64_t *counts;
+};
+
+static int counts_make(struct counts *ret_counts, const struct kpi_mem *mem,
+                       const struct kpi_quantiles *const *others, uint32_t n_others)
+{
+    int32_t lowest = BUCKET_MAX, highest = -BUCKET_MAX;
+    struct counts counts;
+
+    for (uint32_t i = 0; i < n_others; i++) {
+        if (others[i]->n_slots == 0)
+            continue;
+        lowest = bucket_at(others[i], 0).index < lowest ? bucket_at(others[i], 0).index : lowest;
+        highest = bucket_at(others[i], others[i]->n_slots - 1).index > highest
+                      ? bucket_at(others[i], others[i]->n_slots - 1).index
+                      : highest;
+    }
+    counts = (struct counts){.first = lowest, .n = (uint32_t)(highest - lowest + 1)};
+    counts.counts = kpi_mem_zalloc(mem, counts.n * sizeof(*counts.counts));
+    if (!counts.counts)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n_others; i++) {
+        for (uint32_t k = 0; k < others[i]->n_slots; k++) {
+            struct kpi_quantiles_bucket bucket = bucket_at(others[i], k);
+
+            counts.counts[bucket.index - lowest] += bucket.count;
+        }
+    }
+    *ret_counts = counts;
+    return 0;
+}
+
+static int counts_take(struct kpi_quantiles *quantiles, const struct kpi_mem *mem,
+                       const struct counts *counts)
+{
+    uint32_t n_slots = 0;
+    int r;
+
+    for (uint32_t i = 0; i < counts->n; i++)
+        n_slots += counts->counts[i] > 0;
+    r = reserve(quantiles, mem, n_slots);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < counts->n; i++)
+        if (counts->counts[i] > 0)
+            quantiles->buckets[quantiles->n_slots++] = (struct kpi_quantiles_bucket){
+                .index = counts->first + (int32_t)i, .count = counts->counts[i]};
+    return 0;
+}
+
+int kpi_quantiles_sum(struct kpi_quantiles *ret_quantiles, const struct kpi_mem *mem,
+                      const struct kpi_quantiles *const *others, uint32_t n_others)
+{
+    struct kpi_quantiles sum = {0};
+    struct counts counts;
+    uint64_t n = 0;
+    int r = 0;
+
+    for (uint32_t i = 0; i < n_others; i++)
+        n += others[i]->n;
+    if (n > KPI_QUANTILES_EXACT) {
+        sum.n = n;
+        r = counts_make(&counts, mem, others, n_others);
+        if (r < 0)
+            return r;
+        r = counts_take(&sum, mem, &counts);
+        kpi_mem_free(mem, counts.counts, counts.n * sizeof(*counts.counts));
+    }
+    for (uint32_t i = 0; n <= KPI_QUANTILES_EXACT && i < n_others && r == 0; i++)
+        r = kpi_quantiles_add(&sum, mem, others[i]);
+    if (r < 0)
+        kpi_quantiles_deinit(&sum, mem);
+    else
+        *ret_quantiles = sum;
+    return r;
+}
+
 int64_t kpi_quantiles_value(const struct kpi_quantiles *quantiles, kpi_decimal share)
 {
     uint64_t rank =

@@ -52,6 +52,12 @@ int kpi_quantiles_put(struct kpi_quantiles *quantiles, const struct kpi_mem *mem
  */
 int kpi_quantiles_add(struct kpi_quantiles *quantiles, const struct kpi_mem *mem,
                       const struct kpi_quantiles *other);
+/*
+ * The sum of n others (NULL where n is 0), as a new one: what adding one after the other makes, at
+ * a fraction of the cost. Returns 0 or -ENOMEM.
+ */
+int kpi_quantiles_sum(struct kpi_quantiles *ret_quantiles, const struct kpi_mem *mem,
+                      const struct kpi_quantiles *const *others, uint32_t n_others);
 
 /*
  * By nearest rank: the least number of which at least the share (10^-6 units, above 0, below 1) of

@@ -63,7 +63,7 @@ int kpi_assemble_funnels(struct assembler *assembler);
 /* breakdowns.c: dimensions, sets and breakdowns, once the leaves are there. 0 or -ENOMEM. */
 int kpi_assemble_breakdowns(struct assembler *assembler);
 
-/* reads.c: which attributes each instance reads. */
+/* reads.c: which attributes each instance, funnel and experiment reads. */
 int kpi_assemble_reads(struct assembler *assembler);
 
 /* assemble_experiments.c: attributes behind all others, and their updates. 0 or -ENOMEM. */

@@ -1,6 +1,7 @@
 /*
  * Which attributes stand behind what an instance counts: named by its filter, its answer, its
- * dimensions, or as where its events count, or by the conditions of such attributes in turn.
+ * dimensions, or as where its events count, or by the conditions of such attributes in turn. The
+ * same of funnels and experiments.
  */
 #include "spec/assemble.h"
 
@@ -74,26 +75,53 @@ static uint64_t dimension_reads(const struct reads *reads, const struct kpi_dime
     return 0;
 }
 
-int kpi_assemble_reads(struct assembler *assembler)
+static uint64_t set_reads(const struct reads *reads, const struct assembler *assembler,
+                          uint32_t index)
 {
     const struct kpi_dimension *dimensions = assembler->dimensions.data;
-    const struct kpi_dimension_set *sets = assembler->sets.data;
+    const struct kpi_dimension_set *set =
+        (const struct kpi_dimension_set *)assembler->sets.data + index;
+    uint64_t mask = 0;
+
+    for (uint32_t i = 0; i < set->n; ++i)
+        mask |= dimension_reads(reads, &dimensions[set->dimensions[i]]);
+    return mask;
+}
+
+static void funnel_reads(const struct reads *reads, const struct assembler *assembler,
+                         const struct kpi_funnel_work *work, struct kpi_funnel *funnel)
+{
+    for (uint32_t i = 0; i < work->n_conditions; ++i)
+        funnel->reads |= cond_reads(reads, work->conditions[i].where);
+    if (funnel->set != KPI_NO_INDEX)
+        funnel->reads |= set_reads(reads, assembler, funnel->set);
+}
+
+int kpi_assemble_reads(struct assembler *assembler)
+{
+    const struct kpi_compile *compile = assembler->compile;
+    /* the plan is still being made, and its pool is ours */
+    struct kpi_funnel *funnels = (struct kpi_funnel *)assembler->plan->program.funnels;
+    struct kpi_experiment *experiments =
+        (struct kpi_experiment *)assembler->plan->program.experiments;
     const uint32_t *sources = assembler->instance_sources.data;
     struct kpi_instance *instances = assembler->instances.data;
-    struct reads reads = {.compile = assembler->compile};
+    struct reads reads = {.compile = compile};
 
     attributes_read(&reads);
     for (uint32_t i = 0; i < assembler->instances.n; ++i) {
-        const struct kpi_measure_work *measure = &assembler->compile->measures[sources[i]];
+        const struct kpi_measure_work *measure = &compile->measures[sources[i]];
 
         instances[i].reads = cond_reads(&reads, measure->where) |
                              cond_reads(&reads, measure->answer) | measure_reads(&reads, measure);
-        if (instances[i].dimensions < KPI_DIMENSIONS_SETS)
-            continue;
-        for (uint32_t k = 0; k < sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].n; ++k)
-            instances[i].reads |= dimension_reads(
-                &reads,
-                &dimensions[sets[instances[i].dimensions - KPI_DIMENSIONS_SETS].dimensions[k]]);
+        if (instances[i].dimensions >= KPI_DIMENSIONS_SETS)
+            instances[i].reads |=
+                set_reads(&reads, assembler, instances[i].dimensions - KPI_DIMENSIONS_SETS);
     }
+    for (uint32_t i = 0; i < compile->n_funnels; ++i)
+        funnel_reads(&reads, assembler, &compile->funnels[i], &funnels[i]);
+    for (uint32_t i = 0; i < assembler->plan->n_experiments; ++i)
+        for (uint32_t part = 0; part < KPI_EXPERIMENT_PARTS; ++part)
+            experiments[i].reads |= cond_reads(&reads, compile->experiments[i].parts[part].cond);
     return 0;
 }

@@ -119,6 +119,23 @@ kpi_time kpi_table_counts_from(const struct kpi_layout *layout, const struct kpi
     return start > bounces ? start : bounces;
 }
 
+/* They stand behind the periods of the whole, of several shards the latest last. */
+kpi_time kpi_table_users_from(const struct kpi_answers *answers, uint32_t table)
+{
+    kpi_time from = KPI_TIME_NONE;
+    uint32_t i, end;
+
+    for (kpi_answers_find(answers, KPI_ANSWER_TABLE, table, &i, &end); i < end; ++i) {
+        struct kpi_answer answer = kpi_answers_get(answers, i);
+
+        if (answer.n_values)
+            break;
+        if (answer.part == KPI_TABLE_PART_FROM)
+            from = answer.start;
+    }
+    return from;
+}
+
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
                          kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells)
 {

@@ -6,7 +6,7 @@
  * (checksum) and the prefix that repeats the name are made here, since a fuzzer would not find
  * them; with a name that is none, the bytes are given as they are.
  */
-#include "engine_world.h"
+#include "answers_world.h"
 
 #include <snapshot/format.h>
 
@@ -30,15 +30,14 @@ static struct world *world_get(void)
     if (world.plan)
         return &world;
     counting_mem_init(&world.counting);
-    world_fixture(&fixture);
-    fixture_dimension(&fixture, "channel", "", 0);
+    answers_fixture(&fixture);
     fixture_dimension(&fixture, "touch", "", 0);
     by[0] = fixture_by(&fixture, "channel,touch");
     fixture.kpis[0].has_by = true;
     fixture.kpis[0].by = by;
     fixture.kpis[0].n_by = 1;
     world.plan = fixture_plan(&fixture);
-    if (!world.plan ||
+    if (!world.plan || kpi_plan_n_fields(world.plan) > WORLD_FIELDS_MAX ||
         kpi_layout_new(&world.layout, world.plan, DAY_2026_10_25 * KPI_DAY, &world.counting.mem) ||
         kpi_batch_new(&world.batch, world.plan, &world.counting.mem))
         abort();
@@ -98,6 +97,7 @@ static int ignore(void *userdata, const struct kpi_object *object)
 static void use(struct world *world, struct kpi_engine *engine)
 {
     struct world_stream stream = world_stream_make(1);
+    struct kpi_answers *answers;
     uint8_t digest[16];
 
     if (kpi_engine_digest(engine, digest) || kpi_engine_report(engine, world->layout, world->rows))
@@ -106,13 +106,15 @@ static void use(struct world *world, struct kpi_engine *engine)
     for (unsigned i = 0; i < 8; i++) {
         struct world_event event;
 
-        world_next(&stream, world->plan, &event);
+        answers_next(&stream, world->plan, &event);
         world_put(world->batch, world->plan, &event);
     }
     if (kpi_engine_apply(engine, world->batch) ||
         kpi_engine_report(engine, world->layout, world->rows) ||
+        kpi_engine_answers(engine, world->layout, &answers) ||
         kpi_engine_save(engine, false, ignore, NULL) || kpi_engine_save(engine, true, ignore, NULL))
         abort();
+    (void)kpi_answers_unref(answers);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

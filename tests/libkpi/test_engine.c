@@ -5,6 +5,7 @@
  * another plan and failing memory do what the header says; and applying allocates nothing.
  */
 #include "counting_mem.h"
+#include "engine/state.h"
 #include "engine_world.h"
 
 #include <kpi/supplement.h>
@@ -99,7 +100,18 @@ struct naive_run {
     uint32_t n_events, n_between, batch_max; /* events; between reports; in a batch */
     kpi_duration keep;
     struct world_stream stream;
+    uint32_t n_others; /* users who are known and do nothing */
 };
+
+static void others_add(struct kpi_engine *engine, uint32_t n)
+{
+    for (uint64_t i = 1; i <= n; i++) {
+        uint32_t id;
+
+        assert_int_equal(kpi_users_add(&engine->users, XXH3_64bits_withSeed(&i, sizeof(i), 3), &id),
+                         0);
+    }
+}
 
 /* Events in batches of random sizes; a report now and then. */
 static void run_against_naive(const struct naive_run *run)
@@ -124,6 +136,7 @@ static void run_against_naive(const struct naive_run *run)
     naive->quantiles = true;
     assert_int_equal(kpi_engine_new(&engine, plan, &counting.mem), 0);
     assert_int_equal(kpi_batch_new(&batch, plan, &counting.mem), 0);
+    others_add(engine, run->n_others);
     for (uint32_t i = 0; i < run->n_events;) {
         enum kpi_outcome outcomes[KPI_BATCH_MAX];
         unsigned n = 1 + (unsigned)(next_random(&seed) % run->batch_max);
@@ -151,7 +164,7 @@ static void run_against_naive(const struct naive_run *run)
     assert_int_equal(stats.n_duplicates, naive->n_duplicates);
     assert_int_equal(stats.n_conflicts, naive->n_conflicts);
     assert_int_equal(stats.n_late, naive->n_late);
-    assert_int_equal(stats.n_users, naive_n_here(naive));
+    assert_int_equal(stats.n_users, naive_n_here(naive) + run->n_others);
     assert_int_equal(stats.n_users_erased, naive->n_erased);
     assert_int_equal(stats.n_users_withdrawn, naive->n_withdrawn);
     assert_true(stats.newest_record == naive->newest);
@@ -167,6 +180,15 @@ static void law_4_rows_are_those_of_the_naive_reference(void **state)
 {
     run_against_naive(
         &(struct naive_run){3600, 450, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(1)});
+}
+
+/* Users of many windows are taken together one by one if they are few among all, else as bits. */
+static void few_among_many_users_have_the_same_rows(void **state)
+{
+    struct naive_run run = {3600, 450, KPI_BATCH_MAX, 400 * KPI_DAY, world_stream_make(9)};
+
+    run.n_others = 6000;
+    run_against_naive(&run);
 }
 
 /* Who is erased, or has withdrawn consent, has never been there; whatever the caches knew. */
@@ -906,6 +928,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(law_4_rows_are_those_of_the_naive_reference),
+        cmocka_unit_test(few_among_many_users_have_the_same_rows),
         cmocka_unit_test(erased_users_leave_the_rows),
         cmocka_unit_test(frequent_reports_give_the_same_rows),
         cmocka_unit_test(a_report_after_each_event_gives_the_same_rows),

@@ -159,19 +159,25 @@ static void test_order_and_split_are_nothing(void **state)
         uint64_t random = seed;
         uint32_t n = (uint32_t)(next_random(&random) % (seed % 3 ? 3000 : 1100));
         uint32_t n_parts = 1 + (uint32_t)(next_random(&random) % 16);
-        struct kpi_quantiles whole = {0}, sum = {0}, parts[16] = {0};
+        struct kpi_quantiles whole = {0}, sum = {0}, at_once, parts[16] = {0};
+        const struct kpi_quantiles *all[16];
 
         fill(numbers, n, seed);
         put_all(&whole, &counting.mem, numbers, n);
         for (uint32_t i = n; i > 0; i--) /* backwards, and dealt out */
             put_all(&parts[next_random(&random) % n_parts], &counting.mem, &numbers[i - 1], 1);
+        for (uint32_t i = 0; i < n_parts; i++)
+            all[i] = &parts[i];
+        assert_int_equal(kpi_quantiles_sum(&at_once, &counting.mem, all, n_parts), 0);
         for (uint32_t i = 0; i < n_parts; i++) {
             assert_int_equal(kpi_quantiles_add(&sum, &counting.mem, &parts[i]), 0);
             kpi_quantiles_deinit(&parts[i], &counting.mem);
         }
         assert_int_equal(sum.n, n);
         assert_same(&sum, &whole, &counting.mem);
+        assert_same(&at_once, &whole, &counting.mem);
         kpi_quantiles_deinit(&sum, &counting.mem);
+        kpi_quantiles_deinit(&at_once, &counting.mem);
         kpi_quantiles_deinit(&whole, &counting.mem);
     }
     assert_int_equal(counting.bytes, 0);

@@ -1,7 +1,8 @@
 /*
  * Claims about law 9 for measures that are newer than the log: a value says from when its measures
  * count if that is later than the time it is about, and then it is not complete; over reloads,
- * restarts and shards; and nothing of it is in the digest.
+ * restarts and shards; answers likewise, also of what users have of their own; and nothing of it is
+ * in the digest.
  */
 #include "object_store.h"
 #include "spec_fixture.h"
@@ -11,8 +12,12 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <kpi/answers.h>
 #include <kpi/engine.h>
+#include <kpi/experiment.h>
+#include <kpi/funnel.h>
 #include <kpi/supplement.h>
+#include <kpi/table.h>
 
 #define AT(day, hour) ((kpi_time)(DAY_2026_11_01 - 1 + (day)) * KPI_DAY + (hour)*KPI_HOUR)
 
@@ -69,6 +74,31 @@ static struct kpi_plan *plan_of(const char *const *formulas)
         f.kpis[i].name = TEXT(((const char *[]){"k0", "k1", "k2"})[i]);
     (void)fixture_campaign(&f, "c", 0);
     f.campaigns[0].end_day = DAY_2026_11_01 + 10;
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    return plan;
+}
+
+/* A table, a funnel and an experiment that go by what is known of the user. */
+static struct kpi_plan *plan_of_answers(void)
+{
+    static const struct kpi_funnel_step_definition steps[] = {
+        {.where = {.data = "type == 'a' and today == 0", .length = 26}},
+        {.where = {.data = "type == 'b'", .length = 11}},
+    };
+    static const struct kpi_funnel_definition funnel = {.name = {.data = "funnel", .length = 6},
+                                                        .steps = steps,
+                                                        .n_steps = 2,
+                                                        .within = KPI_DAY,
+                                                        .lateness = KPI_HOUR};
+    struct kpi_plan *plan;
+
+    (void)kpi_plan_unref(plan_of((const char *const[]){"anew_a", "users_a", NULL}));
+    fixture_table(&f, "first", KPI_TABLE_RETENTION, "users_a")->cohort = KPI_TABLE_FIRST_EVER;
+    f.tables[0].back = TEXT("users_a");
+    f.in.funnels = &funnel;
+    f.in.n_funnels = 1;
+    (void)fixture_experiment(&f, "experiment", "type == 'a' and today == 0");
     plan = fixture_plan(&f);
     assert_non_null(plan);
     return plan;
@@ -392,6 +422,45 @@ static void an_attribute_that_forgets_is_whole_after_its_time(void **state)
     end(engine, plan);
 }
 
+static void assert_answers(struct kpi_engine *engine, struct kpi_plan *plan, kpi_time users,
+                           kpi_time conditions)
+{
+    const struct kpi_funnel_question question = {
+        .from = INT64_MIN, .to = INT64_MAX, .as_of = AT(7, 0)};
+    struct kpi_funnel_result *funnel;
+    struct kpi_experiment_state experiment;
+    struct kpi_answers *answers;
+    struct kpi_layout *layout;
+
+    assert_int_equal(kpi_layout_new(&layout, plan, AT(7, 0), mem), 0);
+    assert_int_equal(kpi_engine_answers(engine, layout, &answers), 0);
+    assert_true(kpi_answers_fits(answers, plan));
+    assert_true(kpi_table_users_from(answers, 0) == users);
+    assert_int_equal(kpi_funnel_ask(plan, answers, 0, &question, mem, &funnel), 0);
+    assert_true(funnel->counts_from == conditions);
+    (void)kpi_funnel_result_free(funnel);
+    kpi_experiment_evaluate(plan, 0, answers, AT(7, 0), &experiment);
+    assert_true(experiment.counts_from == conditions);
+    (void)kpi_answers_unref(answers);
+    (void)kpi_layout_unref(layout);
+}
+
+static void answers_say_what_of_the_users_is_missing(void **state)
+{
+    struct kpi_plan *plan;
+    struct kpi_engine *engine = reloaded(PLAN("users_a"), &plan, plan_of_answers());
+
+    apply(engine, plan, "a", AT(4, 0));
+    /* What was today is forgotten after two days at most; who came first never. */
+    assert_answers(engine, plan, FROM, FROM + 2 * KPI_DAY);
+    end(engine, plan);
+    plan = plan_of_answers();
+    engine = engine_of(kpi_plan_ref(plan));
+    apply(engine, plan, "a", AT(4, 0));
+    assert_answers(engine, plan, KPI_TIME_NONE, KPI_TIME_NONE);
+    end(engine, plan);
+}
+
 static void a_level_that_is_new_is_missing_below_what_was_there(void **state)
 {
     struct kpi_plan *plan;
@@ -470,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_value_is_about_all_that_it_reads),
         cmocka_unit_test(a_group_says_it_by_itself),
         cmocka_unit_test(an_attribute_that_forgets_is_whole_after_its_time),
+        cmocka_unit_test(answers_say_what_of_the_users_is_missing),
         cmocka_unit_test(a_level_that_is_new_is_missing_below_what_was_there),
         cmocka_unit_test(a_gauge_lacks_nothing_once_it_is_read),
         cmocka_unit_test(what_is_kept_no_longer_is_not_missed),

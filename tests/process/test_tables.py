@@ -250,19 +250,18 @@ class Daemon(Checks):
         self.assertEqual(answer.status, 200, answer.body)
         return answer.json()
 
+    def check_document(self, name, table, document):
+        as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
+        judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
+        self.check({name: table}, document["tables"], judge)
+
     def expect(self, *apps):
         """Every table of every instance becomes that of the oracle, as of what it says."""
         def right(app):
             for name, table in self.TABLES.items():
-                answer = app.get(f"/api/v1/tables/{name}?by=*")
-                if answer.status != 200:
-                    self.wrong = AssertionError(answer.body)
-                    return False
-                document = answer.json()
-                as_of = datetime.datetime.fromisoformat(document["as_of"].replace("Z", "+00:00"))
-                judge = Oracle(self.events, Calendar(self.ZONE), int(as_of.timestamp() * 1e6))
+                document = self.table(app, name)
                 try:
-                    self.check({name: table}, document["tables"], judge)
+                    self.check_document(name, table, document)
                 except AssertionError as error:
                     self.wrong = error
                     return False
@@ -283,7 +282,7 @@ class Daemon(Checks):
         self.produce_events(self.events[300:])
         self.expect(self.app, other)
         other.stop()
-        self.app.restart(kill=True)
+        self.app.restart(kill=True).wait_ready()
         self.expect(self.app)
 
     def test_new_definitions(self):
@@ -298,23 +297,48 @@ class Daemon(Checks):
                       "the new table is there")
         self.expect(self.app)
 
+    def test_complete_once_every_shard_has_answered(self):
+        """New answers come shard by shard after a reload: one that says it is complete is all of them."""
+        def complete(name):
+            answer = self.app.get(f"/api/v1/tables/{name}?by=*")
+            return answer.status == 200 and answer.json()["complete"] and answer.json()
+
+        self.start()
+        self.produce_events(self.events)
+        self.expect(self.app)
+        for periods in (2, 3, 4):
+            table = {**self.TABLES["came_back"], "periods": periods}
+            name = f"periods_{periods}"
+            self.app.reload(tables={name: definition_of(table)})
+            document = self.app.wait(lambda name=name: complete(name), 60, "the table is complete")
+            self.check_document(name, table, document)
+
     def test_a_table_says_from_when_it_counts(self):
-        """A new measure has missed what was there before: nothing of it is mature, and it says so."""
+        """A new measure has missed what was there before: nothing of it is mature, and it says so. So
+        has a table of old ones that looks for the first event ever of each user."""
         self.start()
         self.produce_events(self.events)
         self.expect(self.app)
         self.app.reload(measures={"late": {"agg": "users", "where": 'type == "visit"'}},
-                        tables={"late": {"lifecycle": {"of": "late", "basis": "day"}}})
+                        tables={"late": {"lifecycle": {"of": "late", "basis": "day"}},
+                                "ever": definition_of({**self.TABLES["first"], "start": "buyers"})})
         self.app.wait(lambda: self.app.get("/api/v1/tables/late").status == 200, 60, "it is there")
         self.produce_events([{**e, "id": e["id"] + "-again", "type": "visit"}
                              for e in self.events[-50:]])
-        self.app.wait_caught_up(len(self.events) + 50)
-        self.app.wait(lambda: self.table(self.app, "late")["tables"], 60, "it has counted")
+        self.produce_events([{**self.events[-1], "id": "new", "user": "new", "type": "purchase"}])
+        self.app.wait_caught_up(len(self.events) + 51)
+        for name in "late", "ever":
+            self.app.wait(lambda name=name: self.table(self.app, name)["tables"], 60, "it has counted")
         late, = self.table(self.app, "late")["tables"]
         self.assertIn("counts_from", late)
         self.assertFalse(any(period["mature"] for period in late["periods"]))
         life, = self.table(self.app, "life")["tables"]
         self.assertNotIn("counts_from", life)
+        ever, = self.table(self.app, "ever")["tables"]
+        self.assertIn("counts_from", ever)
+        self.assertFalse(any(cell["mature"] for cohort in ever["cohorts"] for cell in cohort["cells"]))
+        first, = self.table(self.app, "first")["tables"]
+        self.assertNotIn("counts_from", first)
 
     def test_what_is_asked_for(self):
         """from and to, by, and what is not there."""

@@ -14,6 +14,9 @@
  * - *Lifecycle*: a period's users by whether they were there in the one before.
  * - *Sessions*: how many a period has, of how many users, and how long they are.
  *
+ * Behind those of the whole stands, where it applies, one of part KPI_TABLE_PART_FROM: what a table
+ * of first_ever keeps of each user lacks what was before its start, an instant.
+ *
  * Everything below the answers is pure: it evaluates what all shards have counted, as of a moment.
  */
 #pragma once
@@ -49,6 +52,12 @@ struct kpi_table_info {
 uint32_t kpi_plan_n_tables(const struct kpi_plan *plan);
 const struct kpi_table_info *kpi_plan_table(const struct kpi_plan *plan, uint32_t table);
 
+/* Parts of answers. */
+enum {
+    KPI_TABLE_PART_PERIOD,
+    KPI_TABLE_PART_FROM,
+};
+
 /* What the cells of an answer mean. */
 enum {
     KPI_TABLE_CELL_SIZE = 0,  /* retention: users of the cohort */
@@ -79,10 +88,11 @@ bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start,
 /*
  * From when a table counts, by merged rows (kpi_value.counts_from); KPI_TIME_NONE: from the begin
  * of all that is kept. by: of its groups, else of the whole. What first_ever keeps of each user is
- * not looked at.
+ * told by merged answers.
  */
 kpi_time kpi_table_counts_from(const struct kpi_layout *layout, const struct kpi_row *rows,
                                uint32_t table, bool by);
+kpi_time kpi_table_users_from(const struct kpi_answers *answers, uint32_t table);
 
 /*
  * A cell of a cohort: of periods [n, to) behind its own. It is mature when these have ended for all
