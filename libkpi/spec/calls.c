@@ -435,14 +435,15 @@ static void build_trailing(struct kpi_builder *builder, const struct kpi_node *n
     enum kpi_term_kind kind = function->id == KPI_FUNCTION_TRAILING_MEAN ? KPI_TERM_MEAN
                               : function->id == KPI_FUNCTION_FALLING     ? KPI_TERM_FALLS
                                                                          : KPI_TERM_MEDIAN;
-    uint32_t n = (uint32_t)bound[1].integer + (kind == KPI_TERM_FALLS);
+    uint32_t n = (uint32_t)bound[1].integer + (kind == KPI_TERM_FALLS), n_errors;
     struct kpi_term *term;
 
     if (already_shifted(builder, node))
         return;
     name_show(builder, function);
     kpi_writer_format(&builder->meant, "%s(", function->name);
-    for (uint32_t i = 1; i <= n; ++i) {
+    n_errors = builder->compile->diag->n_errors;
+    for (uint32_t i = 1; i <= n && builder->compile->diag->n_errors == n_errors; ++i) {
         builder->shift = (struct kpi_shift){KPI_SHIFT_PREVIOUS, i};
         if (i == 1)
             kpi_build(builder, bound[0].node);

@@ -103,14 +103,14 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k19", "user_days(participants) / buyers + total(user_days(active))",
                 KPI_UNIT_COUNT);
-    fixture_kpi(f, "k22", "won_over / responses + total(won_over) - previous(at_first)",
+    fixture_kpi(f, "k20", "won_over / responses + total(won_over) - previous(at_first)",
                 KPI_UNIT_RATIO);
-    fixture_kpi(f, "k20", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
+    fixture_kpi(f, "k21", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
-    fixture_kpi(f, "k21", "touched_orders / total(events) + total(later) + previous(later_users)",
+    fixture_kpi(f, "k22", "touched_orders / total(events) + total(later) + previous(later_users)",
                 KPI_UNIT_COUNT);
-    fixture_kpi(f, "k22", "capped / total(mature(capped, 1)) + shared_of_few", KPI_UNIT_MONEY);
-    fixture_kpi(f, "k23", "shared / total(shared)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k23", "capped / total(mature(capped, 1)) + shared_of_few", KPI_UNIT_MONEY);
+    fixture_kpi(f, "k24", "shared / total(shared)", KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
