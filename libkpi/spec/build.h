@@ -16,6 +16,7 @@ struct kpi_builder {
     int depth;                 /* numbers that wait here; too few after an error */
     bool too_deep;             /* more than KPI_TERMS_DEPTH_MAX; reported */
     const char *clash;         /* see kpi_build_clash(); NULL: none */
+    bool clash_told;           /* once is enough: repetitions have it again */
     struct kpi_vector leaves;  /* uint32_t, each once */
     struct kpi_writer shown;   /* for people: names of measures and KPIs */
     struct kpi_writer meant;   /* for the fingerprint: fingerprints of measures */

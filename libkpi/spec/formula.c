@@ -70,18 +70,19 @@ static int waiting(enum kpi_term_kind kind)
 
 void kpi_build_clash(struct kpi_builder *builder, const struct kpi_node *node, const char *message)
 {
+    builder->clash = message;
     if (builder->hidden)
-        builder->clash = message;
-    else
-        kpi_build_fail(builder, node, message);
+        return;
+    kpi_build_fail(builder, node, message);
+    builder->clash_told = true;
 }
 
 void kpi_build_clash_tell(struct kpi_builder *builder, const struct kpi_node *node)
 {
-    if (builder->hidden || !builder->clash)
+    if (builder->hidden || !builder->clash || builder->clash_told)
         return;
     kpi_build_fail(builder, node, builder->clash);
-    builder->clash = NULL;
+    builder->clash_told = true;
 }
 
 struct kpi_term *kpi_build_term(struct kpi_builder *builder, enum kpi_term_kind kind)

@@ -103,7 +103,7 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k19", "user_days(participants) / buyers + total(user_days(active))",
                 KPI_UNIT_COUNT);
-    fixture_kpi(f, "k22", "won_over / responses + total(won_over) - previous(at_first)",
+    fixture_kpi(f, "k24", "won_over / responses + total(won_over) - previous(at_first)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k20", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
