@@ -56,6 +56,19 @@ void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_i
     }
 }
 
+void answers_add_suppressed(struct json *json, cJSON *array, const char *kind,
+                            struct kpi_string name, const struct kpi_breakdown_info *by)
+{
+    cJSON *entry = json_object(json, array, NULL);
+    struct kpi_answer key = {.n_values = by->n_dimensions};
+
+    for (uint32_t i = 0; i < key.n_values; i++)
+        key.values[i] = KPI_VALUE_SUPPRESSED;
+    json_add_string(json, entry, kind, name);
+    answers_add_by(json, entry, by, &key);
+    json_add_text(json, entry, "state", "suppressed");
+}
+
 void answers_add_time(struct json *json, cJSON *item, const char *key, const struct kpi_plan *plan,
                       kpi_time time)
 {
