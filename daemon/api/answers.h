@@ -68,8 +68,6 @@ extern const struct answers_station experiments_station; /* experiments.c */
 bool answers_takes(const struct answers_page *page, const struct kpi_answer *answer);
 /* Does what begins then lie in [from, to)? */
 bool answers_in_time(const struct answers_page *page, kpi_time start);
-/* Are these of the same values? */
-bool answers_alike(const struct kpi_answer *a, const struct kpi_answer *b);
 /* "by":{…}, of an answer that has values. */
 void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_info *by,
                     const struct kpi_answer *answer);
@@ -77,6 +75,8 @@ void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_i
  */
 void answers_add_suppressed(struct json *json, cJSON *array, const char *kind,
                             struct kpi_string name, const struct kpi_breakdown_info *by);
+/* How many users; KPI_ANSWER_CELL_HIDDEN is null. */
+void answers_add_count(struct json *json, cJSON *item, const char *key, int64_t n);
 /* A time in the plan's default zone. */
 void answers_add_time(struct json *json, cJSON *item, const char *key, const struct kpi_plan *plan,
                       kpi_time time);

@@ -75,15 +75,6 @@ static const struct kpi_breakdown_info *table_by(const struct kpi_plan *plan, ui
     return kpi_plan_table(plan, index)->by;
 }
 
-/* What is hidden is null. */
-static void add_users(struct json *json, cJSON *item, const char *key, int64_t users)
-{
-    if (users < 0)
-        json_add_null(json, item, key);
-    else
-        json_add_integer(json, item, key, users);
-}
-
 static void add_ratio(struct json *json, cJSON *item, const char *key, double upper, double lower)
 {
     json_add_real(json, item, key, upper >= 0 && lower > 0 ? upper / lower : NAN);
@@ -119,7 +110,7 @@ static void add_cells(struct json *json, cJSON *item, const struct kpi_table_inf
         json_add_integer(json, cell, "n", cells[i].n);
         if (info->mode == KPI_TABLE_BRACKET)
             json_add_integer(json, cell, "to", cells[i].to);
-        add_users(json, cell, "users", cells[i].users);
+        answers_add_count(json, cell, "users", cells[i].users);
         json_add_bool(json, cell, "mature", cells[i].mature);
         add_ratio(json, cell, "share", (double)cells[i].users, (double)cells[i].of);
     }
@@ -318,8 +309,8 @@ static void add_counts(struct json *json, cJSON *entry, const struct kpi_answer 
         cJSON *item = json_object(json, counts, NULL);
 
         json_add_integer(json, item, "n", i + 1);
-        add_users(json, item, "users", users);
-        add_users(json, item, "or_more", n_hidden ? -1 : or_more);
+        answers_add_count(json, item, "users", users);
+        answers_add_count(json, item, "or_more", n_hidden ? -1 : or_more);
         n_hidden -= users < 0;
         or_more -= users < 0 ? 0 : users;
     }
@@ -406,7 +397,7 @@ static void add_groups(struct writing *writing)
         for (; next < end; next++) {
             struct kpi_answer other = kpi_answers_get(answers, next);
 
-            if (other.part != first.part || !answers_alike(&first, &other))
+            if (other.part != first.part || !kpi_answers_alike(&first, &other))
                 break;
         }
         for (to = next; begin < next && !is_shown(writing, begin); begin++)

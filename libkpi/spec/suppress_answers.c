@@ -10,7 +10,6 @@
 #include "base/sort.h"
 #include "spec/hide.h"
 #include "spec/plan.h"
-#include "spec/values.h"
 
 #include <kpi/answers.h>
 #include <kpi/experiment.h>
@@ -93,15 +92,6 @@ static int64_t people(const struct kpi_answer *answer, uint32_t cell)
 
 /* --- a run --- */
 
-static bool same_values(const struct judged *a, const struct judged *b)
-{
-    for (uint32_t i = 0; i < a->answer.n_values; ++i) {
-        if (kpi_value_compare(a->answer.values[i], b->answer.values[i]) != 0)
-            return false;
-    }
-    return true;
-}
-
 /* How large the matrix is; puts the answers into groups. */
 static void measure(const struct judging *judging, struct judged *const *run, uint32_t n,
                     struct matrix *matrix)
@@ -109,7 +99,7 @@ static void measure(const struct judging *judging, struct judged *const *run, ui
     matrix->n_together = matrix->n_columns = n_together(judging->plan, &run[0]->answer);
     matrix->n_groups = 0;
     for (uint32_t i = 0; i < n; ++i) {
-        matrix->n_groups += i == 0 || !same_values(run[i - 1], run[i]);
+        matrix->n_groups += i == 0 || !kpi_answers_alike(&run[i - 1]->answer, &run[i]->answer);
         run[i]->group = matrix->n_groups - 1;
         for (uint32_t cell = 0; cell < run[i]->answer.n_cells; ++cell) {
             uint32_t column = column_of(judging->plan, &run[i]->answer, cell);

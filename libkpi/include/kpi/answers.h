@@ -47,6 +47,9 @@ void kpi_answers_unrefp(struct kpi_answers **answers);
  */
 int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b);
 
+/* Are these of the same values? */
+bool kpi_answers_alike(const struct kpi_answer *a, const struct kpi_answer *b);
+
 /* Appends a copy of an answer that comes after all that are there. Returns 0 or -ENOMEM. */
 int kpi_answers_push(struct kpi_answers *answers, const struct kpi_answer *answer);
 
