@@ -20,7 +20,7 @@
  *
  * Of users whose first exposure had certain values there is, behind "experiment", "by":{"channel":
  * "wechat"}: began and what follows from it are those of the whole. Under min_group "uncertain" and
- * "excluded" of too few are null, and where anything is missing there is {"experiment":"theme",
+ * "excluded" of groups are null, and where anything is missing there is {"experiment":"theme",
  * "by":{"channel":"__suppressed__"},"state":"suppressed"}.
  */
 #include "api/answers.h"

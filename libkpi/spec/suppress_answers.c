@@ -18,7 +18,7 @@
 /* An answer that is broken down. */
 struct judged {
     struct kpi_answer answer;
-    kpi_wide *cells; /* a copy of its own */
+    kpi_wide *cells; /* a copy of its own, with room for as many as others have */
     uint32_t group;  /* of its run */
     bool hidden;     /* all of it */
 };
@@ -26,6 +26,7 @@ struct judged {
 struct judging {
     const struct kpi_plan *plan;
     struct kpi_pool pool, scratch; /* for all of a table or experiment; for a run */
+    uint32_t n_cells_max;          /* of its answers */
     bool any;                      /* something is hidden */
 };
 
@@ -41,23 +42,19 @@ struct matrix {
 
 #define NO_COLUMN UINT32_MAX
 
+/*
+ * Who was excluded, or is uncertain, is not judged: kpi_experiment_evaluate_group() tells neither.
+ */
 static uint32_t experiment_column(const struct kpi_experiment_info *info,
                                   const struct kpi_answer *answer, uint32_t cell)
 {
-    if (answer->part == KPI_EXPERIMENT_EXCLUDED)
-        return 3 * info->n_arms;
-    if (answer->part >= info->n_arms)
-        return NO_COLUMN;
-    switch (cell) {
-    case KPI_EXPERIMENT_CELL_UNITS:
+    if (answer->part < info->n_arms && cell == KPI_EXPERIMENT_CELL_UNITS)
         return 2 * answer->part;
-    case KPI_EXPERIMENT_CELL_X: /* who did it; else a sum, of whom nobody knows */
-        return info->options.metric == KPI_METRIC_PROPORTION ? 2 * answer->part + 1 : NO_COLUMN;
-    case KPI_EXPERIMENT_CELL_UNCERTAIN:
-        return 2 * info->n_arms + answer->part;
-    default:
-        return NO_COLUMN;
-    }
+    /* Who did it; else it is a sum, of whom nobody knows. */
+    if (answer->part < info->n_arms && cell == KPI_EXPERIMENT_CELL_X &&
+        info->options.metric == KPI_METRIC_PROPORTION)
+        return 2 * answer->part + 1;
+    return NO_COLUMN;
 }
 
 /* The column of a cell, or NO_COLUMN. */
@@ -148,17 +145,20 @@ static void judge(const struct matrix *matrix, int64_t min)
     }
 }
 
+/* A cell may be missing that the vector does not reach, as it is 0. */
 static void mark(struct judging *judging, const struct matrix *matrix, struct judged *judged)
 {
     judged->hidden = matrix->hidden[judged->group];
     judging->any |= judged->hidden;
-    for (uint32_t cell = 0; cell < judged->answer.n_cells && !judged->hidden; ++cell) {
+    for (uint32_t cell = 0; cell < judging->n_cells_max && !judged->hidden; ++cell) {
         uint32_t column = column_of(judging->plan, &judged->answer, cell);
 
-        if (column == NO_COLUMN || column < matrix->n_together ||
+        if (column < matrix->n_together || column >= matrix->n_columns ||
             !matrix->missing[(size_t)column * matrix->n_groups + judged->group])
             continue;
         judged->cells[cell] = KPI_ANSWER_CELL_HIDDEN;
+        if (cell >= judged->answer.n_cells)
+            judged->answer.n_cells = cell + 1;
         judging->any = true;
     }
 }
@@ -226,26 +226,47 @@ static int push_note(struct kpi_answers *shown, const struct kpi_answer *of)
 }
 
 /* [begin, end) are the broken-down answers of one table or experiment. */
-static int push_judged(struct judging *judging, const struct kpi_answers *all, uint32_t begin,
-                       uint32_t end, struct kpi_answers *shown)
+static int judged_make(struct judging *judging, const struct kpi_answers *all, uint32_t begin,
+                       uint32_t end, struct judged **ret_judged)
 {
     uint32_t n = end - begin;
     struct judged *judged = kpi_pool_alloc(&judging->pool, n * sizeof(*judged));
-    int r;
 
-    for (uint32_t i = 0; i < n && !judging->pool.failed; ++i) {
-        struct kpi_answer answer = kpi_answers_get(all, begin + i);
-
-        judged[i].answer = answer;
-        judged[i].cells =
-            kpi_pool_copy(&judging->pool, answer.cells, answer.n_cells * sizeof(*answer.cells));
+    for (uint32_t i = 0; i < n && judged; ++i) {
+        judged[i].answer = kpi_answers_get(all, begin + i);
+        if (judged[i].answer.n_cells > judging->n_cells_max)
+            judging->n_cells_max = judged[i].answer.n_cells;
     }
-    r = judging->pool.failed ? -ENOMEM : judge_all(judging, judged, n);
+    for (uint32_t i = 0; i < n && !judging->pool.failed; ++i) {
+        judged[i].cells =
+            kpi_pool_alloc(&judging->pool, judging->n_cells_max * sizeof(*judged[i].cells));
+        if (judged[i].cells)
+            memcpy(judged[i].cells, judged[i].answer.cells,
+                   judged[i].answer.n_cells * sizeof(*judged[i].cells));
+    }
+    *ret_judged = judged;
+    return judging->pool.failed ? -ENOMEM : 0;
+}
+
+static bool is_told(const struct judged *judged)
+{
+    return !judged->hidden && (judged->answer.kind != KPI_ANSWER_EXPERIMENT ||
+                               judged->answer.part != KPI_EXPERIMENT_EXCLUDED);
+}
+
+static int push_judged(struct judging *judging, const struct kpi_answers *all, uint32_t begin,
+                       uint32_t end, struct kpi_answers *shown)
+{
+    struct judged *judged;
+    int r = judged_make(judging, all, begin, end, &judged);
+
+    if (r == 0)
+        r = judge_all(judging, judged, end - begin);
     if (r == 0 && judging->any)
         r = push_note(shown, &judged[0].answer);
-    for (uint32_t i = 0; i < n && r == 0; ++i) {
+    for (uint32_t i = 0; i < end - begin && r == 0; ++i) {
         judged[i].answer.cells = judged[i].cells;
-        if (!judged[i].hidden)
+        if (is_told(&judged[i]))
             r = kpi_answers_push(shown, &judged[i].answer);
     }
     return r;

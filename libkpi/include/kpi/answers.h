@@ -76,8 +76,7 @@ void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind ki
  *
  * - a group's cohort (by its size), period, or experiment is left out, if a number of it is of
  *   fewer than min_group users but of anybody;
- * - other cells of a cohort, of intervals, and those of an arm that are of users who were excluded
- *   or are uncertain, each read KPI_ANSWER_CELL_HIDDEN, likewise;
+ * - other cells of a cohort, and those of intervals, each read KPI_ANSWER_CELL_HIDDEN, likewise;
  * - and so much more of what other groups have there that nothing of it can be told by subtracting
  *   what is shown from the whole, as kpi_supplement_suppress() does.
  *

@@ -212,7 +212,8 @@ enum {
 /* An experiment as it stands. */
 struct kpi_experiment_state {
     struct kpi_arm arms[KPI_ARMS_MAX];
-    int64_t uncertain[KPI_ARMS_MAX]; /* by arm; these two: KPI_ANSWER_CELL_HIDDEN is not told */
+    int64_t uncertain[KPI_ARMS_MAX]; /* by arm; of a group under min_group these two are
+                                        KPI_ANSWER_CELL_HIDDEN */
     int64_t n_excluded;
     kpi_time began;        /* the first exposure; KPI_TIME_NONE: none yet */
     kpi_time decidable_at; /* no verdict before; KPI_TIME_NONE: not known yet */
