@@ -24,10 +24,10 @@
  * behind "mature" tells of those that are not over, nor in the other numbers; until they are the
  * period is not mature.
  *
- * Under min_group the users of a cell are null that may not be shown, as its share and, of active
- * intervals, what would tell them; cohorts, periods and groups are left out; and where anything of
- * a table is missing, there is {"table":"signups","by":{"channel":"__suppressed__"},
- * "state":"suppressed"}.
+ * Under min_group the users of a cell are null that may not be shown, as its share, the means with
+ * it and, of active intervals, what would tell them; cohorts, periods and groups are left out; and
+ * where anything of a table is missing, there is
+ * {"table":"signups","by":{"channel":"__suppressed__"}, "state":"suppressed"}.
  */
 #include "api/answers.h"
 
@@ -142,14 +142,15 @@ static void add_means(const struct writing *writing, cJSON *entry)
         const struct kpi_table_mean *mean = &writing->means[i];
         cJSON *item;
 
-        if (mean->n_cohorts == 0)
+        if (mean->n_cohorts == 0 && !mean->hidden)
             continue;
         item = json_object(writing->json, array, NULL);
         json_add_integer(writing->json, item, "n", mean->n);
         if (writing->info->mode == KPI_TABLE_BRACKET)
             json_add_integer(writing->json, item, "to", mean->to);
-        add_ratio(writing->json, item, "weighted", (double)mean->users, (double)mean->of);
-        add_ratio(writing->json, item, "simple", mean->sum, mean->n_cohorts);
+        add_ratio(writing->json, item, "weighted", (double)mean->users,
+                  mean->hidden ? 0 : (double)mean->of);
+        add_ratio(writing->json, item, "simple", mean->sum, mean->hidden ? 0 : mean->n_cohorts);
         json_add_integer(writing->json, item, "cohorts", mean->n_cohorts);
     }
 }

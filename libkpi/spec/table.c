@@ -173,6 +173,7 @@ void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_ce
 
         mean->n = cells[i].n;
         mean->to = cells[i].to;
+        mean->hidden |= cells[i].mature && cells[i].users < 0;
         if (!cells[i].mature || cells[i].users < 0 || cells[i].of <= 0)
             continue;
         mean->n_cohorts++;

@@ -92,7 +92,9 @@ class Experiments(ProcessCase):
         self.assertRegex(done.stdout, r"(?m)^experiment +arm +units +value$")
         self.assertRegex(done.stdout, r"(?m)^plain +A +\d+ +\d+\.\d\d %$")
         self.assertRegex(done.stdout, r"(?m)^plain +B - A +-?\d+\.\d\d pp ")
-        self.assertRegex(done.stdout, r"(?m)^plain plain: undecided, (units|no_winner)(;|$)")
+        self.assertRegex(done.stdout, r"(?m)^plain: undecided, (units|no_winner)(;|$)")
+        self.assertRegex(done.stdout, r'(?m)^  channel="web" +A +\d+ +\d+\.\d\d %$')
+        self.assertRegex(done.stdout, r'(?m)^plain channel=null: undecided, ')
 
     def test_nothing_of_experiments_without_any(self):
         directory = self.directory()

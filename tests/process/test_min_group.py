@@ -154,6 +154,10 @@ class MinGroup(ProcessCase):
                 told = [c for cohort in entry["cohorts"] for c in cohort["cells"]
                         if c["n"] == mean["n"] and c["mature"] and c["share"] is not None]
                 self.assertEqual(mean["cohorts"], len(told))
+                hidden = any(c["users"] is None for cohort in entry["cohorts"] for c in cohort["cells"]
+                             if c["n"] == mean["n"] and c["mature"])
+                self.assertEqual(mean["weighted"] is None, hidden)
+                self.assertEqual(mean["simple"] is None, hidden)
             counts = entry.get("counts", [])
             for i, count in enumerate(counts):
                 self.assertEqual(count["or_more"] is None, None in [c["users"] for c in counts[i:]])

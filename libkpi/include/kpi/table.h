@@ -124,6 +124,7 @@ struct kpi_table_mean {
     uint32_t n_cohorts;
     int64_t users, of; /* weighted: users / of */
     double sum;        /* of the shares; simple: sum / n_cohorts */
+    bool hidden; /* a cell is not told, as it is small: without it these are too large or small */
 };
 
 /* Adds the cells of a cohort; means are zero at first, and as many as kpi_table_n_cells(). */
