@@ -62,6 +62,7 @@ extern const struct answers_station funnels_station; /* funnels.c */
 /* tables.c */
 extern const struct answers_station tables_station;
 const char *tables_kind_name(enum kpi_table_kind kind);
+const char *tables_basis_name(enum kpi_table_basis basis);
 extern const struct answers_station experiments_station; /* experiments.c */
 
 /* Is an answer wanted, as far as its values go? */

@@ -51,6 +51,11 @@ const char *tables_kind_name(enum kpi_table_kind kind)
     return names[kind];
 }
 
+const char *tables_basis_name(enum kpi_table_basis basis)
+{
+    return basis_names[basis];
+}
+
 /* A table being written: its entry, and for retention what cells and means are made in. */
 struct writing {
     struct json *json;

@@ -47,6 +47,7 @@ struct kpi_table_info {
     uint32_t last;                       /* cohorts or periods that are shown, up to the present */
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
     uint64_t fingerprint;                /* of what it means */
+    uint64_t state;                      /* of what is kept for it, as in kpi_state_info */
 };
 
 uint32_t kpi_plan_n_tables(const struct kpi_plan *plan);
