@@ -149,6 +149,7 @@ static void read_object(const struct test_reader *reader, const struct doc_node 
     bool is_entry = shape < find_shape("cohorts");
     struct load *load = &reader->file->load;
     const struct doc_node *child;
+    struct test_exact exact;
     struct kpi_string text;
     unsigned n = 0;
 
@@ -177,8 +178,10 @@ static void read_object(const struct test_reader *reader, const struct doc_node 
             read_value(reader, shape, child);
         else if (is_among(shape->inner, INNER_MAX, key))
             read_inner(reader, child);
-        else if (is_entry && strcmp(key, "tolerance") == 0)
-            read_number(reader, child, key);
+        else if (strcmp(key, "tolerance") == 0)
+            (void)test_read_exact(reader, child, key, &exact); /* these two: reported */
+        else if (is_entry && strcmp(key, "start") == 0)
+            (void)load_text(load, child, key, &text);
     }
 }
 
@@ -248,9 +251,7 @@ static void read_entry(const struct test_reader *reader, enum kpi_answer_kind ki
         return;
     if (!expects)
         report_error(&reader->file->load.report, load_begin_of(node),
-                     "nothing is expected: %s, %s …",
-                     shape->values[0] && shape->n_texts != 1 ? shape->values[0] : shape->inner[0],
-                     shape->inner[1]);
+                     "nothing is expected: %s, %s …", shape->inner[0], shape->inner[1]);
     if (by)
         read_by(reader, by, stations[kind]->by(reader->plan, index));
 }

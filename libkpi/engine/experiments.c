@@ -205,7 +205,9 @@ uint32_t kpi_experiment_tuple(const struct kpi_engine *engine,
 {
     int64_t tuple = slots[experiment->tuple_slot];
 
-    if (!is_exposed(slots) || tuple < 0 || tuple >= engine->tuples.sets[experiment->set].tuples.n)
+    /* no other is written: these are damaged bytes */
+    if (!is_exposed(slots) || tuple < KPI_DICTIONARY_FIRST ||
+        tuple >= engine->tuples.sets[experiment->set].tuples.n)
         return KPI_DICTIONARY_NONE;
     return (uint32_t)tuple;
 }

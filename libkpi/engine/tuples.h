@@ -105,8 +105,7 @@ void kpi_tuple_answer(const struct kpi_engine *engine, uint32_t set, const uint8
                       uint32_t tuple, struct kpi_answer *answer);
 /*
  * By tuple of a set, KPI_DICTIONARY_NONE among them: its place in the canonical order of answers,
- * whose room in `ranks` is zeroed. Tuples of the same values have one place, as a value may be
- * written as what stands for those beyond the bound. Returns 0 or -ENOMEM.
+ * whose room in `ranks` is zeroed. Tuples of the same values have one place. Returns 0 or -ENOMEM.
  */
 int kpi_tuples_rank(const struct kpi_engine *engine, uint32_t set, const uint8_t *places,
                     uint32_t n_values, uint32_t *ranks);

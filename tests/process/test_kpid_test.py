@@ -548,6 +548,8 @@ tests:
                                ("tables: [{table: back, by: {city: a}, means: []}]", "by: "),
                                ("tables: [{table: back, cohorts: [{size: 4}]}]", "start is missing"),
                                ("tables: {table: back}", "a list is expected"),
+                               ("tables: [{table: back, means: [], tolerance: null}]", "tolerance: "),
+                               ("tables: [{table: days, counts: [], start: [1]}]", "start: "),
                                ("funnels: [{funnel: way, whole: [1]}]", "expected keys and values"),
                                ("funnels: [{funnel: way}]", "nothing is expected"),
                                ("funnels: [{funnel: way, trend: [{start: 2026-11-01, users: [a]}]}]",
