@@ -99,6 +99,18 @@ static void add_count(struct table *table, const cJSON *item, const char *key)
     table_add(table, is_told(item, key) ? text_of(item, key) : "-");
 }
 
+/* 58:00:00 */
+static void add_duration(struct table *table, const cJSON *item, const char *key)
+{
+    double seconds = atof(text_of(item, key));
+    long whole = (long)seconds;
+
+    if (!is_told(item, key))
+        table_add(table, "-");
+    else
+        table_add_format(table, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
 static int print_end(struct table *table, FILE *out)
 {
     int r = table_print(table, out);
@@ -255,6 +267,33 @@ static int print_intervals(const cJSON *entry, FILE *out)
     return print_end(table, out);
 }
 
+/* A star where some are not over. */
+static int print_sessions(const cJSON *entry, FILE *out)
+{
+    static const struct table_column columns[] = {
+        {"start", false}, {"sessions", true}, {"users", true},   {"mean time", true},
+        {"median", true}, {"p90", true},      {"bounced", true}, {"of sessions", true}};
+    bool with_time = strcmp(text_of(entry, "basis"), "hour") == 0;
+    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    const cJSON *period;
+
+    if (!table)
+        return error_origin(-ENOMEM);
+    (void)fprintf(out, ": %s, %s\n", text_of(entry, "of"), text_of(entry, "basis"));
+    cJSON_ArrayForEach(period, get(entry, "periods"))
+    {
+        add_start(table, period, with_time, !is_mature(period));
+        add_count(table, period, "sessions");
+        add_count(table, period, "users");
+        add_duration(table, period, "mean_seconds");
+        add_duration(table, period, "median_seconds");
+        add_duration(table, period, "p90_seconds");
+        add_count(table, period, "bounced");
+        add_share(table, period, "bounce_rate", false);
+    }
+    return print_end(table, out);
+}
+
 static int print_table(const struct kpi_plan *plan, const cJSON *entry, FILE *out)
 {
     const char *name = text_of(entry, "table");
@@ -270,22 +309,12 @@ static int print_table(const struct kpi_plan *plan, const cJSON *entry, FILE *ou
         return 0;
     if (get(entry, "cohorts"))
         return print_retention(entry, out);
+    if (strcmp(text_of(entry, "kind"), "sessions") == 0)
+        return print_sessions(entry, out);
     return get(entry, "periods") ? print_lifecycle(entry, out) : print_intervals(entry, out);
 }
 
 /* --- funnels --- */
-
-/* 58:00:00 */
-static void add_duration(struct table *table, const cJSON *item, const char *key)
-{
-    double seconds = atof(text_of(item, key));
-    long whole = (long)seconds;
-
-    if (!is_told(item, key))
-        table_add(table, "-");
-    else
-        table_add_format(table, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
-}
 
 static void add_step(struct table *table, const cJSON *step, const char *name)
 {

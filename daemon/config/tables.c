@@ -264,7 +264,7 @@ static void read_sessions(struct load *load, const struct doc_node *node,
     table->basis = (enum kpi_table_basis)choice;
     table->last = last_default[table->basis];
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
-    read_by(load, by, table);
+    definitions_by(load, by, &table->by);
 }
 
 static void read_table(struct load *load, const struct doc_node *node, void *item)

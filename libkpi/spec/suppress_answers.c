@@ -63,6 +63,8 @@ static uint32_t column_of(const struct kpi_plan *plan, const struct kpi_answer *
 {
     if (answer->kind == KPI_ANSWER_EXPERIMENT)
         return experiment_column(kpi_plan_experiment(plan, answer->index), answer, cell);
+    if (kpi_plan_table(plan, answer->index)->kind == KPI_TABLE_SESSIONS)
+        return cell < KPI_TABLE_CELL_SECONDS ? cell : NO_COLUMN;
     /* Of active intervals the first one is how many users there are. */
     return cell + (kpi_plan_table(plan, answer->index)->kind == KPI_TABLE_ACTIVE_INTERVALS);
 }
@@ -75,7 +77,9 @@ static uint32_t n_together(const struct kpi_plan *plan, const struct kpi_answer 
     /* All of a lifecycle: who is active in a period is returning or dormant in the next. */
     if (kpi_plan_table(plan, answer->index)->kind == KPI_TABLE_LIFECYCLE)
         return KPI_TABLE_N_LIFECYCLE;
-    return 1;
+    /* Sessions are of as many users at most, and what bounced is a part of them. */
+    return kpi_plan_table(plan, answer->index)->kind == KPI_TABLE_SESSIONS ? KPI_TABLE_CELL_SECONDS
+                                                                           : 1;
 }
 
 static int64_t people(const struct kpi_answer *answer, uint32_t cell)

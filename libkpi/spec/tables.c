@@ -350,7 +350,7 @@ static int groups_make(struct assembler *assembler, const struct kpi_table_work 
 static uint64_t instance_hash(const struct assembler *assembler, uint32_t instance, uint64_t before)
 {
     const struct kpi_instance *instances = assembler->instances.data;
-    uint64_t fingerprint = instances[instance].fingerprint;
+    uint64_t fingerprint = instance == KPI_NO_INDEX ? 0 : instances[instance].fingerprint;
 
     return XXH3_64bits_withSeed(&fingerprint, sizeof(fingerprint), before);
 }
@@ -362,9 +362,11 @@ static uint64_t state_hash(const struct assembler *assembler, const struct kpi_t
     uint64_t hash = instance_hash(assembler, table->start, table->info.at_least);
 
     hash = instance_hash(assembler, table->back, hash);
+    hash = instance_hash(assembler, table->bounced, hash);
     if (table->set != KPI_NO_INDEX) {
         hash = instance_hash(assembler, table->start_by, hash);
         hash = instance_hash(assembler, table->back_by, hash);
+        hash = instance_hash(assembler, table->bounced_by, hash);
     }
     if (table->info.cohort == KPI_TABLE_FIRST_EVER) {
         const uint64_t firsts[] = {attributes[table->first_start].fingerprint,

@@ -18,7 +18,11 @@ dimensions: {channel: {}}
 measures:
   shown: {agg: users, where: type == "exposure"}
   there: {agg: users, where: 'type in ["exposure", "visit"]'}
+  stay: {agg: quantiles(seconds), where: type == "visit"}
+  visitors: {agg: users, where: type == "visit"}
+  short: {agg: count, where: type == "visit" and seconds < 5}
 tables:
+  stays:   {sessions: {of: stay, users: visitors, bounced: short, last: 10, by: channel}}
   back:    {retention: {start: first_time(shown), return: there, periods: 4, last: 10, by: channel}}
   later:   {retention: {start: recurring(shown), return: there, periods: 4, mode: unbounded, percent: previous,
                         last: 10, by: channel}}
@@ -47,7 +51,7 @@ def generate(seed):
                 events.append((first, "exposure", user, dict(where, variant=r.choice("AB"))))
             for day in range(first, 9):
                 if r.random() < 0.4 / (1 + day - first):
-                    events.append((day, "visit", user, where))
+                    events.append((day, "visit", user, dict(where, seconds=r.randrange(20))))
                     if r.random() < 0.2:
                         events.append((day, "purchase", user, where))
     lines = []
@@ -73,7 +77,8 @@ def numbers_of(kind, entry):
     if "counts" in entry:
         return {(entry["start"], c["n"]): c["users"] for c in entry["counts"]}
     found = {(p["start"], k): p[k] for p in entry.get("periods", ())
-             for k in ("new", "returning", "resurrecting", "dormant")}
+             for k in ("new", "returning", "resurrecting", "dormant", "sessions", "users", "bounced")
+             if k in p}
     for cohort in entry.get("cohorts", ()):
         found[cohort["start"], "size"] = cohort["size"]
         found.update({(cohort["start"], c["n"]): c["users"] for c in cohort["cells"]})
