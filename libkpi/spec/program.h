@@ -124,7 +124,7 @@ struct kpi_experiment {
     uint32_t variant;   /* the field that names the arm */
     uint32_t fields[KPI_EXPERIMENT_PARTS]; /* whose number is added; KPI_NO_INDEX: 1 is */
     bool has_denominator;
-    uint64_t reads;    /* attributes that its conditions ask for: as kpi_instance.reads */
+    uint64_t reads;    /* attributes that its conditions and `by` ask for: as kpi_instance.reads */
     kpi_time from, to; /* KPI_TIME_NONE, INT64_MAX: unbounded */
     uint32_t n_arms;
     struct kpi_experiment_arm arms[KPI_ARMS_MAX]; /* sorted: the state holds places in this order */
