@@ -54,6 +54,22 @@ int view_add_answers(struct view *view, struct kpi_answers *part)
     return 0;
 }
 
+/* Replaces merged answers by what of them may be shown. Returns 0 or -ENOMEM. */
+static int suppress(const struct kpi_plan *plan, struct kpi_answers **merged)
+{
+    struct kpi_answers *shown;
+    int r;
+
+    if (kpi_plan_min_group(plan) == 0)
+        return 0;
+    r = kpi_answers_suppress(*merged, plan, &memory_kpi, &shown);
+    if (r < 0)
+        return r;
+    (void)kpi_answers_unref(*merged);
+    *merged = shown;
+    return 0;
+}
+
 int view_answers(const struct view *view, const struct kpi_answers **ret_answers)
 {
     const struct kpi_plan *plan = kpi_layout_plan(view->layout);
@@ -71,6 +87,8 @@ int view_answers(const struct view *view, const struct kpi_answers **ret_answers
         if (kpi_answers_fits(answers->parts[i], plan))
             r = kpi_answers_add(merged, answers->parts[i]); /* an overflow marks its cell */
     }
+    if (r >= 0)
+        r = suppress(plan, &merged);
     if (r < 0) {
         (void)kpi_answers_unref(merged);
         return error_origin(r);

@@ -29,18 +29,6 @@ bool answers_in_time(const struct answers_page *page, kpi_time start)
     return start >= page->from && start < page->to;
 }
 
-bool answers_alike(const struct kpi_answer *a, const struct kpi_answer *b)
-{
-    if (a->n_values != b->n_values)
-        return false;
-    for (uint32_t i = 0; i < a->n_values; i++) {
-        if (!a->values[i].data != !b->values[i].data ||
-            !kpi_string_equal(a->values[i], b->values[i]))
-            return false;
-    }
-    return true;
-}
-
 void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_info *breakdown,
                     const struct kpi_answer *answer)
 {
@@ -54,6 +42,27 @@ void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_i
         else
             json_add_null(json, by, name);
     }
+}
+
+void answers_add_suppressed(struct json *json, cJSON *array, const char *kind,
+                            struct kpi_string name, const struct kpi_breakdown_info *by)
+{
+    cJSON *entry = json_object(json, array, NULL);
+    struct kpi_answer key = {.n_values = by->n_dimensions};
+
+    for (uint32_t i = 0; i < key.n_values; i++)
+        key.values[i] = KPI_VALUE_SUPPRESSED;
+    json_add_string(json, entry, kind, name);
+    answers_add_by(json, entry, by, &key);
+    json_add_text(json, entry, "state", "suppressed");
+}
+
+void answers_add_count(struct json *json, cJSON *item, const char *key, int64_t n)
+{
+    if (n < 0)
+        json_add_null(json, item, key);
+    else
+        json_add_integer(json, item, key, n);
 }
 
 void answers_add_time(struct json *json, cJSON *item, const char *key, const struct kpi_plan *plan,

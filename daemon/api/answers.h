@@ -5,9 +5,10 @@
  *   {"as_of":"2026-11-11T08:00:00Z","complete":true,"tables":[…]}
  *
  * Each kind has a station of its own (tables.c …), which says what its entries are; what is broken
- * down has "by":{"channel":"wechat","city":null} in each. as_of is up to when data is in: answers
- * may be made less often than KPIs are. They are complete when the KPIs are and every shard has made
- * answers under the plan, which takes some more after start or a reload.
+ * down has "by":{"channel":"wechat","city":null} in each, "__suppressed__" for what min_group hides.
+ * as_of is up to when data is in: answers may be made less often than KPIs are. They are complete
+ * when the KPIs are and every shard has made answers under the plan, which takes some more after
+ * start or a reload.
  */
 #pragma once
 
@@ -61,17 +62,22 @@ extern const struct answers_station funnels_station; /* funnels.c */
 /* tables.c */
 extern const struct answers_station tables_station;
 const char *tables_kind_name(enum kpi_table_kind kind);
+const char *tables_basis_name(enum kpi_table_basis basis);
 extern const struct answers_station experiments_station; /* experiments.c */
 
 /* Is an answer wanted, as far as its values go? */
 bool answers_takes(const struct answers_page *page, const struct kpi_answer *answer);
 /* Does what begins then lie in [from, to)? */
 bool answers_in_time(const struct answers_page *page, kpi_time start);
-/* Are these of the same values? */
-bool answers_alike(const struct kpi_answer *a, const struct kpi_answer *b);
 /* "by":{…}, of an answer that has values. */
 void answers_add_by(struct json *json, cJSON *item, const struct kpi_breakdown_info *by,
                     const struct kpi_answer *answer);
+/* An entry that says that not all of what is broken down is shown; `kind` is the key of its name.
+ */
+void answers_add_suppressed(struct json *json, cJSON *array, const char *kind,
+                            struct kpi_string name, const struct kpi_breakdown_info *by);
+/* How many users; KPI_ANSWER_CELL_HIDDEN is null. */
+void answers_add_count(struct json *json, cJSON *item, const char *key, int64_t n);
 /* A time in the plan's default zone. */
 void answers_add_time(struct json *json, cJSON *item, const char *key, const struct kpi_plan *plan,
                       kpi_time time);

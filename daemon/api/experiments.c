@@ -17,6 +17,11 @@
  * arms that are called so. uplift is b - a in the unit of the value. What is undefined, and the
  * open end of an interval, is null. Sums are exact, as text. "counts_from" stands behind
  * decidable_at if what happened before was missed.
+ *
+ * Of users whose first exposure had certain values there is, behind "experiment", "by":{"channel":
+ * "wechat"}: began and what follows from it are those of the whole. Under min_group "uncertain" and
+ * "excluded" of groups are null, and where anything is missing there is {"experiment":"theme",
+ * "by":{"channel":"__suppressed__"},"state":"suppressed"}.
  */
 #include "api/answers.h"
 
@@ -73,7 +78,6 @@ static void add_definition(struct json *json, cJSON *entry, const struct kpi_pla
 {
     const struct kpi_experiment_options *options = &info->options;
 
-    json_add_string(json, entry, "experiment", info->name);
     json_add_string(json, entry, "title_en", info->title_en);
     json_add_string(json, entry, "title_zh", info->title_zh);
     json_add_text(json, entry, "metric", kpi_metric_name(options->metric));
@@ -124,7 +128,7 @@ static void add_arms(struct json *json, cJSON *entry, const struct kpi_experimen
         json_add_real(json, item, "share", info->weights[i] / weight);
         json_add_integer(json, item, "units", state->arms[i].sums.units);
         json_add_real(json, item, "value", state->result.values[i]);
-        json_add_integer(json, item, "uncertain", state->uncertain[i]);
+        answers_add_count(json, item, "uncertain", state->uncertain[i]);
         add_sums(json, item, &state->arms[i].sums);
     }
 }
@@ -164,24 +168,60 @@ static void add_verdict(struct json *json, cJSON *entry, const struct kpi_experi
     json_add_text(json, entry, "reason", kpi_verdict_reason_name(result->reason));
 }
 
+/* The key has the values of a group, or none: then it is the whole. */
+static void add_entry(struct json *json, cJSON *array, const struct answers_page *page,
+                      uint32_t index, const struct kpi_answer *key,
+                      const struct kpi_experiment_state *state)
+{
+    const struct kpi_experiment_info *info = kpi_plan_experiment(page->plan, index);
+    cJSON *entry;
+
+    if (state->began != KPI_TIME_NONE && !answers_in_time(page, state->began))
+        return;
+    entry = json_object(json, array, NULL);
+    json_add_string(json, entry, "experiment", info->name);
+    if (key->n_values)
+        answers_add_by(json, entry, info->by, key);
+    add_definition(json, entry, page->plan, info, state);
+    add_arms(json, entry, info, state);
+    answers_add_count(json, entry, "excluded", state->n_excluded);
+    json_add_real(json, entry, "srm_p", state->result.srm_p);
+    json_add_real(json, entry, "any_p", state->result.any_p);
+    add_comparisons(json, entry, info, &state->result);
+    add_verdict(json, entry, info, &state->result);
+}
+
+static void add_groups(struct json *json, cJSON *array, const struct answers_page *page,
+                       uint32_t index)
+{
+    const struct kpi_experiment_info *info = kpi_plan_experiment(page->plan, index);
+    uint32_t at, end;
+    bool suppressed;
+
+    kpi_experiment_groups(page->answers, index, &at, &end, &suppressed);
+    while (at < end) {
+        const struct kpi_answer key = kpi_answers_get(page->answers, at);
+        struct kpi_experiment_state state;
+
+        at = kpi_experiment_evaluate_group(page->plan, index, page->answers, at, page->as_of,
+                                           &state);
+        add_entry(json, array, page, index, &key, &state);
+    }
+    if (suppressed)
+        answers_add_suppressed(json, array, "experiment", info->name, info->by);
+}
+
 static int experiments_add(struct json *json, cJSON *array, const struct answers_page *page,
                            uint32_t index)
 {
-    const struct kpi_experiment_info *info = kpi_plan_experiment(page->plan, index);
-    struct kpi_experiment_state state;
-    cJSON *entry;
+    if (page->whole) {
+        struct kpi_experiment_state state;
 
-    kpi_experiment_evaluate(page->plan, index, page->answers, page->as_of, &state);
-    if (state.began != KPI_TIME_NONE && !answers_in_time(page, state.began))
-        return 0;
-    entry = json_object(json, array, NULL);
-    add_definition(json, entry, page->plan, info, &state);
-    add_arms(json, entry, info, &state);
-    json_add_integer(json, entry, "excluded", state.n_excluded);
-    json_add_real(json, entry, "srm_p", state.result.srm_p);
-    json_add_real(json, entry, "any_p", state.result.any_p);
-    add_comparisons(json, entry, info, &state.result);
-    add_verdict(json, entry, info, &state.result);
+        kpi_experiment_evaluate(page->plan, index, page->answers, page->as_of, &state);
+        add_entry(json, array, page, index, &(struct kpi_answer){.n_values = 0}, &state);
+    }
+    if (page->broken_down)
+        add_groups(json, array, page, index);
     return json->failed ? error_origin(-ENOMEM) : 0;
 }
 
@@ -192,9 +232,7 @@ static struct kpi_string experiment_name(const struct kpi_plan *plan, uint32_t i
 
 static const struct kpi_breakdown_info *experiment_by(const struct kpi_plan *plan, uint32_t index)
 {
-    (void)plan; /* an experiment is of the whole: its arms are what it tells apart */
-    (void)index;
-    return NULL;
+    return kpi_plan_experiment(plan, index)->by;
 }
 
 const struct answers_station experiments_station = {

@@ -14,7 +14,9 @@
  * What they mean is said in kpi/funnel.h: a step's times are from the step before, those of the
  * whole from the first step to the last. of_previous is of the last step before that is not
  * optional. "counts_from" is there if what was before that time is missing. In any order step k is
- * "k of n". A share of nothing, and the time of nobody, is null.
+ * "k of n". A share of nothing, and the time of nobody, is null; so is a trend that min_group
+ * hides. Behind what is broken down stands {"funnel":"pay","by":{"channel":"__suppressed__"},
+ * "state":"suppressed"} if not all of it is shown.
  */
 #include "api/answers.h"
 
@@ -94,8 +96,13 @@ static void add_trend(const struct writing *writing, cJSON *entry,
                       const struct kpi_funnel_group *group)
 {
     const struct kpi_plan *plan = writing->page->plan;
-    cJSON *array = json_array(writing->json, entry, "trend");
+    cJSON *array;
 
+    if (group->days_hidden) {
+        json_add_null(writing->json, entry, "trend");
+        return;
+    }
+    array = json_array(writing->json, entry, "trend");
     for (uint32_t i = 0; i < group->n_days; i++) {
         const struct kpi_funnel_day *day = &group->days[i];
         cJSON *item = json_object(writing->json, array, NULL), *users;
@@ -158,6 +165,9 @@ static int add_entries(const struct writing *writing, cJSON *array, uint32_t ind
         return error_origin(r);
     for (uint32_t i = 0; i < result->n_groups; i++)
         add_group(writing, array, result, &result->groups[i], by);
+    if (result->suppressed)
+        answers_add_suppressed(writing->json, array, "funnel", writing->info->name,
+                               writing->info->by);
     (void)kpi_funnel_result_free(result);
     return 0;
 }

@@ -369,7 +369,7 @@ static void add_suppressed(struct json *json, cJSON *array, const struct selecti
         item = begin_kpi(json, array, plan, kpi_layout_scope(view->layout, suppressed->scope), i);
         by = json_object(json, item, "by");
         for (uint32_t k = 0; k < breakdown->n_dimensions; k++)
-            json_add_text(json, by, breakdown->dimensions[k].name.data, "__suppressed__");
+            json_add_string(json, by, breakdown->dimensions[k].name.data, KPI_VALUE_SUPPRESSED);
         json_add_text(json, item, "unit", kpis_unit_name(kpi_plan_kpi(plan, i)->unit));
         json_add_text(json, item, "state", "suppressed");
         json_add_integer(json, item, "groups", suppressed->n);

@@ -21,23 +21,6 @@ static void add_day(struct json *json, cJSON *object, const char *key, kpi_day d
     json_add_string(json, object, key, (struct kpi_string){text, 10});
 }
 
-static void add_tables(struct json *json, cJSON *root, const struct kpi_plan *plan)
-{
-    cJSON *array = json_array(json, root, "tables");
-
-    for (uint32_t i = 0; i < kpi_plan_n_tables(plan); i++) {
-        const struct kpi_table_info *table = kpi_plan_table(plan, i);
-        cJSON *item = json_object(json, array, NULL), *title;
-
-        json_add_string(json, item, "name", table->name);
-        title = json_object(json, item, "title");
-        json_add_string(json, title, "en", table->title_en);
-        json_add_string(json, title, "zh", table->title_zh);
-        json_add_text(json, item, "kind", tables_kind_name(table->kind));
-        json_add_hash(json, item, "definition", table->fingerprint);
-    }
-}
-
 static void add_kpis(struct json *json, cJSON *root, const struct kpi_plan *plan)
 {
     cJSON *array = json_array(json, root, "kpis");
@@ -73,6 +56,30 @@ static void add_by(struct json *json, cJSON *object, const struct kpi_breakdown_
     json_add_text(json, object, "by", text);
 }
 
+static void add_tables(struct json *json, cJSON *root, const struct kpi_plan *plan)
+{
+    cJSON *array = json_array(json, root, "tables");
+
+    for (uint32_t i = 0; i < kpi_plan_n_tables(plan); i++) {
+        const struct kpi_table_info *table = kpi_plan_table(plan, i);
+        cJSON *item = json_object(json, array, NULL), *title;
+
+        json_add_string(json, item, "name", table->name);
+        title = json_object(json, item, "title");
+        json_add_string(json, title, "en", table->title_en);
+        json_add_string(json, title, "zh", table->title_zh);
+        json_add_text(json, item, "kind", tables_kind_name(table->kind));
+        json_add_string(json, item, "of", table->start);
+        if (table->kind == KPI_TABLE_RETENTION)
+            json_add_string(json, item, "return", table->back);
+        json_add_text(json, item, "basis", tables_basis_name(table->basis));
+        if (table->by)
+            add_by(json, item, table->by);
+        json_add_integer(json, item, "last", table->last);
+        json_add_hash(json, item, "definition", table->fingerprint);
+    }
+}
+
 static void add_state(struct json *json, cJSON *root, const struct kpi_plan *plan)
 {
     cJSON *array = json_array(json, root, "state");
@@ -94,6 +101,13 @@ static void add_state(struct json *json, cJSON *root, const struct kpi_plan *pla
             json_add_integer(json, item, "level", info.level);
         }
         json_add_hash(json, item, "fingerprint", info.fingerprint);
+    }
+    for (uint32_t i = 0; i < kpi_plan_n_tables(plan); i++) {
+        cJSON *item = json_object(json, array, NULL);
+
+        json_add_text(json, item, "kind", "table");
+        json_add_string(json, item, "name", kpi_plan_table(plan, i)->name);
+        json_add_hash(json, item, "fingerprint", kpi_plan_table(plan, i)->state);
     }
     for (uint32_t i = 0; i < kpi_plan_n_funnels(plan); i++) {
         cJSON *item = json_object(json, array, NULL);
@@ -279,6 +293,8 @@ static void add_experiments(struct json *json, cJSON *root, const struct kpi_pla
         add_variants(json, item, info);
         if (options->control != KPI_ARM_NONE)
             json_add_string(json, item, "control", info->arms[options->control]);
+        if (info->by)
+            add_by(json, item, info->by);
         json_add_string(json, item, "exposure", info->exposure);
         json_add_string(json, item, "goal", info->goal);
         if (info->denominator.length)

@@ -4,9 +4,11 @@
  *   {"fingerprint":"00c0ffee00c0ffee","keep_days":400,"scopes":["campaign","rolling:7d","day"],
  *    "kpis":[{"name":"roi","formula":"(sales - refunds) / cost","unit":"multiple","better":"up",
  *      "definition":"…"}],
- *    "tables":[{"name":"comeback","title":{"en":"…","zh":"…"},"kind":"retention","definition":"…"}],
+ *    "tables":[{"name":"comeback","title":{"en":"…","zh":"…"},"kind":"retention",
+ *      "of":"reached","return":"active","basis":"day","last":90,"definition":"…"}],
  *    "state":[{"kind":"measure","name":"sales","zone":"Asia/Shanghai","by_campaign":true,"level":0,
- *      "fingerprint":"…"},{"kind":"attribute","name":"orders","fingerprint":"…"}],
+ *      "fingerprint":"…"},{"kind":"attribute","name":"orders","fingerprint":"…"},
+ *      {"kind":"table","name":"comeback","fingerprint":"…"}],
  *    "campaigns":[{"id":"c","timezone":"Asia/Shanghai","start":"2026-11-01","end":"2026-12-01",
  *      "audience":200000,"budget":"500000.00","budget_parts":"base 200000.00, float 300000.00",
  *      "phases":"burst 2026-11-01 2026-11-06"}],
@@ -20,7 +22,8 @@
  *      "tuning_units":5000,"from":null,"to":null}],
  *    "settings":{"kafka.group":"…"}}
  *
- * State of equal fingerprint is the same. settings: hashes of those that need a restart, without
+ * State of equal fingerprint is the same; that of a table is that of the measures it is made of.
+ * What is broken down has "by":"channel, city". settings: hashes of those that need a restart, without
  * secrets and threads.
  */
 #pragma once

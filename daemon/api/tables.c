@@ -23,6 +23,11 @@
  * "error":0.01 behind them, the relative one at most. Where sessions are cut by gap, "open":2
  * behind "mature" tells of those that are not over, nor in the other numbers; until they are the
  * period is not mature.
+ *
+ * Under min_group the users of a cell are null that may not be shown, as its share, the means with
+ * it and, of active intervals, what would tell them; cohorts, periods and groups are left out; and
+ * where anything of a table is missing, there is
+ * {"table":"signups","by":{"channel":"__suppressed__"}, "state":"suppressed"}.
  */
 #include "api/answers.h"
 
@@ -44,6 +49,11 @@ const char *tables_kind_name(enum kpi_table_kind kind)
     static const char *const names[] = {"retention", "active_intervals", "lifecycle", "sessions"};
 
     return names[kind];
+}
+
+const char *tables_basis_name(enum kpi_table_basis basis)
+{
+    return basis_names[basis];
 }
 
 /* A table being written: its entry, and for retention what cells and means are made in. */
@@ -70,16 +80,9 @@ static const struct kpi_breakdown_info *table_by(const struct kpi_plan *plan, ui
     return kpi_plan_table(plan, index)->by;
 }
 
-static int64_t count_of(const struct kpi_answer *answer, uint32_t cell)
-{
-    kpi_wide count = cell < answer->n_cells ? answer->cells[cell] : 0;
-
-    return count < 0 ? 0 : count > INT64_MAX ? INT64_MAX : (int64_t)count;
-}
-
 static void add_ratio(struct json *json, cJSON *item, const char *key, double upper, double lower)
 {
-    json_add_real(json, item, key, lower > 0 ? upper / lower : NAN);
+    json_add_real(json, item, key, upper >= 0 && lower > 0 ? upper / lower : NAN);
 }
 
 /* An entry up to what its kind has; of the values of an answer. */
@@ -112,7 +115,7 @@ static void add_cells(struct json *json, cJSON *item, const struct kpi_table_inf
         json_add_integer(json, cell, "n", cells[i].n);
         if (info->mode == KPI_TABLE_BRACKET)
             json_add_integer(json, cell, "to", cells[i].to);
-        json_add_integer(json, cell, "users", cells[i].users);
+        answers_add_count(json, cell, "users", cells[i].users);
         json_add_bool(json, cell, "mature", cells[i].mature);
         add_ratio(json, cell, "share", (double)cells[i].users, (double)cells[i].of);
     }
@@ -126,11 +129,11 @@ static void add_cohort(const struct writing *writing, cJSON *cohorts,
     cJSON *item;
     uint32_t n;
 
-    if (!answers_in_time(page, start) || count_of(answer, KPI_TABLE_CELL_SIZE) == 0)
+    if (!answers_in_time(page, start) || kpi_table_users(answer, KPI_TABLE_CELL_SIZE) == 0)
         return;
     item = json_object(writing->json, cohorts, NULL);
     answers_add_time(writing->json, item, "start", page->plan, start);
-    json_add_integer(writing->json, item, "size", count_of(answer, KPI_TABLE_CELL_SIZE));
+    json_add_integer(writing->json, item, "size", kpi_table_users(answer, KPI_TABLE_CELL_SIZE));
     n = kpi_table_cells(page->plan, answer, writing->counts_from, page->as_of, writing->cells);
     add_cells(writing->json, item, writing->info, writing->cells, n);
     kpi_table_means_add(writing->means, writing->cells, n);
@@ -144,14 +147,15 @@ static void add_means(const struct writing *writing, cJSON *entry)
         const struct kpi_table_mean *mean = &writing->means[i];
         cJSON *item;
 
-        if (mean->n_cohorts == 0)
+        if (mean->n_cohorts == 0 && !mean->hidden)
             continue;
         item = json_object(writing->json, array, NULL);
         json_add_integer(writing->json, item, "n", mean->n);
         if (writing->info->mode == KPI_TABLE_BRACKET)
             json_add_integer(writing->json, item, "to", mean->to);
-        add_ratio(writing->json, item, "weighted", (double)mean->users, (double)mean->of);
-        add_ratio(writing->json, item, "simple", mean->sum, mean->n_cohorts);
+        add_ratio(writing->json, item, "weighted", (double)mean->users,
+                  mean->hidden ? 0 : (double)mean->of);
+        add_ratio(writing->json, item, "simple", mean->sum, mean->hidden ? 0 : mean->n_cohorts);
         json_add_integer(writing->json, item, "cohorts", mean->n_cohorts);
     }
 }
@@ -212,7 +216,7 @@ static void add_life(const struct writing *writing, cJSON *periods, const struct
     cJSON *item = begin_period(writing, periods, answer, true);
 
     for (uint32_t i = 0; item && i < KPI_TABLE_N_LIFECYCLE; i++)
-        json_add_integer(writing->json, item, names[i], count_of(answer, i));
+        json_add_integer(writing->json, item, names[i], kpi_table_users(answer, i));
 }
 
 static void add_lifecycle(const struct writing *writing, uint32_t begin, uint32_t end)
@@ -245,7 +249,7 @@ static bool has_open(const struct writing *writing, int64_t start)
         if (answer.n_values > 0)
             break;
         if (answer.start == start)
-            return count_of(&answer, KPI_TABLE_CELL_OPEN) > 0;
+            return kpi_table_users(&answer, KPI_TABLE_CELL_OPEN) > 0;
     }
     return false;
 }
@@ -300,17 +304,21 @@ static void add_sessions(const struct writing *writing, uint32_t begin, uint32_t
 static void add_counts(struct json *json, cJSON *entry, const struct kpi_answer *answer)
 {
     cJSON *counts = json_array(json, entry, "counts");
-    int64_t or_more = 0;
+    int64_t or_more = 0, n_hidden = 0;
 
-    for (uint32_t i = 0; i < answer->n_cells; i++)
-        or_more += count_of(answer, i);
     for (uint32_t i = 0; i < answer->n_cells; i++) {
+        n_hidden += kpi_table_users(answer, i) < 0;
+        or_more += kpi_table_users(answer, i) < 0 ? 0 : kpi_table_users(answer, i);
+    }
+    for (uint32_t i = 0; i < answer->n_cells; i++) {
+        int64_t users = kpi_table_users(answer, i);
         cJSON *item = json_object(json, counts, NULL);
 
         json_add_integer(json, item, "n", i + 1);
-        json_add_integer(json, item, "users", count_of(answer, i));
-        json_add_integer(json, item, "or_more", or_more);
-        or_more -= count_of(answer, i);
+        answers_add_count(json, item, "users", users);
+        answers_add_count(json, item, "or_more", n_hidden ? -1 : or_more);
+        n_hidden -= users < 0;
+        or_more -= users < 0 ? 0 : users;
     }
 }
 
@@ -359,6 +367,14 @@ static void add_group(const struct writing *writing, uint32_t begin, uint32_t en
     }
 }
 
+/* Stands for what is not shown of the groups. */
+static void add_suppressed(const struct writing *writing)
+{
+    if (writing->page->broken_down)
+        answers_add_suppressed(writing->json, writing->array, "table", writing->info->name,
+                               writing->info->by);
+}
+
 static bool is_shown(const struct writing *writing, uint32_t index)
 {
     struct kpi_answer answer = kpi_answers_get(writing->page->answers, index);
@@ -387,7 +403,7 @@ static void add_groups(struct writing *writing)
         for (; next < end; next++) {
             struct kpi_answer other = kpi_answers_get(answers, next);
 
-            if (!answers_alike(&first, &other))
+            if (other.part != first.part || !kpi_answers_alike(&first, &other))
                 break;
         }
         for (to = next; begin < next && !is_shown(writing, begin); begin++)
@@ -398,7 +414,9 @@ static void add_groups(struct writing *writing)
             writing->page->view->layout, writing->page->view->rows, writing->table, first.n_values);
         if (writing->users_from > writing->counts_from)
             writing->counts_from = writing->users_from;
-        if (begin < to && answers_takes(writing->page, &first))
+        if (first.part == KPI_ANSWER_PART_SUPPRESSED)
+            add_suppressed(writing);
+        else if (begin < to && answers_takes(writing->page, &first))
             add_group(writing, begin, to);
         begin = next;
     }

@@ -23,8 +23,8 @@ struct section {
 };
 
 static const struct section sections[] = {
-    {"kpis", {"name"}},    {"campaigns", {"id"}},     {"targets", {"campaign", "kpi", "scope"}},
-    {"funnels", {"name"}}, {"experiments", {"name"}},
+    {"kpis", {"name"}},   {"campaigns", {"id"}}, {"targets", {"campaign", "kpi", "scope"}},
+    {"tables", {"name"}}, {"funnels", {"name"}}, {"experiments", {"name"}},
 };
 
 /* One of the two sides, and whether anything was said of their difference. */
@@ -83,12 +83,17 @@ static const cJSON *partner(const struct section *section, const cJSON *list, co
 
 static void print_value(const cJSON *value)
 {
-    if (cJSON_IsString(value))
+    if (cJSON_IsString(value)) {
         (void)fputs(value->valuestring, stdout);
-    else if (cJSON_IsNumber(value))
+    } else if (cJSON_IsNumber(value)) {
         (void)printf("%.10g", value->valuedouble);
-    else
+    } else if (cJSON_IsObject(value)) { /* a title */
+        print_value(get(value, "en"));
+        (void)fputs(" / ", stdout);
+        print_value(get(value, "zh"));
+    } else {
         (void)fputs("none", stdout);
+    }
 }
 
 /* The heading of a section, once. */
@@ -111,7 +116,7 @@ static void print_name(const struct section *section, char mark, const cJSON *it
 /* What a thing is, in few words. */
 static void print_gist(const cJSON *item)
 {
-    static const char *const fields[] = {"formula", "value", "start", "path", "goal"};
+    static const char *const fields[] = {"formula", "value", "start", "kind", "path", "goal"};
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (get(item, fields[i])) {
@@ -124,6 +129,7 @@ static void print_gist(const cJSON *item)
 
 static void print_changes(const struct section *section, const cJSON *now, const cJSON *then)
 {
+    bool has_formula = get(then, "formula"), told = has_formula && !same_at(now, then, "formula");
     const cJSON *field;
 
     cJSON_ArrayForEach(field, then)
@@ -132,11 +138,13 @@ static void print_changes(const struct section *section, const cJSON *now, const
 
         if (is_key(section, field->string) || cJSON_Compare(before, field, true))
             continue;
-        if (strcmp(field->string, "definition") == 0) { /* a hash says nothing */
-            if (same_at(now, then, "formula"))
-                (void)printf("      a measure or attribute in it means something else\n");
+        if (strcmp(field->string, "definition") == 0) { /* a hash says nothing; it is the last */
+            if (!told)
+                (void)printf("      %s means something else\n",
+                             has_formula ? "a measure or attribute in it" : "its definition");
             continue;
         }
+        told |= !has_formula;
         (void)printf("      %s: ", field->string);
         print_value(before);
         (void)printf(" -> ");
@@ -227,6 +235,14 @@ static void print_state(char mark, const cJSON *item, const char *what)
     (void)printf(": %s\n", what);
 }
 
+/* Tables may be made of the same cells: that of the old name need not have gone to another. */
+static bool is_shared(const cJSON *item)
+{
+    const char *kind = cJSON_GetStringValue(get(item, "kind"));
+
+    return kind && strcmp(kind, "table") == 0;
+}
+
 static void compare_state(struct comparison *comparison)
 {
     const cJSON *now = get(comparison->now, "state"), *then = get(comparison->then, "state");
@@ -243,7 +259,7 @@ static void compare_state(struct comparison *comparison)
             continue;
         }
         open_section(comparison, "state", &opened);
-        if (before && !find_state(then, before))
+        if (before && (is_shared(before) || !find_state(then, before)))
             print_state('~', item, "starts anew");
         else
             print_state('+', item, "starts empty");

@@ -51,19 +51,25 @@ static void add_numbers(struct table *table, const struct kpi_kpi_info *info,
     table_add_format(table, "%.0f %%", 100 * value->complete);
 }
 
-/* `channel="wechat" newcomer="true"`; values come from outside. */
-static void add_by(struct table *table, const struct kpi_plan *plan, const struct kpi_group *group)
+void replay_format_by(char *text, const struct kpi_breakdown_info *by,
+                      const struct kpi_string *values)
 {
-    const struct kpi_breakdown_info *breakdown = kpi_plan_breakdown(plan, group->breakdown);
-    char text[1024] = ""; /* 4 of them, each a name of at most 64 bytes, and less than 96 */
     size_t n = 0;
 
-    for (uint32_t i = 0; i < group->n_values; i++) {
-        struct kpi_string name = breakdown->dimensions[i].name, value = group->values[i];
+    *text = '\0';
+    for (uint32_t i = 0; i < by->n_dimensions; i++) {
+        struct kpi_string name = by->dimensions[i].name;
 
-        n += (size_t)snprintf(text + n, sizeof(text) - n, " %.*s=%s", (int)name.length, name.data,
-                              value.data ? QUOTE(value) : "null");
+        n += (size_t)snprintf(text + n, REPLAY_BY_BYTES - n, " %.*s=%s", (int)name.length,
+                              name.data, values[i].data ? QUOTE(values[i]) : "null");
     }
+}
+
+static void add_by(struct table *table, const struct kpi_plan *plan, const struct kpi_group *group)
+{
+    char text[REPLAY_BY_BYTES];
+
+    replay_format_by(text, kpi_plan_breakdown(plan, group->breakdown), group->values);
     table_add_format(table, " %s", text);
 }
 
@@ -161,6 +167,8 @@ int replay_print_table(const struct view *view, FILE *out)
     }
     r = table_print(table, out);
     (void)table_free(table);
+    if (r == 0)
+        r = replay_print_answers(view, out);
     return r < 0 ? r : replay_print_experiments(view, out);
 }
 
@@ -185,85 +193,4 @@ int replay_print_json(const struct view *view, FILE *out)
     (void)fwrite(text, 1, size, out);
     free(text);
     return 0;
-}
-
-static void print_cell(const char *text, FILE *out)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        (void)fputs(text, out);
-        return;
-    }
-    (void)fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            (void)fputc('"', out);
-        (void)fputc(*text, out);
-    }
-    (void)fputc('"', out);
-}
-
-/* A member as text. Returns 0 or -ENOMEM. */
-static int print_item(const cJSON *item, FILE *out)
-{
-    char *text;
-
-    if (!item || cJSON_IsNull(item))
-        return 0;
-    if (cJSON_IsString(item) || cJSON_IsRaw(item)) { /* raw: a number, as it is written */
-        print_cell(item->valuestring, out);
-        return 0;
-    }
-    text = cJSON_PrintUnformatted(item);
-    if (!text)
-        return error_origin(-ENOMEM);
-    print_cell(text, out);
-    free(text);
-    return 0;
-}
-
-/* Behind as_of. */
-static const char *const columns[] = {"kpi",        "campaign",      "scope.kind", "scope.start",
-                                      "scope.end",  "scope.phase",   "scope.days", "scope.count",
-                                      "scope.unit", "scope.minutes", "by",         "unit",
-                                      "state",      "value",         "numerator",  "denominator",
-                                      "complete",   "definition",    "reason",     "error"};
-
-static int print_row(const cJSON *as_of, const cJSON *item, FILE *out)
-{
-    const cJSON *scope = cJSON_GetObjectItemCaseSensitive(item, "scope");
-    int r = print_item(as_of, out);
-
-    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]) && r == 0; i++) {
-        bool of_scope = strncmp(columns[i], "scope.", 6) == 0;
-
-        (void)fputc(',', out);
-        r = print_item(of_scope ? cJSON_GetObjectItemCaseSensitive(scope, columns[i] + 6)
-                                : cJSON_GetObjectItemCaseSensitive(item, columns[i]),
-                       out);
-    }
-    (void)fputs("\r\n", out);
-    return r;
-}
-
-/* Made of the JSON itself, so that the two cannot say different things. */
-int replay_print_csv(const struct view *view, FILE *out)
-{
-    const cJSON *as_of, *item;
-    cJSON *document;
-    int r = kpis_document(&document, view, &(struct kpis_filter){.by = "*"}, UINT64_MAX);
-
-    if (r < 0)
-        return error_trace(r);
-    (void)fputs("as_of", out);
-    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-        (void)fprintf(out, ",%s", columns[i]);
-    (void)fputs("\r\n", out);
-    as_of = cJSON_GetObjectItemCaseSensitive(document, "as_of");
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(document, "kpis"))
-    {
-        if (r == 0)
-            r = print_row(as_of, item, out);
-    }
-    cJSON_Delete(document);
-    return r;
 }

@@ -48,8 +48,12 @@ static const char help[] =
     "second,\nas by kpid run. campaign is needed where there are several.\n"
     "by names a group of a breakdown: a value of each of its dimensions, __other__, or null for "
     "none.\n\n"
-    "A step may have experiments: [{experiment: theme, verdict: B, reason: evidence, units: {A: "
-    "100},\nexcluded: 0}].\n\n"
+    "A step may also have, in the shape of the JSON of kpid replay and as much of it as "
+    "matters:\n\n"
+    "          tables: [{table: comeback, cohorts: [{start: 2026-11-01, size: 100,\n"
+    "                    cells: [{n: 1, users: 42}]}]}]\n"
+    "          funnels: [{funnel: pay, by: {channel: app}, steps: [{step: purchase, users: 7}]}]\n"
+    "          experiments: [{experiment: theme, verdict: B, arms: [{arm: A, units: 100}]}]\n\n"
     "Exit codes: 0 all pass, 1 a test fails, 66 a file cannot be read, 78 a file is wrong.\n";
 
 struct totals {

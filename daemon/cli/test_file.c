@@ -19,12 +19,14 @@ static bool is_list(struct load *load, const struct doc_node *node)
 static int read_step(const struct test_reader *reader, const struct doc_node *node,
                      struct test_step *step)
 {
-    struct doc_node *at, *expect, *alerts, *exhaustive, *experiments;
+    struct doc_node *at, *expect, *alerts, *exhaustive, *answers[KPI_N_ANSWER_KINDS];
     const struct load_field fields[] = {{"at", &at},
                                         {"expect", &expect},
                                         {"alerts", &alerts},
                                         {"exhaustive", &exhaustive},
-                                        {"experiments", &experiments}};
+                                        {"tables", &answers[KPI_ANSWER_TABLE]},
+                                        {"funnels", &answers[KPI_ANSWER_FUNNEL]},
+                                        {"experiments", &answers[KPI_ANSWER_EXPERIMENT]}};
     struct load *load = &reader->file->load;
     unsigned choice;
     int r = 0;
@@ -38,9 +40,9 @@ static int read_step(const struct test_reader *reader, const struct doc_node *no
     }
     step->node = at;
     (void)test_read_time(reader, at, "at", &step->at); /* reported */
-    if (!expect && !alerts && !experiments)
+    if (!expect && !alerts && !answers[0] && !answers[1] && !answers[2])
         report_error(&load->report, load_begin_of(node),
-                     "step: neither expect nor alerts nor experiments");
+                     "step: nothing is expected: expect, alerts, tables, funnels or experiments");
     if (exhaustive && load_choice(load, exhaustive, "exhaustive", "false|true", &choice))
         step->exhaustive = choice == 1;
     if (exhaustive && !alerts)
@@ -50,8 +52,10 @@ static int read_step(const struct test_reader *reader, const struct doc_node *no
         r = test_read_expectations(reader, expect, step);
     if (r == 0 && alerts && is_list(load, alerts))
         r = test_read_alerts(reader, alerts, step);
-    if (r == 0 && experiments && is_list(load, experiments))
-        r = test_read_experiments(reader, experiments, step);
+    for (unsigned kind = 0; kind < KPI_N_ANSWER_KINDS && r == 0; kind++) {
+        if (answers[kind] && is_list(load, answers[kind]))
+            test_read_answers(reader, (enum kpi_answer_kind)kind, answers[kind], step);
+    }
     return r;
 }
 

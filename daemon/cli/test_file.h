@@ -16,7 +16,9 @@
  *           expect: [{kpi: participation_rate, value: 65/100}]
  *           alerts: [{kpi: participation_rate, status: firing}]
  *           exhaustive: true           # no other alert fires
- *           experiments: […]           # see test_experiments.c
+ *           tables: […]                # these three: see test_answers.c
+ *           funnels: […]
+ *           experiments: […]
  *       refused: {time: 1}             # none, unless said
  *       duplicates: 1
  *       conflicts: 0
@@ -30,8 +32,8 @@
 #include "config/load.h"
 
 #include <kpi/alert.h>
+#include <kpi/answers.h>
 #include <kpi/event.h>
-#include <kpi/experiment.h>
 #include <kpi/plan.h>
 #include <kpi/report.h>
 
@@ -85,14 +87,6 @@ struct test_count {
     uint64_t n;
 };
 
-/* All but the first may be left out. */
-struct test_experiment {
-    const struct doc_node *node;
-    uint32_t experiment;
-    const struct doc_node *verdict_node, *reason_node;
-    struct test_count units[KPI_ARMS_MAX], excluded; /* without node: anything */
-};
-
 struct test_step {
     const struct doc_node *node; /* of its time */
     kpi_time at;
@@ -102,8 +96,7 @@ struct test_step {
     struct test_alert *alerts;
     uint32_t n_alerts;
     bool exhaustive;
-    struct test_experiment *experiments;
-    uint32_t n_experiments;
+    const struct doc_node *answers[KPI_N_ANSWER_KINDS]; /* lists of what is expected, or NULL */
 };
 
 struct test_event {
@@ -179,6 +172,6 @@ int test_read_expectations(const struct test_reader *reader, const struct doc_no
                            struct test_step *step);
 int test_read_alerts(const struct test_reader *reader, const struct doc_node *list,
                      struct test_step *step);
-/* test_experiments.c */
-int test_read_experiments(const struct test_reader *reader, const struct doc_node *list,
-                          struct test_step *step);
+/* test_answers.c */
+void test_read_answers(const struct test_reader *reader, enum kpi_answer_kind kind,
+                       const struct doc_node *list, struct test_step *step);

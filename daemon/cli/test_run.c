@@ -84,7 +84,7 @@ static int run_steps(struct test_output *output, struct test_world *world)
             return r;
         r = test_compare(output, step, view);
         if (r == 0)
-            r = test_compare_experiments(output, step, view);
+            r = test_compare_answers(output, step, view);
         (void)view_unref(view);
         if (r < 0)
             return r;

@@ -20,9 +20,9 @@ int test_run(struct test_output *output);
 /* test_compare.c: what a step expects against the view of its time. 0 or -ENOMEM. */
 int test_compare(struct test_output *output, const struct test_step *step, const struct view *view);
 
-/* test_experiments.c: likewise of experiments. 0 or -ENOMEM. */
-int test_compare_experiments(struct test_output *output, const struct test_step *step,
-                             const struct view *view);
+/* test_answers.c: likewise of tables, funnels and experiments. 0 or -ENOMEM. */
+int test_compare_answers(struct test_output *output, const struct test_step *step,
+                         const struct view *view);
 
 /*
  * test_run.c: begins a failure: where it is in the file, the test, and `format`, which says of

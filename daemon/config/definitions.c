@@ -260,6 +260,19 @@ bool definitions_breakdown(struct load *load, struct doc_node *node,
     return good;
 }
 
+void definitions_by(struct load *load, struct doc_node *node,
+                    struct kpi_breakdown_definition *breakdown)
+{
+    struct kpi_breakdown_definition read;
+
+    if (!node)
+        return;
+    if (node->kind == DOC_MAPPING || doc_is_empty(node))
+        (void)load_is_list(load, node, "by"); /* it is none, which is reported */
+    else if (definitions_breakdown(load, node, &read))
+        *breakdown = read;
+}
+
 /* A list of breakdowns, which may be empty; `list` grows. */
 static int read_breakdowns(struct load *load, struct doc_node *node, const char *what,
                            struct load_list *list)

@@ -24,3 +24,6 @@ void definitions_title(struct load *load, const struct doc_node *node, struct kp
 /* One dimension, or several that are told apart together. False: reported, or no memory. */
 bool definitions_breakdown(struct load *load, struct doc_node *node,
                            struct kpi_breakdown_definition *ret_breakdown);
+/* The key `by` of what is broken down one way; NULL: there is none, *breakdown stays. */
+void definitions_by(struct load *load, struct doc_node *node,
+                    struct kpi_breakdown_definition *breakdown);

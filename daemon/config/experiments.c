@@ -17,7 +17,7 @@ static const uint64_t units_max = 1000000000;
 struct entry {
     struct doc_node *title, *variants, *split, *control, *exposure, *campaign, *goal, *denominator;
     struct doc_node *metric, *method, *correction, *better, *one_sided, *alpha;
-    struct doc_node *min_run, *min_units, *tuning_units, *from, *to;
+    struct doc_node *min_run, *min_units, *tuning_units, *from, *to, *by;
 };
 
 static bool read_entry(struct load *load, const struct doc_node *node, struct entry *entry)
@@ -42,6 +42,7 @@ static bool read_entry(struct load *load, const struct doc_node *node, struct en
         {"tuning_units", &entry->tuning_units},
         {"from", &entry->from},
         {"to", &entry->to},
+        {"by", &entry->by},
     };
 
     return load_fields(load, node, "experiment", fields, sizeof(fields) / sizeof(fields[0]));
@@ -297,6 +298,7 @@ static void read_experiment(struct load *load, const struct doc_node *node, void
     experiment->tuning_units = (double)tuning_units;
     read_run_min(load, entry.min_run, &experiment->run_min);
     read_times(load, node, &entry, experiment);
+    definitions_by(load, entry.by, &experiment->by);
 }
 
 int load_experiments(struct load *load, const struct doc_node *section)

@@ -127,18 +127,6 @@ static void read_duration(struct load *load, const struct doc_node *node, const 
         *duration = value;
 }
 
-static void read_by(struct load *load, struct doc_node *by, struct kpi_funnel_definition *funnel)
-{
-    struct kpi_breakdown_definition breakdown;
-
-    if (by->kind == DOC_MAPPING || doc_is_empty(by)) {
-        (void)load_is_list(load, by, "by"); /* it is none, which is reported */
-    } else if (definitions_breakdown(load, by, &breakdown)) {
-        funnel->by = breakdown.dimensions;
-        funnel->n_by = breakdown.n_dimensions;
-    }
-}
-
 /* A funnel without a definition stands for that of the catalogue. */
 static const struct doc_node *find_template(struct load *load, const struct doc_node *node)
 {
@@ -170,6 +158,7 @@ static void stand_in(struct kpi_funnel_definition *funnel)
 static void read_funnel(struct load *load, const struct doc_node *node, void *item)
 {
     struct kpi_funnel_definition *funnel = item;
+    struct kpi_breakdown_definition breakdown = {NULL, 0};
     struct doc_node *title, *steps, *exclude, *within, *lateness, *order, *by;
     const struct load_field fields[] = {
         {"title", &title},       {"steps", &steps}, {"exclude", &exclude}, {"within", &within},
@@ -201,8 +190,9 @@ static void read_funnel(struct load *load, const struct doc_node *node, void *it
     read_duration(load, lateness, "lateness", 0, &funnel->lateness);
     if (order && load_choice(load, order, "order", "ordered|strict|any", &choice))
         funnel->order = (enum kpi_funnel_order)choice;
-    if (by)
-        read_by(load, by, funnel);
+    definitions_by(load, by, &breakdown);
+    funnel->by = breakdown.dimensions;
+    funnel->n_by = breakdown.n_dimensions;
 }
 
 int load_funnels(struct load *load, const struct doc_node *section)

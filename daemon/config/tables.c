@@ -155,18 +155,6 @@ static void read_cells(struct load *load, const struct doc_node *node,
                      "retention: mode: bracket needs brackets, as [[1, 7], [7, 30]]");
 }
 
-static void read_by(struct load *load, struct doc_node *by, struct kpi_table_definition *table)
-{
-    struct kpi_breakdown_definition breakdown;
-
-    if (!by)
-        return;
-    if (by->kind == DOC_MAPPING || doc_is_empty(by))
-        (void)load_is_list(load, by, "by"); /* it is none, which is reported */
-    else if (definitions_breakdown(load, by, &breakdown))
-        table->by = breakdown;
-}
-
 static void read_retention(struct load *load, const struct doc_node *node,
                            struct kpi_table_definition *table)
 {
@@ -202,7 +190,7 @@ static void read_retention(struct load *load, const struct doc_node *node,
     table->last = last_default[table->basis];
     read_cells(load, node, periods, brackets, table);
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
-    read_by(load, by, table);
+    definitions_by(load, by, &table->by);
     if (match && !by)
         report_error(&load->report, doc_node_place(match->key),
                      "match says what the return must have in common with the start; it needs by");
@@ -237,7 +225,7 @@ static void read_intervals(struct load *load, const struct doc_node *node, bool 
                      "%s: intervals are counted over something longer than their basis", what);
     read_number(load, at_least, "at_least", KPI_LEVELS_MAX, &table->at_least);
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
-    read_by(load, by, table);
+    definitions_by(load, by, &table->by);
 }
 
 static void read_lifecycle(struct load *load, const struct doc_node *node,
@@ -255,7 +243,7 @@ static void read_lifecycle(struct load *load, const struct doc_node *node,
     table->basis = (enum kpi_table_basis)choice;
     table->last = last_default[table->basis];
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
-    read_by(load, by, table);
+    definitions_by(load, by, &table->by);
 }
 
 static void read_sessions(struct load *load, const struct doc_node *node,
@@ -276,7 +264,7 @@ static void read_sessions(struct load *load, const struct doc_node *node,
     table->basis = (enum kpi_table_basis)choice;
     table->last = last_default[table->basis];
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
-    read_by(load, by, table);
+    definitions_by(load, by, &table->by);
 }
 
 static void read_table(struct load *load, const struct doc_node *node, void *item)

@@ -25,6 +25,7 @@ struct applying {
     const struct kpi_action **updates;
     uint32_t n_matches, n_updates;
     bool needs_user, needs_tuple, late;
+    bool tells_apart; /* an experiment asks for the tuple of its exposure */
     kpi_time dedupe_time;
     bool untimely;     /* it only erases: its time is none that counts */
     uint32_t campaign; /* the campaign's tuple, once the event is to be applied */
@@ -183,6 +184,19 @@ static bool updates(const struct kpi_engine *engine, const struct kpi_action *ac
     return field_is_number(&event->fields[attribute->field]);
 }
 
+/* The experiment that takes the action for an exposure, and is broken down; else NULL. */
+static const struct kpi_experiment *experiment_by(const struct kpi_engine *engine,
+                                                  const struct kpi_action *action)
+{
+    const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
+    const struct kpi_experiment *experiment;
+
+    if (attribute->kind != KPI_ATTRIBUTE_EXPERIMENT || action->part != KPI_EXPERIMENT_EXPOSURE)
+        return NULL;
+    experiment = &engine->program->experiments[attribute->field];
+    return experiment->set == KPI_NO_INDEX ? NULL : experiment;
+}
+
 /* Attributes are facts about users: an event without one, as spend is, updates none. */
 static void match_updates(struct kpi_engine *engine, struct applying *applying)
 {
@@ -193,8 +207,11 @@ static void match_updates(struct kpi_engine *engine, struct applying *applying)
     for (uint32_t i = 0; i < dispatch->n_updates; i++) {
         const struct kpi_action *action = &dispatch->updates[i];
 
-        if (updates(engine, action, applying->event) && holds(engine, action->condition, applying))
-            applying->updates[applying->n_updates++] = action;
+        if (!updates(engine, action, applying->event) ||
+            !holds(engine, action->condition, applying))
+            continue;
+        applying->updates[applying->n_updates++] = action;
+        applying->tells_apart |= experiment_by(engine, action) != NULL;
     }
     applying->needs_user |= applying->n_updates > 0;
 }
@@ -532,14 +549,38 @@ static int feed(struct kpi_engine *engine, struct applying *applying)
     return r;
 }
 
+/* While attributes are as they stood before the event, which may be what tells apart. */
+static int tell_apart(struct kpi_engine *engine, struct applying *applying)
+{
+    int64_t *row = kpi_slots_row(&engine->slots, applying->user);
+    int r = 0;
+
+    for (uint32_t i = 0; i < applying->n_updates && r == 0; i++) {
+        const struct kpi_action *action = applying->updates[i];
+        const struct kpi_experiment *experiment = experiment_by(engine, action);
+        uint32_t tuple;
+
+        if (!experiment)
+            continue;
+        r = kpi_tuple_get(engine, experiment->set, KPI_DICTIONARY_NONE, applying->event, row,
+                          &applying->other, &tuple);
+        if (r == 0)
+            kpi_experiment_tell_apart(engine, experiment, applying->event->time, tuple,
+                                      row + engine->program->attributes[action->instance].slot);
+    }
+    return r;
+}
+
 static int update_row(struct kpi_engine *engine, struct applying *applying)
 {
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
+    int r = applying->tells_apart ? tell_apart(engine, applying) : 0;
 
+    if (r < 0)
+        return r;
     for (uint32_t i = 0; i < applying->n_updates; i++) {
         const struct kpi_action *action = applying->updates[i];
         const struct kpi_attribute *attribute = &engine->program->attributes[action->instance];
-        int r = 0;
 
         if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT) {
             kpi_experiment_update(&engine->program->experiments[attribute->field], action->part,
@@ -587,7 +628,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
                                   engine->program->values_max, &applying->campaign);
         applying->other = applying->campaign == KPI_DICTIONARY_OTHER;
     }
-    if (applying->n_matches || engine->funnels.n_hits)
+    if (applying->n_matches || engine->funnels.n_hits || applying->tells_apart)
         begin_feeding(engine);
     if (r == 0)
         r = feed(engine, applying);
@@ -620,10 +661,10 @@ int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *e
     if (!match_actions(engine, &applying))
         return 0;
     match_updates(engine, &applying);
-    if (applying.n_matches) {
+    if (applying.n_matches || applying.tells_apart)
         begin_feeding(engine);
+    if (applying.n_matches)
         r = feed(engine, &applying);
-    }
     return r < 0 ? r : update_row(engine, &applying);
 }
 

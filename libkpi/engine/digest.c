@@ -9,7 +9,7 @@
  * Left out is what depends on the order of arrival although no result does: n_late, and the hour in
  * which an id arrived.
  */
-#include "engine/state.h"
+#include "engine/experiments.h"
 
 #include <xxhash.h>
 
@@ -142,7 +142,7 @@ static sum128 sum_cells(const struct kpi_engine *engine)
     return sum;
 }
 
-/* A user's attribute: its value, and for a string that instead of the dictionary's id. */
+/* A user's attribute: its value, and for a string or a tuple that instead of its id. */
 static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_attribute *attribute,
                              uint64_t user, const int64_t *slots)
 {
@@ -155,6 +155,13 @@ static sum128 attribute_hash(const struct kpi_engine *engine, const struct kpi_a
         struct kpi_string string = kpi_dictionary_string(&engine->strings, (uint32_t)slots[last]);
 
         key[2 + last] = XXH3_64bits(string.data, string.length);
+    }
+    if (attribute->kind == KPI_ATTRIBUTE_EXPERIMENT) {
+        const struct kpi_experiment *experiment = &engine->program->experiments[attribute->field];
+
+        if (experiment->set != KPI_NO_INDEX)
+            key[2 + experiment->tuple_slot] = kpi_tuple_meaning(
+                engine, experiment->set, kpi_experiment_tuple(engine, experiment, slots));
     }
     return hash(key, (3 + last) * sizeof(*key), SEED_ATTRIBUTE);
 }

@@ -12,6 +12,9 @@
  *   missed    sums: the last goal that came before the exposure was known, and is not in the sums
  *   x, y      sums since the exposure; y of ratios only
  *
+ *   tuple     broken down: the tuple of the first exposure; of several at one time the one whose
+ *             meaning is the least number, so that the order of arrival does not matter
+ *
  * A goal event that arrives before any exposure may turn out to be later than it. Until then all
  * of them are summed in x and y, the first one's time in `exposed` and the last one's in `missed`:
  * an exposure before or after all of them settles it. If it lies between them, or an earlier
@@ -195,35 +198,79 @@ bool kpi_experiment_unit(const struct kpi_experiment *experiment, const int64_t 
     return true;
 }
 
+/* --- the values of the first exposure --- */
+
+uint32_t kpi_experiment_tuple(const struct kpi_engine *engine,
+                              const struct kpi_experiment *experiment, const int64_t *slots)
+{
+    int64_t tuple = slots[experiment->tuple_slot];
+
+    /* no other is written: these are damaged bytes */
+    if (!is_exposed(slots) || tuple < KPI_DICTIONARY_FIRST ||
+        tuple >= engine->tuples.sets[experiment->set].tuples.n)
+        return KPI_DICTIONARY_NONE;
+    return (uint32_t)tuple;
+}
+
+void kpi_experiment_tell_apart(const struct kpi_engine *engine,
+                               const struct kpi_experiment *experiment, kpi_time time,
+                               uint32_t tuple, int64_t *slots)
+{
+    uint32_t before = kpi_experiment_tuple(engine, experiment, slots);
+
+    if (is_exposed(slots) &&
+        (time > slots[SLOT_EXPOSED] ||
+         (time == slots[SLOT_EXPOSED] && kpi_tuple_meaning(engine, experiment->set, tuple) >=
+                                             kpi_tuple_meaning(engine, experiment->set, before))))
+        return;
+    slots[experiment->tuple_slot] = tuple;
+}
+
 /* --- answers --- */
 
-/* What a scan finds of one experiment, by place of the arm. */
+/* What a scan finds of an experiment or of a group of it, by place of the arm. */
 struct tally {
     struct kpi_arm_sums sums[KPI_ARMS_MAX];
     int64_t uncertain[KPI_ARMS_MAX], overflowed[KPI_ARMS_MAX];
     int64_t n_excluded;
-    kpi_time began; /* KPI_TIME_NONE: no exposure yet */
 };
 
-static void tally_row(const struct kpi_experiment *experiment, const int64_t *slots,
-                      struct tally *tally)
+struct scan {
+    struct tally whole;
+    kpi_time began; /* KPI_TIME_NONE: no exposure yet */
+    /* broken down: by tuple the place in the order of values, and by that the tallies */
+    uint32_t *ranks;
+    struct tally *groups;
+    uint32_t n; /* of both */
+};
+
+static void tally_unit(const struct kpi_experiment_unit *unit, struct tally *tally)
+{
+    if (unit->in_two_arms) {
+        tally->n_excluded++;
+        return;
+    }
+    if (kpi_arm_sums_add(&tally->sums[unit->arm], unit->x, unit->y) != 0)
+        tally->overflowed[unit->arm]++;
+    tally->uncertain[unit->arm] += unit->is_uncertain;
+}
+
+static void scan_row(const struct kpi_engine *engine, const struct kpi_experiment *experiment,
+                     const int64_t *slots, struct scan *scan)
 {
     struct kpi_experiment_unit unit;
 
     if (!kpi_experiment_unit(experiment, slots, &unit))
         return;
-    if (tally->began == KPI_TIME_NONE || unit.exposed < tally->began)
-        tally->began = unit.exposed;
-    if (unit.in_two_arms) {
-        tally->n_excluded++;
-        return;
-    }
-    if (kpi_arm_sums_add(&tally->sums[unit.arm], unit.x, unit.y) != 0)
-        tally->overflowed[unit.arm]++;
-    tally->uncertain[unit.arm] += unit.is_uncertain;
+    if (scan->began == KPI_TIME_NONE || unit.exposed < scan->began)
+        scan->began = unit.exposed;
+    tally_unit(&unit, &scan->whole);
+    if (scan->groups)
+        tally_unit(&unit,
+                   &scan->groups[scan->ranks[kpi_experiment_tuple(engine, experiment, slots)]]);
 }
 
-static void tally_all(const struct kpi_engine *engine, struct tally *tallies)
+static void scan_all(const struct kpi_engine *engine, struct scan *scans)
 {
     const struct kpi_program *program = engine->program;
 
@@ -233,26 +280,25 @@ static void tally_all(const struct kpi_engine *engine, struct tally *tallies)
         for (uint32_t i = 0; row && i < program->n_experiments; i++) {
             const struct kpi_experiment *experiment = &program->experiments[i];
 
-            tally_row(experiment, row + program->attributes[experiment->attribute].slot,
-                      &tallies[i]);
+            scan_row(engine, experiment, row + program->attributes[experiment->attribute].slot,
+                     &scans[i]);
         }
     }
 }
 
-static int push(struct kpi_answers *answers, uint32_t index, uint32_t part, int64_t start,
-                const kpi_wide *cells, uint32_t n_cells)
+static int push(struct kpi_answers *answers, const struct kpi_answer *key, uint32_t part,
+                int64_t start, const kpi_wide *cells, uint32_t n_cells)
 {
-    return kpi_answers_push(answers, &(struct kpi_answer){
-                                         .kind = KPI_ANSWER_EXPERIMENT,
-                                         .index = index,
-                                         .part = part,
-                                         .start = start,
-                                         .n_cells = n_cells,
-                                         .cells = cells,
-                                     });
+    struct kpi_answer answer = *key;
+
+    answer.part = part;
+    answer.start = start;
+    answer.n_cells = n_cells;
+    answer.cells = cells;
+    return kpi_answers_push(answers, &answer);
 }
 
-static int push_arm(struct kpi_answers *answers, uint32_t index, uint32_t arm,
+static int push_arm(struct kpi_answers *answers, const struct kpi_answer *key, uint32_t arm,
                     const struct tally *tally, uint32_t place)
 {
     const struct kpi_arm_sums *sums = &tally->sums[place];
@@ -269,49 +315,103 @@ static int push_arm(struct kpi_answers *answers, uint32_t index, uint32_t arm,
 
     if (sums->units == 0 && tally->overflowed[place] == 0)
         return 0;
-    return push(answers, index, arm, 0, cells, KPI_EXPERIMENT_CELLS);
+    return push(answers, key, arm, 0, cells, KPI_EXPERIMENT_CELLS);
 }
 
 static int push_tally(struct kpi_answers *answers, const struct kpi_experiment *experiment,
-                      uint32_t index, const struct tally *tally, kpi_time counts_from)
+                      const struct kpi_answer *key, const struct tally *tally)
 {
-    const kpi_wide excluded = tally->n_excluded, one = 1;
+    const kpi_wide excluded = tally->n_excluded;
     uint32_t places[KPI_ARMS_MAX];
     int r = 0;
 
     for (uint32_t place = 0; place < experiment->n_arms; place++)
         places[experiment->arms[place].index] = place;
     for (uint32_t arm = 0; arm < experiment->n_arms && r == 0; arm++)
-        r = push_arm(answers, index, arm, tally, places[arm]);
+        r = push_arm(answers, key, arm, tally, places[arm]);
     if (r == 0 && excluded)
-        r = push(answers, index, KPI_EXPERIMENT_EXCLUDED, 0, &excluded, 1);
-    if (r == 0 && tally->began != KPI_TIME_NONE)
-        r = push(answers, index, KPI_EXPERIMENT_BEGAN, tally->began, &one, 1);
-    if (r == 0 && counts_from != KPI_TIME_NONE)
-        r = push(answers, index, KPI_EXPERIMENT_COUNTS_FROM, counts_from, &one, 1);
+        r = push(answers, key, KPI_EXPERIMENT_EXCLUDED, 0, &excluded, 1);
     return r;
+}
+
+/* Of each place one of the tuples that have it. */
+static int push_groups(const struct kpi_engine *engine, struct kpi_answers *answers, uint32_t index,
+                       const struct scan *scan)
+{
+    const struct kpi_experiment *experiment = &engine->program->experiments[index];
+    uint32_t *tuples = kpi_mem_zalloc(&engine->mem, scan->n * sizeof(*tuples));
+    int r = tuples ? 0 : -ENOMEM;
+
+    for (uint32_t tuple = 0; tuple < scan->n && r == 0; tuple++)
+        tuples[scan->ranks[tuple]] = tuple;
+    for (uint32_t rank = 0; rank < scan->n && r == 0; rank++) {
+        const struct kpi_breakdown_info *by = kpi_plan_experiment(engine->plan, index)->by;
+        struct kpi_answer key = {.kind = KPI_ANSWER_EXPERIMENT, .index = index};
+
+        if (scan->ranks[tuples[rank]] != rank)
+            break; /* places behind the last one, as some tuples share theirs */
+        key.n_values = by->n_dimensions;
+        kpi_tuple_answer(engine, experiment->set, experiment->places, tuples[rank], &key);
+        r = push_tally(answers, experiment, &key, &scan->groups[rank]);
+    }
+    kpi_mem_free(&engine->mem, tuples, scan->n * sizeof(*tuples));
+    return r;
+}
+
+static int push_scan(const struct kpi_engine *engine, struct kpi_answers *answers, uint32_t index,
+                     const struct scan *scan)
+{
+    const struct kpi_experiment *experiment = &engine->program->experiments[index];
+    const struct kpi_answer key = {.kind = KPI_ANSWER_EXPERIMENT, .index = index};
+    kpi_time counts_from = kpi_engine_reads_from(engine, experiment->reads,
+                                                 engine->attributes_from[experiment->attribute]);
+    const kpi_wide one = 1;
+    int r = push_tally(answers, experiment, &key, &scan->whole);
+
+    if (r == 0 && scan->began != KPI_TIME_NONE)
+        r = push(answers, &key, KPI_EXPERIMENT_BEGAN, scan->began, &one, 1);
+    if (r == 0 && counts_from != KPI_TIME_NONE)
+        r = push(answers, &key, KPI_EXPERIMENT_COUNTS_FROM, counts_from, &one, 1);
+    return r == 0 && scan->groups ? push_groups(engine, answers, index, scan) : r;
+}
+
+static int scan_init(const struct kpi_engine *engine, uint32_t index, struct scan *scan)
+{
+    const struct kpi_experiment *experiment = &engine->program->experiments[index];
+    const struct kpi_breakdown_info *by = kpi_plan_experiment(engine->plan, index)->by;
+
+    *scan = (struct scan){.began = KPI_TIME_NONE};
+    if (!by)
+        return 0;
+    scan->n = engine->tuples.sets[experiment->set].tuples.n;
+    scan->ranks = kpi_mem_zalloc(&engine->mem, scan->n * sizeof(*scan->ranks));
+    scan->groups = kpi_mem_zalloc(&engine->mem, scan->n * sizeof(*scan->groups));
+    if (!scan->ranks || !scan->groups)
+        return -ENOMEM;
+    return kpi_tuples_rank(engine, experiment->set, experiment->places, by->n_dimensions,
+                           scan->ranks);
+}
+
+static void scan_deinit(const struct kpi_engine *engine, struct scan *scan)
+{
+    kpi_mem_free(&engine->mem, scan->ranks, scan->n * sizeof(*scan->ranks));
+    kpi_mem_free(&engine->mem, scan->groups, scan->n * sizeof(*scan->groups));
 }
 
 int kpi_experiments_answer(struct kpi_engine *engine, struct kpi_answers *answers)
 {
-    const struct kpi_program *program = engine->program;
-    size_t size = program->n_experiments * sizeof(struct tally);
-    struct tally *tallies;
-    int r = 0;
+    uint32_t n = engine->program->n_experiments;
+    struct scan *scans = kpi_mem_zalloc(&engine->mem, n * sizeof(*scans));
+    int r = scans || n == 0 ? 0 : -ENOMEM;
 
-    if (!size)
-        return 0;
-    tallies = kpi_mem_zalloc(&engine->mem, size);
-    if (!tallies)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < program->n_experiments; i++)
-        tallies[i].began = KPI_TIME_NONE;
-    tally_all(engine, tallies);
-    for (uint32_t i = 0; i < program->n_experiments && r == 0; i++)
-        r = push_tally(
-            answers, &program->experiments[i], i, &tallies[i],
-            kpi_engine_reads_from(engine, program->experiments[i].reads,
-                                  engine->attributes_from[program->experiments[i].attribute]));
-    kpi_mem_free(&engine->mem, tallies, size);
+    for (uint32_t i = 0; i < n && r == 0; i++)
+        r = scan_init(engine, i, &scans[i]);
+    if (r == 0)
+        scan_all(engine, scans);
+    for (uint32_t i = 0; i < n && r == 0; i++)
+        r = push_scan(engine, answers, i, &scans[i]);
+    for (uint32_t i = 0; i < n && scans; i++)
+        scan_deinit(engine, &scans[i]);
+    kpi_mem_free(&engine->mem, scans, n * sizeof(*scans));
     return r;
 }

@@ -23,6 +23,17 @@ bool kpi_experiment_takes(const struct kpi_experiment *experiment, uint32_t part
 void kpi_experiment_update(const struct kpi_experiment *experiment, uint32_t part,
                            const struct kpi_event *event, int64_t *slots);
 
+/*
+ * Before that, of an experiment that is broken down: the values of an exposure at that time, as a
+ * tuple of its set.
+ */
+void kpi_experiment_tell_apart(const struct kpi_engine *engine,
+                               const struct kpi_experiment *experiment, kpi_time time,
+                               uint32_t tuple, int64_t *slots);
+/* The tuple of a user's first exposure; KPI_DICTIONARY_NONE if there is none. */
+uint32_t kpi_experiment_tuple(const struct kpi_engine *engine,
+                              const struct kpi_experiment *experiment, const int64_t *slots);
+
 /* What the slots say of a user. */
 struct kpi_experiment_unit {
     kpi_time exposed; /* first */

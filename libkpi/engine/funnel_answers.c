@@ -8,7 +8,6 @@
 #include "spec/funnel_answers.h"
 
 #include <kpi/answers.h>
-#include <kpi/supplement.h>
 
 /* One number of an answer, being added up; in a table with open addressing. */
 struct entry {
@@ -128,70 +127,22 @@ static int add_users(struct tally *tally)
     return 0;
 }
 
-/* --- tuples as values --- */
-
-static struct kpi_string value_of(const struct kpi_engine *engine,
-                                  const struct kpi_dimension_set *set, uint32_t part, uint32_t id)
-{
-    if (id == KPI_DICTIONARY_NONE)
-        return (struct kpi_string){NULL, 0};
-    if (id == KPI_DICTIONARY_OTHER)
-        return KPI_VALUE_OTHER;
-    if (part == 0)
-        return kpi_dictionary_string(&engine->values, id);
-    return kpi_dictionary_string(&engine->tuples.dimensions[set->dimensions[part - 1]].values, id);
-}
-
-static void answer_values(const struct tally *tally, uint32_t tuple, struct kpi_answer *answer)
-{
-    const struct kpi_engine *engine = tally->engine;
-    const struct kpi_funnel *funnel = tally->funnel;
-    uint32_t parts[KPI_TUPLE_PARTS_MAX] = {KPI_DICTIONARY_NONE};
-
-    if (!funnel->info.by)
-        return;
-    answer->n_values = funnel->info.by->n_dimensions;
-    if (tuple >= KPI_DICTIONARY_FIRST)
-        kpi_tuple_parts(&engine->tuples.sets[funnel->set], tuple, parts);
-    for (uint32_t i = 0; i < answer->n_values; i++)
-        answer->values[i] = value_of(engine, &engine->program->sets[funnel->set], funnel->places[i],
-                                     parts[funnel->places[i]]);
-}
-
 /* --- in order --- */
 
-struct ranked {
-    struct kpi_answer key;
-    uint32_t tuple;
-};
-
-static int compare_ranked(const void *a, const void *b)
-{
-    return kpi_answer_compare(&((const struct ranked *)a)->key, &((const struct ranked *)b)->key);
-}
-
-/* Which place each tuple has in canonical order; tuples of the same values have one place. */
 static int rank_tuples(struct tally *tally)
 {
     const struct kpi_engine *engine = tally->engine;
-    bool has_set = tally->funnel->set != KPI_NO_INDEX;
-    uint32_t n = has_set ? engine->tuples.sets[tally->funnel->set].tuples.n : 1;
-    struct ranked *all = kpi_mem_zalloc(&engine->mem, n * sizeof(*all));
+    const struct kpi_funnel *funnel = tally->funnel;
+    bool has_set = funnel->set != KPI_NO_INDEX;
+    uint32_t n = has_set ? engine->tuples.sets[funnel->set].tuples.n : 1;
 
     tally->ranks = kpi_mem_zalloc(&engine->mem, n * sizeof(*tally->ranks));
     tally->n_tuples = n;
-    if (all && tally->ranks) {
-        for (uint32_t i = 0; i < n; i++) {
-            all[i].tuple = i;
-            answer_values(tally, i, &all[i].key);
-        }
-        kpi_sort(all, n, sizeof(*all), compare_ranked);
-        for (uint32_t i = 1; i < n; i++)
-            tally->ranks[all[i].tuple] =
-                tally->ranks[all[i - 1].tuple] + (compare_ranked(&all[i - 1], &all[i]) != 0);
-    }
-    kpi_mem_free(&engine->mem, all, n * sizeof(*all));
-    return all && tally->ranks ? 0 : -ENOMEM;
+    if (!tally->ranks)
+        return -ENOMEM;
+    return has_set ? kpi_tuples_rank(engine, funnel->set, funnel->places,
+                                     funnel->info.by->n_dimensions, tally->ranks)
+                   : 0;
 }
 
 /* In the place of an entry while it is sorted. */
@@ -225,7 +176,11 @@ static int push(struct tally *tally, const struct entry *entry, struct kpi_answe
         .cells = cells,
     };
 
-    answer_values(tally, entry->tuple, &answer);
+    if (tally->funnel->info.by) {
+        answer.n_values = tally->funnel->info.by->n_dimensions;
+        kpi_tuple_answer(tally->engine, tally->funnel->set, tally->funnel->places, entry->tuple,
+                         &answer);
+    }
     return kpi_answers_push(answers, &answer);
 }
 

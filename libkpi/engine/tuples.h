@@ -11,6 +11,7 @@
 #include "base/dictionary.h"
 #include "spec/program.h"
 
+struct kpi_answer;
 struct kpi_engine;
 
 #define KPI_TUPLE_PARTS_MAX (1 + KPI_BREAKDOWN_DIMENSIONS_MAX)
@@ -95,3 +96,16 @@ uint32_t kpi_tuple_find(const struct kpi_engine *engine, uint32_t set,
 uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set, uint32_t tuple);
 /* Likewise, of a cell. */
 uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple);
+
+/*
+ * tuple_order.c: the values of a tuple under a breakdown whose dimension i is part places[i], as
+ * those of an answer that has so many. KPI_DICTIONARY_NONE has none of any.
+ */
+void kpi_tuple_answer(const struct kpi_engine *engine, uint32_t set, const uint8_t *places,
+                      uint32_t tuple, struct kpi_answer *answer);
+/*
+ * By tuple of a set, KPI_DICTIONARY_NONE among them: its place in the canonical order of answers,
+ * whose room in `ranks` is zeroed. Tuples of the same values have one place. Returns 0 or -ENOMEM.
+ */
+int kpi_tuples_rank(const struct kpi_engine *engine, uint32_t set, const uint8_t *places,
+                    uint32_t n_values, uint32_t *ranks);

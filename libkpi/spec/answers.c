@@ -11,6 +11,7 @@
 #include "spec/values.h"
 
 #include <kpi/answers.h>
+#include <kpi/experiment.h>
 #include <kpi/object.h>
 
 #include <assert.h>
@@ -174,6 +175,15 @@ int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
     return (a->start > b->start) - (a->start < b->start);
 }
 
+bool kpi_answers_alike(const struct kpi_answer *a, const struct kpi_answer *b)
+{
+    bool alike = a->n_values == b->n_values;
+
+    for (uint32_t i = 0; i < a->n_values && alike; ++i)
+        alike = kpi_value_compare(a->values[i], b->values[i]) == 0;
+    return alike;
+}
+
 /* Is there none yet that it would not come after? */
 static bool comes_last(const struct content *content, const struct kpi_answer *answer)
 {
@@ -334,15 +344,22 @@ void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind ki
     *ret_end = lower_bound(answers, kind, (uint64_t)index + 1);
 }
 
-/* How an answer of a table may be told apart: not at all, or by its breakdown. */
+/* How an answer of a table or experiment may be told apart: not at all, or by its breakdown. */
+static bool fits_by(const struct kpi_breakdown_info *by, const struct stored *stored)
+{
+    return stored->n_values == 0 || (by && stored->n_values == by->n_dimensions);
+}
+
 static bool fits_table(const struct kpi_program *program, const struct stored *stored)
 {
-    const struct kpi_breakdown_info *by;
+    return stored->index < program->n_tables &&
+           fits_by(program->tables[stored->index].info.by, stored);
+}
 
-    if (stored->index >= program->n_tables)
-        return false;
-    by = program->tables[stored->index].info.by;
-    return stored->n_values == 0 || (by && stored->n_values == by->n_dimensions);
+static bool fits_experiment(const struct kpi_plan *plan, const struct stored *stored)
+{
+    return stored->index < kpi_plan_n_experiments(plan) &&
+           fits_by(kpi_plan_experiment(plan, stored->index)->by, stored);
 }
 
 /* Always by what the funnel tells users apart by. */
@@ -373,7 +390,7 @@ bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *
                 return false;
             break;
         case KPI_ANSWER_EXPERIMENT:
-            if (stored->index >= program->n_experiments || stored->n_values > 0)
+            if (!fits_experiment(plan, stored))
                 return false;
             break;
         default:

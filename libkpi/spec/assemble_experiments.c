@@ -3,6 +3,40 @@
  */
 #include "spec/assemble.h"
 
+#include <xxhash.h>
+
+/* What it is told apart by, with a slot of its own behind the others. 0 or -ENOMEM. */
+static int by_assemble(struct assembler *assembler, const struct kpi_experiment_work *work,
+                       struct kpi_experiment *experiment, struct kpi_experiment_info *info)
+{
+    struct kpi_attribute *attribute =
+        (struct kpi_attribute *)assembler->attributes.data + experiment->attribute;
+    struct kpi_program *program = &assembler->plan->program;
+    const struct kpi_dimension_set *set;
+    struct kpi_breakdown_info *by;
+    int r;
+
+    experiment->set = KPI_NO_INDEX;
+    if (work->by.n == 0)
+        return 0;
+    by = kpi_pool_alloc(&assembler->plan->pool, sizeof(*by));
+    if (!by)
+        return -ENOMEM;
+    kpi_assemble_info(assembler, &work->by, by);
+    info->by = by;
+    r = kpi_assemble_set(assembler, &work->by, true, experiment->places, &experiment->set);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < work->by.n; ++i)
+        experiment->places[i]++; /* behind the campaign */
+    set = (const struct kpi_dimension_set *)assembler->sets.data + experiment->set;
+    attribute->fingerprint =
+        XXH3_64bits_withSeed(&set->fingerprint, sizeof(set->fingerprint), attribute->fingerprint);
+    experiment->tuple_slot = attribute->n_slots++;
+    program->n_slots++;
+    return 0;
+}
+
 /*
  * An experiment is an attribute that conditions cannot ask for, with a filter for each of its
  * parts. See engine/experiments.c for its slots.
@@ -10,10 +44,12 @@
 static int experiment_assemble(struct assembler *assembler, uint32_t index,
                                struct kpi_experiment *experiment)
 {
+    struct kpi_experiment_info *info = &assembler->plan->experiments[index];
     const struct kpi_experiment_work *work = &assembler->compile->experiments[index];
     struct kpi_program *program = &assembler->plan->program;
     struct kpi_attribute *attribute = kpi_vector_push(&assembler->attributes);
     struct kpi_attribute_source *source = kpi_vector_push(&assembler->attribute_sources);
+    int r;
 
     if (!attribute || !source)
         return -ENOMEM;
@@ -39,6 +75,9 @@ static int experiment_assemble(struct assembler *assembler, uint32_t index,
         .n_slots = experiment->is_proportion ? 3 : 4 + experiment->has_denominator,
     };
     program->n_slots += attribute->n_slots;
+    r = by_assemble(assembler, work, experiment, info);
+    if (r < 0)
+        return r;
     for (uint32_t part = 0; part < KPI_EXPERIMENT_PARTS; ++part) {
         struct kpi_update_source *update;
 

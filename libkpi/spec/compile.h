@@ -86,6 +86,12 @@ struct kpi_dimension_work {
     uint64_t fingerprint;
 };
 
+/* A breakdown of some KPI: dimensions in the order of their names. */
+struct kpi_breakdown_work {
+    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n;
+    bool *kpis; /* by KPI, in the plan's pool */
+};
+
 /* What an experiment asks of events: enum kpi_experiment_part. */
 struct kpi_experiment_part_work {
     const struct kpi_text *text;      /* empty: there is no such part */
@@ -102,13 +108,8 @@ struct kpi_experiment_work {
     enum kpi_metric metric;
     uint32_t variant; /* the field */
     uint32_t campaign;
-    uint64_t fingerprint; /* of what is kept of each user */
-};
-
-/* A breakdown of some KPI: dimensions in the order of their names. */
-struct kpi_breakdown_work {
-    uint32_t dimensions[KPI_BREAKDOWN_DIMENSIONS_MAX], n;
-    bool *kpis; /* by KPI, in the plan's pool */
+    struct kpi_breakdown_work by;
+    uint64_t fingerprint; /* of what is kept of each user, but for `by` */
 };
 
 /* A condition of a funnel: of a step, or of an exclusion. */

@@ -295,6 +295,7 @@ void kpi_experiments_check(struct kpi_compile *compile)
         }
         if (exposure->cond && work->campaign != KPI_NO_INDEX)
             exposure->cond = of_campaign(compile, exposure->cond, work->campaign);
+        work->broken |= !kpi_breakdown_read(compile, &work->definition->by, &work->by);
     }
 }
 
@@ -418,7 +419,7 @@ static void info_keep(struct kpi_compile *compile, const struct kpi_experiment_w
 }
 
 /* Of what is kept, and of what is made of it. */
-static uint64_t info_hash(const struct kpi_experiment_work *work,
+static uint64_t info_hash(const struct kpi_compile *compile, const struct kpi_experiment_work *work,
                           const struct kpi_experiment_info *info, uint64_t before)
 {
     const struct kpi_experiment_options *options = &info->options;
@@ -438,6 +439,12 @@ static uint64_t info_hash(const struct kpi_experiment_work *work,
     hash = XXH3_64bits_withSeed(info->weights, sizeof(info->weights), hash);
     for (uint32_t i = 0; i < info->n_arms; ++i)
         hash = XXH3_64bits_withSeed(info->arms[i].data, info->arms[i].length, hash);
+    for (uint32_t i = 0; i < work->by.n; ++i) {
+        const struct kpi_dimension_work *dimension = &compile->dimensions[work->by.dimensions[i]];
+
+        hash = XXH3_64bits_withSeed(dimension->name->data, dimension->name->length,
+                                    hash + dimension->fingerprint);
+    }
     return hash;
 }
 
@@ -453,8 +460,8 @@ void kpi_experiments_keep(struct kpi_compile *compile)
         info_keep(compile, &compile->experiments[i], &plan->experiments[i]);
         if (plan->pool.failed)
             return;
-        plan->experiments_hash =
-            info_hash(&compile->experiments[i], &plan->experiments[i], plan->experiments_hash);
+        plan->experiments_hash = info_hash(compile, &compile->experiments[i], &plan->experiments[i],
+                                           plan->experiments_hash);
     }
     plan->n_experiments = n;
 }

@@ -34,3 +34,12 @@ static inline uint32_t kpi_funnel_part(uint32_t step, kpi_duration time)
     return step * KPI_FUNNEL_BUCKETS + (shift << KPI_FUNNEL_BUCKET_BITS) +
            (uint32_t)((uint64_t)time >> shift);
 }
+
+struct kpi_pool;
+
+/*
+ * funnel_hide.c: leaves of the result's groups, which are those in `groups`, what may be shown
+ * under a min_group of `min`. What it needs is of the pool. Returns 0 or -ENOMEM.
+ */
+int kpi_funnel_hide(struct kpi_funnel_result *result, struct kpi_funnel_group *groups,
+                    uint32_t n_steps, int64_t min, struct kpi_pool *pool);

@@ -217,6 +217,9 @@ static int groups_fill(struct asking *asking)
         if (r == 0)
             r = days_fill(asking, records + from, to - from, group);
     }
+    if (r == 0 && asking->question->by && asking->plan->min_group > 0)
+        r = kpi_funnel_hide(result, groups, asking->info->n_steps, asking->plan->min_group,
+                            &asking->result->pool);
     return r;
 }
 

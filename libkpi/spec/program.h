@@ -124,10 +124,13 @@ struct kpi_experiment {
     uint32_t variant;   /* the field that names the arm */
     uint32_t fields[KPI_EXPERIMENT_PARTS]; /* whose number is added; KPI_NO_INDEX: 1 is */
     bool has_denominator;
-    uint64_t reads;    /* attributes that its conditions ask for: as kpi_instance.reads */
+    uint64_t reads;    /* attributes that its conditions and `by` ask for: as kpi_instance.reads */
     kpi_time from, to; /* KPI_TIME_NONE, INT64_MAX: unbounded */
     uint32_t n_arms;
     struct kpi_experiment_arm arms[KPI_ARMS_MAX]; /* sorted: the state holds places in this order */
+    uint32_t set;                                 /* of `by`, or KPI_NO_INDEX: there is none */
+    uint8_t places[KPI_BREAKDOWN_DIMENSIONS_MAX]; /* of each of `by`: the part of a tuple */
+    uint32_t tuple_slot; /* of the attribute's: the tuple of the first exposure */
 };
 
 /*
@@ -149,7 +152,7 @@ enum {
     KPI_SESSION_OPEN_MAX = 16,
     /* First and last time; then 32 bits each: how many events, and its values. */
     KPI_SESSION_SLOTS_MAX = 2 + (1 + 1 + KPI_SESSION_FIELDS_MAX + 1) / 2,
-    KPI_VALUE_SLOTS_MAX = 5, /* of an attribute that is neither */
+    KPI_VALUE_SLOTS_MAX = 6, /* of an attribute that is no session */
     KPI_ATTRIBUTE_SLOTS_MAX = KPI_SESSION_OPEN_MAX * KPI_SESSION_SLOTS_MAX, /* of one attribute */
     /* with the hidden ones: two a table, one an experiment */
     KPI_ATTRIBUTES_ALL_MAX = KPI_ATTRIBUTES_MAX + 2 * KPI_TABLES_MAX + KPI_EXPERIMENTS_MAX,

@@ -120,8 +120,11 @@ int kpi_assemble_reads(struct assembler *assembler)
     }
     for (uint32_t i = 0; i < compile->n_funnels; ++i)
         funnel_reads(&reads, assembler, &compile->funnels[i], &funnels[i]);
-    for (uint32_t i = 0; i < assembler->plan->n_experiments; ++i)
+    for (uint32_t i = 0; i < assembler->plan->n_experiments; ++i) {
         for (uint32_t part = 0; part < KPI_EXPERIMENT_PARTS; ++part)
             experiments[i].reads |= cond_reads(&reads, compile->experiments[i].parts[part].cond);
+        if (experiments[i].set != KPI_NO_INDEX)
+            experiments[i].reads |= set_reads(&reads, assembler, experiments[i].set);
+    }
     return 0;
 }

@@ -1,4 +1,5 @@
 /* Groups of too few users, left out: see kpi/supplement.h. */
+#include "spec/hide.h"
 #include "spec/layout.h"
 #include "spec/plan.h"
 
@@ -18,7 +19,7 @@ struct run {
     uint32_t first, n;
     struct kpi_group *groups;
     bool *hidden;
-    int64_t *sums; /* by row: what the hidden ones count together */
+    int64_t *counts; /* by group, then row: of how many people each number is */
 };
 
 /* How many people a row is of, as far as is known: at most as many as events. */
@@ -58,94 +59,23 @@ static void breakdown_turn(struct run *run, const struct kpi_breakdown *breakdow
     }
 }
 
-/* Row `row` of a group as a number of people. */
-static int64_t count_at(const struct run *run, uint32_t group, uint32_t row)
-{
-    return row_count(run->rows_of[row].kind, run->rows_of[row].index,
-                     &run->groups[group].rows[row]);
-}
-
-/* The smallest number in the group that is of anybody; INT64_MAX: none is. */
-static int64_t group_users(const struct run *run, uint32_t group)
-{
-    int64_t least = INT64_MAX;
-
-    for (uint32_t row = 0; row < run->breakdown->n_rows; ++row) {
-        int64_t count = count_at(run, group, row);
-
-        if (count > 0 && count < least)
-            least = count;
-    }
-    return least;
-}
-
-static void hide(struct run *run, uint32_t group)
-{
-    run->hidden[group] = true;
-    for (uint32_t row = 0; row < run->breakdown->n_rows; ++row) {
-        int64_t count = count_at(run, group, row);
-
-        run->sums[row] = count > INT64_MAX - run->sums[row] ? INT64_MAX : run->sums[row] + count;
-    }
-}
-
-/* The shown group with the least of a row, but not nothing; KPI_NO_INDEX: there is none. */
-static uint32_t least_shown(const struct run *run, uint32_t row)
-{
-    uint32_t least = KPI_NO_INDEX;
-    int64_t least_count = INT64_MAX;
-
-    for (uint32_t i = 0; i < run->n; ++i) {
-        int64_t count = row == KPI_NO_INDEX ? group_users(run, i) : count_at(run, i, row);
-
-        if (run->hidden[i] || count == 0 || (least != KPI_NO_INDEX && count >= least_count))
-            continue;
-        least = i;
-        least_count = count;
-    }
-    return least;
-}
-
-/*
- * The whole less what is shown must not tell what is hidden: no group is hidden alone, and what is
- * hidden of a number is of enough people, too, unless all of it is hidden.
- */
-static void hide_more(struct run *run, int64_t min, uint32_t n_hidden)
-{
-    uint32_t more = n_hidden == 1 ? least_shown(run, KPI_NO_INDEX) : KPI_NO_INDEX;
-
-    if (more != KPI_NO_INDEX)
-        hide(run, more);
-    for (uint32_t row = 0; row < run->breakdown->n_rows; ++row) {
-        while (run->sums[row] > 0 && run->sums[row] < min) {
-            more = least_shown(run, row);
-            if (more == KPI_NO_INDEX)
-                break;
-            hide(run, more);
-        }
-    }
-}
-
 /* Judges a run; returns how many of its groups are hidden. */
 static uint32_t run_judge(struct run *run, int64_t min)
 {
-    uint32_t n_hidden = 0;
+    uint32_t n_rows = run->breakdown->n_rows;
 
-    memset(run->hidden, 0, run->n * sizeof(*run->hidden));
-    memset(run->sums, 0, run->breakdown->n_rows * sizeof(*run->sums));
     for (uint32_t i = 0; i < run->n; ++i) {
-        if (group_users(run, i) >= min)
-            continue;
-        hide(run, i);
-        ++n_hidden;
+        for (uint32_t row = 0; row < n_rows; ++row)
+            run->counts[(size_t)i * n_rows + row] = row_count(
+                run->rows_of[row].kind, run->rows_of[row].index, &run->groups[i].rows[row]);
     }
-    if (n_hidden == 0)
-        return 0;
-    hide_more(run, min, n_hidden);
-    n_hidden = 0;
-    for (uint32_t i = 0; i < run->n; ++i)
-        n_hidden += run->hidden[i];
-    return n_hidden;
+    memset(run->hidden, 0, run->n * sizeof(*run->hidden));
+    return kpi_hide(&(struct kpi_hiding){.min = min,
+                                         .n_groups = run->n,
+                                         .n_numbers = n_rows,
+                                         .stride = n_rows,
+                                         .counts = run->counts,
+                                         .hidden = run->hidden});
 }
 
 /* Where the run that begins with group `first` ends. */
@@ -217,12 +147,17 @@ static struct sizes measure(const struct kpi_supplement *all)
     return sizes;
 }
 
+static size_t n_counts(const struct sizes *sizes)
+{
+    return (size_t)sizes->n_groups * sizes->n_rows;
+}
+
 static void run_deinit(struct run *run, const struct kpi_mem *mem, const struct sizes *sizes)
 {
     kpi_mem_free(mem, run->groups, sizes->n_groups * sizeof(*run->groups));
     kpi_mem_free(mem, run->hidden, sizes->n_groups * sizeof(*run->hidden));
     kpi_mem_free(mem, run->rows_of, sizes->n_rows * sizeof(*run->rows_of));
-    kpi_mem_free(mem, run->sums, sizes->n_rows * sizeof(*run->sums));
+    kpi_mem_free(mem, run->counts, n_counts(sizes) * sizeof(*run->counts));
 }
 
 static int run_init(struct run *run, const struct kpi_program *program, const struct kpi_mem *mem,
@@ -232,8 +167,8 @@ static int run_init(struct run *run, const struct kpi_program *program, const st
     run->groups = kpi_mem_alloc(mem, sizes->n_groups * sizeof(*run->groups));
     run->hidden = kpi_mem_alloc(mem, sizes->n_groups * sizeof(*run->hidden));
     run->rows_of = kpi_mem_alloc(mem, sizes->n_rows * sizeof(*run->rows_of));
-    run->sums = kpi_mem_alloc(mem, sizes->n_rows * sizeof(*run->sums));
-    if (sizes->n_groups && (!run->groups || !run->hidden || !run->rows_of || !run->sums)) {
+    run->counts = kpi_mem_alloc(mem, n_counts(sizes) * sizeof(*run->counts));
+    if (sizes->n_groups && (!run->groups || !run->hidden || !run->rows_of || !run->counts)) {
         run_deinit(run, mem, sizes);
         return -ENOMEM;
     }

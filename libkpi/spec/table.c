@@ -79,11 +79,11 @@ static kpi_wide cell_of(const struct kpi_answer *answer, uint32_t cell)
     return cell < answer->n_cells ? answer->cells[cell] : 0;
 }
 
-static int64_t count_of(const struct kpi_answer *answer, uint32_t cell)
+int64_t kpi_table_users(const struct kpi_answer *answer, uint32_t cell)
 {
-    kpi_wide count = cell_of(answer, cell);
+    kpi_wide users = cell_of(answer, cell);
 
-    return count < 0 ? 0 : count > INT64_MAX ? INT64_MAX : (int64_t)count;
+    return users < 0 ? KPI_ANSWER_CELL_HIDDEN : users > INT64_MAX ? INT64_MAX : (int64_t)users;
 }
 
 /* The latest of an instance and those of its levels up to `level`. */
@@ -140,14 +140,14 @@ uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *a
                          kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells)
 {
     const struct kpi_table_info *info = kpi_plan_table(plan, answer->index);
-    int64_t size = count_of(answer, KPI_TABLE_CELL_SIZE), previous = size;
+    int64_t size = kpi_table_users(answer, KPI_TABLE_CELL_SIZE), previous = size;
     bool counted = kpi_table_start(plan, answer->index, answer->start) >= counts_from;
     uint32_t n = 0;
 
     assert(info->kind == KPI_TABLE_RETENTION);
     for (uint32_t i = 0; i < kpi_table_n_cells(info); ++i) {
         struct kpi_bracket bracket = bracket_of(info, i);
-        int64_t users = count_of(answer, KPI_TABLE_CELL_FIRST + i);
+        int64_t users = kpi_table_users(answer, KPI_TABLE_CELL_FIRST + i);
         kpi_time begin, end;
 
         cell_times(plan, info, answer->start, bracket, &begin, &end);
@@ -173,7 +173,8 @@ void kpi_table_means_add(struct kpi_table_mean *means, const struct kpi_table_ce
 
         mean->n = cells[i].n;
         mean->to = cells[i].to;
-        if (!cells[i].mature || cells[i].of <= 0)
+        mean->hidden |= cells[i].mature && cells[i].users < 0;
+        if (!cells[i].mature || cells[i].users < 0 || cells[i].of <= 0)
             continue;
         mean->n_cohorts++;
         mean->users += cells[i].users;
@@ -186,10 +187,10 @@ int kpi_table_sessions_get(const struct kpi_answer *answer, const struct kpi_mem
                            struct kpi_table_sessions *ret_sessions)
 {
     struct kpi_table_sessions sessions = {
-        .sessions = count_of(answer, KPI_TABLE_CELL_SESSIONS),
-        .users = count_of(answer, KPI_TABLE_CELL_USERS),
-        .bounced = count_of(answer, KPI_TABLE_CELL_BOUNCED),
-        .open = count_of(answer, KPI_TABLE_CELL_OPEN),
+        .sessions = kpi_table_users(answer, KPI_TABLE_CELL_SESSIONS),
+        .users = kpi_table_users(answer, KPI_TABLE_CELL_USERS),
+        .bounced = kpi_table_users(answer, KPI_TABLE_CELL_BOUNCED),
+        .open = kpi_table_users(answer, KPI_TABLE_CELL_OPEN),
         .mean = NAN,
         .median = KPI_TIME_NONE,
         .p90 = KPI_TIME_NONE,

@@ -347,6 +347,36 @@ static int groups_make(struct assembler *assembler, const struct kpi_table_work 
     return r;
 }
 
+static uint64_t instance_hash(const struct assembler *assembler, uint32_t instance, uint64_t before)
+{
+    const struct kpi_instance *instances = assembler->instances.data;
+    uint64_t fingerprint = instance == KPI_NO_INDEX ? 0 : instances[instance].fingerprint;
+
+    return XXH3_64bits_withSeed(&fingerprint, sizeof(fingerprint), before);
+}
+
+/* Of the cells and attributes that a table is made of. */
+static uint64_t state_hash(const struct assembler *assembler, const struct kpi_table *table)
+{
+    const struct kpi_attribute *attributes = assembler->attributes.data;
+    uint64_t hash = instance_hash(assembler, table->start, table->info.at_least);
+
+    hash = instance_hash(assembler, table->back, hash);
+    hash = instance_hash(assembler, table->bounced, hash);
+    if (table->set != KPI_NO_INDEX) {
+        hash = instance_hash(assembler, table->start_by, hash);
+        hash = instance_hash(assembler, table->back_by, hash);
+        hash = instance_hash(assembler, table->bounced_by, hash);
+    }
+    if (table->info.cohort == KPI_TABLE_FIRST_EVER) {
+        const uint64_t firsts[] = {attributes[table->first_start].fingerprint,
+                                   attributes[table->first_type].fingerprint};
+
+        hash = XXH3_64bits_withSeed(firsts, sizeof(firsts), hash);
+    }
+    return hash;
+}
+
 int kpi_assemble_tables(struct assembler *assembler)
 {
     const struct kpi_compile *compile = assembler->compile;
@@ -360,6 +390,8 @@ int kpi_assemble_tables(struct assembler *assembler)
         firsts_keep(assembler, &compile->tables[i], &tables[i]);
         if (r == 0)
             r = groups_make(assembler, &compile->tables[i], &tables[i]);
+        if (r == 0)
+            tables[i].info.state = state_hash(assembler, &tables[i]);
         plan->tables_hash =
             XXH3_64bits_withSeed(tables[i].info.name.data, tables[i].info.name.length,
                                  plan->tables_hash + tables[i].info.fingerprint);

@@ -600,6 +600,7 @@ static void put(struct kpi_batch *batch, const struct kpi_plan *plan, unsigned i
 {
     static const char *const types[] = {"exposure", "purchase", "view"};
     static const char *const variants[] = {"A", "B", "C", "D"};
+    static const char *const channels[] = {"web", "app", "", "__other__"};
     struct kpi_event *event = &batch->events[batch->n_events++];
 
     event->time = event->record_time = events[i].time;
@@ -617,6 +618,8 @@ static void put(struct kpi_batch *batch, const struct kpi_plan *plan, unsigned i
             event->fields[k] = string_field("spring");
         if (kpi_string_equal(name, KPI_STRING("variant")) && events[i].kind == 0)
             event->fields[k] = string_field(variants[events[i].variant]);
+        if (kpi_string_equal(name, KPI_STRING("channel")) && i % 5)
+            event->fields[k] = string_field(channels[i % 5 - 1]);
         if (kpi_string_equal(name, KPI_STRING("amount")) && events[i].kind == 1)
             event->fields[k] =
                 (struct kpi_field){.kind = KPI_FIELD_NUMBER, .number = events[i].amount};
@@ -859,6 +862,161 @@ static void a_restart_changes_nothing(void **state)
     assert_int_equal(f.mem.bytes, 0);
 }
 
+/* --- broken down ------------------------------------------------------------------------- */
+
+static struct kpi_plan *plan_of_groups(uint32_t values_max)
+{
+    struct kpi_plan *plan;
+
+    definitions();
+    fixture_dimension(&f, "channel", "", values_max);
+    fixture_segment(&f, "of_spring", "campaign == \"spring\"");
+    fixture_experiment(&f, "theme", "buyers")->by = fixture_by(&f, "of_spring,channel");
+    plan = fixture_plan(&f);
+    assert_non_null(plan);
+    return plan;
+}
+
+/* All events, in the order that `order` has, whatever their time. */
+static struct kpi_engine *engine_of(struct kpi_plan *plan, const unsigned *order)
+{
+    struct kpi_engine *engine;
+    struct kpi_batch *batch;
+
+    assert_int_equal(kpi_engine_new(&engine, plan, &f.mem.mem), 0);
+    assert_int_equal(kpi_batch_new(&batch, plan, &f.mem.mem), 0);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        put(batch, plan, order[i]);
+        batch->events[batch->n_events - 1].record_time = AT(8, 0);
+        if (batch->n_events == KPI_BATCH_MAX || i + 1 == EVENTS) {
+            assert_int_equal(kpi_engine_apply(engine, batch), 0);
+            batch->n_events = 0;
+        }
+    }
+    (void)kpi_batch_free(batch);
+    return engine;
+}
+
+/* Units and excluded of all groups are those of the whole. Returns how many groups there are. */
+static unsigned assert_groups_add_up(const struct kpi_plan *plan, const struct kpi_answers *answers)
+{
+    struct kpi_experiment_state whole, group;
+    int64_t n_units[3] = {0}, n_excluded = 0;
+    uint32_t at, end;
+    unsigned n = 0;
+    bool suppressed;
+
+    kpi_experiment_evaluate(plan, 0, answers, AT(9, 0), &whole);
+    kpi_experiment_groups(answers, 0, &at, &end, &suppressed);
+    assert_false(suppressed);
+    for (; at < end; n++) {
+        at = kpi_experiment_evaluate_group(plan, 0, answers, at, AT(9, 0), &group);
+        assert_int_equal(group.began, whole.began);
+        n_excluded += group.n_excluded;
+        for (unsigned arm = 0; arm < 3; arm++)
+            n_units[arm] += group.arms[arm].sums.units;
+    }
+    assert_int_equal(n_excluded, whole.n_excluded);
+    for (unsigned arm = 0; arm < 3; arm++)
+        assert_int_equal(n_units[arm], whole.arms[arm].sums.units);
+    return n;
+}
+
+/* Also of exposures at one time, and of a value that is written as that of those beyond a bound. */
+static void the_group_does_not_depend_on_arrival(void **state)
+{
+    static unsigned order[EVENTS];
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct kpi_plan *plan = plan_of_groups(0);
+        struct kpi_engine *engines[2];
+        struct kpi_answers *answers[2];
+        uint8_t digests[2][16];
+        uint64_t random = seed;
+
+        events_make(seed);
+        for (unsigned i = 0; i < EVENTS; i++) {
+            events[i].time -= events[i].time % (12 * KPI_HOUR);
+            order[i] = i;
+        }
+        for (unsigned run = 0; run < 2; run++) {
+            engines[run] = engine_of(plan, order);
+            for (unsigned i = EVENTS; i > 1; i--) {
+                unsigned k = (unsigned)(next_random(&random) % i), kept = order[i - 1];
+
+                order[i - 1] = order[k];
+                order[k] = kept;
+            }
+        }
+        engines[1] = saved_and_loaded(engines[1], plan);
+        for (unsigned run = 0; run < 2; run++) {
+            answers[run] = answers_of(&engines[run], 1, plan);
+            assert_int_equal(kpi_engine_digest(engines[run], digests[run]), 0);
+            assert_int_equal(assert_groups_add_up(plan, answers[run]), 2 * 5);
+        }
+        assert_same_answers(answers[0], answers[1]);
+        assert_memory_equal(digests[0], digests[1], 16);
+        for (unsigned run = 0; run < 2; run++) {
+            (void)kpi_answers_unref(answers[run]);
+            (void)kpi_engine_free(engines[run]);
+        }
+        object_store_clear(&store);
+        kpi_plan_unref(plan);
+        assert_int_equal(f.mem.bytes, 0);
+    }
+}
+
+/* Beyond the bound all are __other__, and a value that is so called is one of them. */
+static void values_beyond_the_bound_are_one_group(void **state)
+{
+    struct kpi_plan *plan = plan_of_groups(1);
+    static unsigned order[EVENTS];
+    struct kpi_engine *engine;
+    struct kpi_answers *answers;
+
+    (void)state;
+    events_make(5);
+    for (unsigned i = 0; i < EVENTS; i++)
+        order[i] = i;
+    engine = engine_of(plan, order);
+    answers = answers_of(&engine, 1, plan);
+    assert_int_equal(assert_groups_add_up(plan, answers), 2 * 3); /* none, one, and that */
+    (void)kpi_answers_unref(answers);
+    (void)kpi_engine_free(engine);
+    kpi_plan_unref(plan);
+    assert_int_equal(f.mem.bytes, 0);
+}
+
+/* Without `by`, or by something else, it is another experiment. */
+static void by_is_part_of_what_is_kept(void **state)
+{
+    static const char *const by[] = {"channel", "of_spring,channel", "of_spring", "channel"};
+    uint64_t states[4], plans[4];
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct kpi_state_info info;
+        struct kpi_plan *plan;
+
+        definitions();
+        fixture_dimension(&f, "channel", "", i == 3 ? 7 : 0);
+        fixture_segment(&f, "of_spring", "campaign == \"spring\"");
+        fixture_experiment(&f, "theme", "buyers")->by = fixture_by(&f, by[i]);
+        plan = fixture_plan(&f);
+        assert_non_null(plan);
+        kpi_plan_state(plan, kpi_plan_n_states(plan) - 1, &info);
+        assert_true(info.is_experiment);
+        states[i] = info.fingerprint;
+        plans[i] = kpi_plan_fingerprint(plan);
+        for (unsigned k = 0; k < i; k++) {
+            assert_int_not_equal(states[i], states[k]);
+            assert_int_not_equal(plans[i], plans[k]);
+        }
+        kpi_plan_unref(plan);
+    }
+}
+
 static int64_t units_of(struct kpi_engine *engine, struct kpi_plan *plan, uint32_t experiment)
 {
     struct kpi_answers *answers = answers_of(&engine, 1, plan);
@@ -946,7 +1104,7 @@ static void fingerprints_tell_what_decides_results(void **state)
 
 static void every_failed_allocation_is_survived(void **state)
 {
-    struct kpi_plan *plan = plan_of_streams(false);
+    struct kpi_plan *plan = plan_of_groups(0);
     struct kpi_layout *layout;
     struct kpi_engine *engine;
     uint64_t n_calls;
@@ -1236,6 +1394,9 @@ int main(void)
         cmocka_unit_test(only_its_arms_and_its_time_concern_an_experiment),
         cmocka_unit_test(sums_are_those_of_a_walk_whatever_the_shards),
         cmocka_unit_test(a_restart_changes_nothing),
+        cmocka_unit_test(the_group_does_not_depend_on_arrival),
+        cmocka_unit_test(values_beyond_the_bound_are_one_group),
+        cmocka_unit_test(by_is_part_of_what_is_kept),
         cmocka_unit_test(another_name_keeps_the_state_and_another_meaning_begins_anew),
         cmocka_unit_test(fingerprints_tell_what_decides_results),
         cmocka_unit_test(every_failed_allocation_is_survived),

@@ -182,6 +182,48 @@ state
   KEPT kept
 """.replace("KEPT", re.search(r"\d+ of \d+", said)[0]))
 
+    def test_what_a_file_would_change_of_tables_and_experiments(self):
+        """What a table shows may change while its cells stay; another measure or `by` begins anew."""
+        text = """
+campaigns: [{id: c, start: 2099-01-01, end: 2099-02-01}]
+dimensions: {channel: {}}
+measures: {reach: {agg: users, where: type == "reach"}, gone: {agg: users, where: type == "gone"}}
+tables:
+  %s: {retention: {start: reach, periods: 3}}
+  mode: {retention: {start: reach, mode: %s}}
+  life: {title: {en: Life, zh: %s}, lifecycle: {of: %s}}
+  days: {active_days: {of: reach%s}}
+experiments:
+  theme: {variants: [A, B], exposure: type == "reach", goal: reach%s}
+  other: {variants: [A, B], exposure: type == "reach", goal: gone, min_units: %d}
+"""
+        before = self.file(text % ("old", "classic", "生命周期", "reach", "", "", 100))
+        after = self.file(text % ("new", "unbounded", "活跃", "gone", ", by: channel", ", by: channel", 50))
+        said = self.against(after, before).split("\n\n", 1)[1]
+        self.assertEqual(said, """tables
+  + new: retention
+  ~ mode
+      its definition means something else
+  ~ life
+      title: Life / 生命周期 -> Life / 活跃
+      of: reach -> gone
+  ~ days
+      by: none -> channel
+  - old: retention
+experiments
+  ~ theme
+      by: none -> channel
+  ~ other
+      min_units: 100 -> 50
+state
+  + measure gone of everybody, days of UTC: starts empty
+  + measure reach by channel of everybody, days of UTC: starts empty
+  ~ experiment theme: starts anew
+  ~ table life: starts anew
+  ~ table days: starts anew
+  KEPT kept
+""".replace("KEPT", re.search(r"\d+ of \d+", said)[0]))
+
     def test_a_file_changes_nothing_of_itself(self):
         path = self.file(self.BEFORE)
         self.assertIn("\nnothing changes\n", self.against(path, path))

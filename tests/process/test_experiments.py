@@ -27,12 +27,18 @@ class Experiments(ProcessCase):
         return json.loads(done.stdout)
 
     def entries(self, documents, as_of, *arguments):
-        return {e["experiment"]: e for e in self.replay(documents, as_of, *arguments)["experiments"]}
+        """Of the whole by name; and of groups by that and the values, in the order of their names."""
+        entries = self.replay(documents, as_of, *arguments)["experiments"]
+        wholes = {e["experiment"]: e for e in entries if "by" not in e}
+        groups = {(e["experiment"], *(e["by"][k] for k in sorted(e["by"]))): e for e in entries
+                  if "by" in e}
+        self.assertEqual(len(wholes) + len(groups), len(entries))
+        return wholes, groups
 
     def test_they_equal_sql_and_the_formulas(self):
         """Half of the streams in order: then everything is equal. In the others what was whether is,
         and sums are where nobody is uncertain."""
-        seen = {"tests": set(), "reasons": set(), "uncertain": 0, "exact": 0}
+        seen = {"tests": set(), "reasons": set(), "uncertain": 0, "exact": 0, "groups": 0}
         for seed in SEEDS:
             in_order = seed % 2 == 0
             documents, as_of = experiments.generate(seed, in_order, n_users=240 if seed % 4 else 1200)
@@ -40,27 +46,39 @@ class Experiments(ProcessCase):
             if seed % 5 == 0:  # nothing is decidable yet
                 as_of = events.units(experiments.EXPERIMENTS["plain"])[2] + 30 * 3600 * 1000000
             as_of = as_of // 1000000 * 1000000
-            found = self.entries(documents, as_of)
+            found, groups = self.entries(documents, as_of)
             self.assertEqual(list(found), list(experiments.EXPERIMENTS))
             for name, definition in experiments.EXPERIMENTS.items():
                 entry = found[name]
                 uncertain = sum(a["uncertain"] for a in entry["arms"])
                 if in_order or experiments.metric_of(definition) == "proportion":
                     self.assertEqual(uncertain, 0)
-                wrong = experiments.differences(entry, definition, *events.units(definition), as_of)
+                units, excluded, first = events.units(definition)
+                wrong = experiments.differences(entry, definition, units, excluded, first, as_of)
+                for values, counts in events.groups(definition).items() if "by" in definition else ():
+                    group = groups.pop((name, *values))
+                    if seed % 3:  # these are many
+                        self.assertEqual(sum(a["units"] for a in group["arms"]),
+                                         sum(map(len, counts[0].values())))
+                        continue
+                    wrong += experiments.differences(group, definition, *counts, first, as_of)
+                    seen["groups"] += 1
                 self.assertEqual(wrong, [], "\n".join([f"seed {seed}"] + wrong))
                 seen["uncertain"] += uncertain
                 seen["exact"] += uncertain == 0
                 seen["tests"] |= {c["test"] for c in entry["comparisons"]}
                 seen["reasons"].add(entry["reason"])
+            self.assertEqual(groups, {})
         self.assertLessEqual({"sequential", "z", "welch", "delta", "fisher"}, seen["tests"])
         self.assertLessEqual({"run", "units", "no_winner", "evidence"}, seen["reasons"])
         self.assertGreater(seen["uncertain"], 0)
         self.assertGreater(seen["exact"], 100)
+        self.assertGreater(seen["groups"], 80)
 
     def test_shards_add_up(self):
         documents, as_of = experiments.generate(51, False)
         one, four, sixteen = (self.entries(documents, as_of, "--shards", n) for n in (1, 4, 16))
+        self.assertGreater(len(one[1]), 10)
         self.assertEqual(one, four)
         self.assertEqual(one, sixteen)
 
@@ -74,7 +92,9 @@ class Experiments(ProcessCase):
         self.assertRegex(done.stdout, r"(?m)^experiment +arm +units +value$")
         self.assertRegex(done.stdout, r"(?m)^plain +A +\d+ +\d+\.\d\d %$")
         self.assertRegex(done.stdout, r"(?m)^plain +B - A +-?\d+\.\d\d pp ")
-        self.assertRegex(done.stdout, r"(?m)^plain plain: undecided, (units|no_winner)(;|$)")
+        self.assertRegex(done.stdout, r"(?m)^plain: undecided, (units|no_winner)(;|$)")
+        self.assertRegex(done.stdout, r'(?m)^  channel="web" +A +\d+ +\d+\.\d\d %$')
+        self.assertRegex(done.stdout, r'(?m)^plain channel=null: undecided, ')
 
     def test_nothing_of_experiments_without_any(self):
         directory = self.directory()
@@ -89,12 +109,15 @@ class Experiments(ProcessCase):
         campaign = stream.campaign_now()
         now = stream.now_us()
         more = {"experiments": {"theme": {"variants": ["A", "B"], "exposure": 'type == "exposure"',
-                                          "goal": "buyers", "min_run": "0s", "min_units": 5}}}
+                                          "goal": "buyers", "min_run": "0s", "min_units": 5,
+                                          "by": "channel"}},
+                "dimensions": {"channel": {}}}
         app = self.stage([campaign], **more)
 
         def exposed(n, arm, begin):
             return [json.dumps({"id": f"{arm}{i}", "type": "exposure", "user": f"{arm}{i}",
                                 "variant": arm, "campaign": campaign.id,
+                                "channel": ("web", "app", "mini")[i % 3],
                                 "time": (now - 60_000_000) // 1000}) for i in range(begin, begin + n)]
 
         def bought(n, arm):
@@ -116,15 +139,25 @@ class Experiments(ProcessCase):
                     [(a["arm"], a["units"], a["sums"]["x"]) for a in entry["arms"]] == arms
             wait_until(look, 60, f"{arms}, {verdict}", alive=app.alive)
 
+        def by_channel():
+            """Units and x of each arm, by channel."""
+            entries = app.get("/api/v1/experiments/theme?by=channel").json()["experiments"]
+            return {e["by"]["channel"]: [(a["units"], a["sums"]["x"]) for a in e["arms"]]
+                    for e in entries}
+
         send(exposed(60, "A", 0) + exposed(60, "B", 0) + bought(3, "A") + bought(40, "B"))
         is_so([("A", 60, "3"), ("B", 60, "40")], "B")
+        parts = {"app": [(20, "1"), (20, "13")], "mini": [(20, "1"), (20, "13")],
+                 "web": [(20, "1"), (20, "14")]}
+        self.assertEqual(by_channel(), parts)
         app.restart()
         app.wait_ready()
         is_so([("A", 60, "3"), ("B", 60, "40")], "B")
+        self.assertEqual(by_channel(), parts)
         send(exposed(10, "A", 60) + exposed(10, "B", 60))
         is_so([("A", 70, "3"), ("B", 70, "40")], "B")
         for path, status in (("/api/v1/experiments/them", 404), ("/api/v1/experiments/", 404),
-                             ("/api/v1/experiments/theme?by=channel", 404),
+                             ("/api/v1/experiments/theme?by=city", 404),
                              ("/api/v1/experiments/theme?arm=A", 400),
                              ("/api/v1/experiments/theme?from=yesterday", 400)):
             self.assertEqual(app.get(path).status, status, path)
@@ -193,6 +226,10 @@ BAD = [
      "2026-11-02"),
     ({"campaign": "spring", "from": "2099-05-01"}, 'experiment "theme": it ends before it begins',
      "2099-05-01"),
+    ({"by": "chanel"}, None, "chanel"),
+    ({"by": "[channel, channel]"}, '"channel" is twice in this combination', "channel"),
+    ({"by": "{}"}, None, ""),
+    ({"by": "[]"}, "a breakdown is the name of a dimension, or a list of them; this one is empty", ""),
     ({"arms": "[A, B]"}, 'unknown key "arms" in experiment', "arms"),
 ]
 
@@ -200,6 +237,7 @@ FRAME = """measures:
   clicks: {{agg: count, where: type == "click"}}
 campaigns:
   - {{id: spring, start: 2099-03-01, end: 2099-04-01}}
+dimensions: {{channel: {{}}}}
 experiments:
   {name}:
 {body}"""
@@ -221,6 +259,7 @@ class BadExperiments(ProcessCase):
         for changes in ({}, {"goal": "clicks"}, {"goal": "sales", "denominator": "clicks"},
                         {"control": "A", "one_sided": "true", "split": "[9, 1.5]"},
                         {"method": "fixed", "campaign": "spring"}, {"title": "{en: Theme, zh: 主题}"},
+                        {"by": "channel"},
                         {"from": "2026-11-01", "to": "2026-11-08T12:00:00+08:00", "alpha": "0.499999"}):
             self.assertEqual(self.check(self.text_of(changes)), (0, []), changes)
 

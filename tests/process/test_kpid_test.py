@@ -123,7 +123,7 @@ MISTAKES = (
     (HEAD + "    steps: []\n    events: [@]", "{repeat: 1000000, every: 36500d}", 39, "beyond the year"),
     # of steps
     (HEAD + "    steps: [@]", "{expect: []}", 13, "at is missing"),
-    (HEAD + "    steps: [@]", "{at: +1h}", 13, "neither expect nor alerts"),
+    (HEAD + "    steps: [@]", "{at: +1h}", 13, "nothing is expected: expect"),
     (HEAD + "    steps: [@]", "{at: 2026-11-01, alerts: []}", 18, "not a time with zone"),
     (HEAD + "    steps: [@]", "{at: 2200-01-01T00:00:00Z, alerts: []}", 18, "outside the years"),
     (HEAD + "    steps: [@]", "{at: +1h, alerts: []}, {at: +1h, alerts: []}", 41, "forward in time"),
@@ -462,29 +462,100 @@ tests:
 """
 
     def test_experiments(self):
-        for expected in ("{experiment: theme, verdict: undecided, reason: units}",
-                         "{experiment: theme, units: {B: 100, A: 99}, excluded: 1}"):
+        for expected in ("{experiment: theme, verdict: undecided, reason: units, winner: null}",
+                         "{experiment: theme, arms: [{arm: B, units: 100, value: 90%}, {arm: A, units: 99, "
+                         "sums: {x: 0}}], excluded: 1}",
+                         "{experiment: theme, comparisons: [{a: A, b: B, uplift: 9/10, significant: true}]}",
+                         "{experiment: theme, tolerance: 0.001, srm_p: 0.943}"):
             self.check_passes(self.experiments(expected))
-        for expected, said, came in (("verdict: B", "theme, verdict", "undecided"),
-                                     ("reason: run", "theme, reason", "units"),
-                                     ("units: {A: 100}", "theme, A", "99"),
-                                     ("excluded: 0", "theme, excluded", "1")):
-            wanted = expected.strip("}").split(" ")[-1]
+        for expected, said, wanted, came in (
+                ("verdict: B", "theme", "verdict B", "verdict undecided"),
+                ("reason: null", "theme", "reason null", "reason units"),
+                ("winner: A", "theme", "winner A", "winner null"),
+                ("arms: [{arm: A, units: 100}]", "theme, arms A", "units 100", "units 99"),
+                ("arms: [{arm: C, units: 100}]", "theme, arms C", "to be there", "none"),
+                ("comparisons: [{a: A, b: B, uplift: 0.8}]", "theme, comparisons A B", "uplift 0.8",
+                 "uplift 0.9"),
+                ("excluded: 0", "theme", "excluded 0", "excluded 1")):
             self.check_fails(self.experiments(f"{{experiment: theme, {expected}}}"),
-                             f"FAILED t: {said}\n", f"  expected {wanted}\n  got      {came}\n", "^")
+                             f"FAILED t: experiment {said}\n", f"  expected {wanted}\n  got      {came}\n",
+                             "^")
         for expected, part in (("{verdict: B}", "experiment is missing"),
                                ("{experiment: thema, verdict: B}", 'mean "theme"'),
                                ("{experiment: theme}", "nothing is expected"),
-                               ("{experiment: theme, verdict: C}", "is neither a variant nor"),
-                               ("{experiment: theme, reason: luck}", "is none of"),
-                               ("{experiment: theme, units: 5}", "variants and their numbers"),
-                               ("{experiment: theme, units: {C: 5}}", "there is no variant"),
-                               ("{experiment: theme, units: {A: x}}", "units: "),
-                               ("{experiment: theme, excluded: -1}", "excluded: "),
-                               ("{experiment: theme, winner: B}", "unknown key"),
+                               ("{experiment: theme, by: {channel: a}, verdict: B}", "it is not broken down"),
+                               ("{experiment: theme, arms: 5}", "arms: a list is expected"),
+                               ("{experiment: theme, arms: [{units: 5}]}", "arm is missing"),
+                               ("{experiment: theme, arms: [{arm: A, unit: 5}]}", 'mean "units"'),
+                               ("{experiment: theme, arms: [{arm: A, units: x}]}", "units: "),
+                               ("{experiment: theme, excluded: [1]}", "excluded: "),
                                ("5", "expected keys and values")):
             with self.subTest(expected):
                 _, done = self.run_text(self.experiments(expected))
+                self.assertEqual(done.returncode, 78, done.stdout)
+                self.assertIn(part, done.stderr)
+
+    def answers(self, expected):
+        """A test of what a table and a funnel have of four users, two of each channel."""
+        definition = """\
+  dimensions: {channel: {}}
+  tables:
+    back: {retention: {start: first_time(reached), return: active, periods: 2, by: channel}}
+    days: {active_days: {of: active}}
+  funnels:
+    way: {steps: ['type == "exposure"', 'type == "participation"'], by: channel}
+"""
+        return HEAD.replace("start: 2026-11-01T10", definition + "start: 2026-11-01T10") + f"""\
+    events:
+      - {{repeat: 2, type: exposure, user: "a{{i}}", channel: app}}
+      - {{repeat: 2, type: exposure, user: "w{{i}}", channel: web}}
+      - {{type: participation, user: a1, time: +90s}}
+      - {{type: participation, user: a1, time: +1d}}
+      - {{type: participation, user: w1, time: +1d}}
+    steps:
+      - at: +2d
+        {expected}
+"""
+
+    def test_tables_and_funnels(self):
+        for expected in (
+                "tables: [{table: back, cohorts: [{start: 2026-11-01, size: 4, cells: [{n: 0, users: 1}, "
+                "{n: 1, users: 2, share: 1/2, mature: true}, {n: 2, mature: false}]}]}]",
+                "tables: [{table: back, by: {channel: app}, means: [{n: 1, weighted: 50%, cohorts: 1}]}]",
+                "tables: [{table: days, start: 2026-11-01, counts: [{n: 2, users: 1, or_more: 1}]}]",
+                "funnels: [{funnel: way, late_events: 0, whole: {users: 2, median_seconds: 90}, "
+                "steps: [{step: exposure, users: 4, median_seconds: null}, {step: participation, users: 2}]}]",
+                "funnels: [{funnel: way, by: {channel: web}, trend: [{start: 2026-11-01, users: [2, 1]}]}]"):
+            self.check_passes(self.answers(expected))
+        for expected, said, wanted, came in (
+                ("tables: [{table: back, cohorts: [{start: 2026-11-01, cells: [{n: 1, users: 3}]}]}]",
+                 "table back, cohorts 2026-11-01, cells 1", "users 3", "users 2"),
+                ("tables: [{table: back, by: {channel: web}, cohorts: [{start: 2026-11-02, size: 0}]}]",
+                 "table back channel=web, cohorts 2026-11-02", "to be there", "none"),
+                ("tables: [{table: back, by: {channel: null}, means: [{n: 0, simple: 1}]}]",
+                 "table back channel=null", "to be there", "none"),
+                ("funnels: [{funnel: way, steps: [{step: exposure, of_first: 1.1}]}]",
+                 "funnel way, steps exposure", "of_first 1.1", "of_first 1"),
+                ("funnels: [{funnel: way, trend: [{start: 2026-11-01, users: [4, 3]}]}]",
+                 "funnel way, trend 2026-11-01", "users 3", "users 2"),
+                ("funnels: [{funnel: way, whole: {users: 2, mean_seconds: null}}]",
+                 "funnel way, whole", "mean_seconds null", "mean_seconds ")):
+            self.check_fails(self.answers(expected), f"FAILED t: {said}\n",
+                             f"  expected {wanted}\n  got      {came}", "^")
+        for expected, part in (("tables: [{table: beck, means: []}]", 'mean "back"'),
+                               ("tables: [{table: back, cells: []}]", "unknown key"),
+                               ("tables: [{table: back, by: {channel: [a]}, means: []}]", "by: "),
+                               ("tables: [{table: back, by: {city: a}, means: []}]", "by: "),
+                               ("tables: [{table: back, cohorts: [{size: 4}]}]", "start is missing"),
+                               ("tables: {table: back}", "a list is expected"),
+                               ("tables: [{table: back, means: [], tolerance: null}]", "tolerance: "),
+                               ("tables: [{table: days, counts: [], start: [1]}]", "start: "),
+                               ("funnels: [{funnel: way, whole: [1]}]", "expected keys and values"),
+                               ("funnels: [{funnel: way}]", "nothing is expected"),
+                               ("funnels: [{funnel: way, trend: [{start: 2026-11-01, users: [a]}]}]",
+                                "users: ")):
+            with self.subTest(expected):
+                _, done = self.run_text(self.answers(expected))
                 self.assertEqual(done.returncode, 78, done.stdout)
                 self.assertIn(part, done.stderr)
 

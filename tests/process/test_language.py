@@ -54,11 +54,22 @@ class Language(ProcessCase):
             with self.subTest(kpi=kpi, scope=scope, by=by):
                 self.assertEqual(values.get((kpi, scope, by)), value)
 
+    def printed(self):
+        """The table for people, without blanks at the ends of lines."""
+        done = daemon.run("replay", "-c", self.config, "--at", AT, self.events)
+        return "".join(line.rstrip() + "\n" for line in done.stdout.splitlines())
+
     def test_the_experiments_of_the_page(self):
         """What is printed of them, letter by letter."""
-        done = daemon.run("replay", "-c", self.config, "--at", AT, self.events)
         (shown,) = [text for text in blocks(self.page, "text") if text.startswith("experiment ")]
-        self.assertTrue(done.stdout.endswith(f"\n{shown}"), done.stdout[-2000:])
+        self.assertTrue(self.printed().endswith(f"\n{shown}"))
+
+    def test_what_is_printed_of_tables_and_funnels(self):
+        printed = self.printed()
+        shown = [text for text in blocks(self.page, "text") if not text.startswith("experiment ")]
+        self.assertEqual(len(shown), 2)
+        for text in shown:
+            self.assertIn(f"\n\n{text}\n", printed)
 
     def test_every_row_of_tables(self):
         done = daemon.run("replay", "-c", self.config, "--at", AT, "-o", "json", self.events)
@@ -157,6 +168,10 @@ tests:
         for line, pattern in zip(lines, said.splitlines()[1:]):
             parts = [part.strip() for part in pattern.split("…")]
             self.assertRegex(line, ".*".join(map(re.escape, parts)))
+
+        (said,) = [b for b in blocks(self.page, "console") if "grep '^way'" in b]
+        lines = [line for line in self.printed().splitlines() if line.startswith("way")]
+        self.assertEqual(lines, said.splitlines()[1:])
 
     def test_a_change_and_what_check_says_of_it(self):
         at = os.path.dirname(self.config)

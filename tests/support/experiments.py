@@ -24,16 +24,18 @@ GOALS = {"purchasers": ("type = 'purchase'", "1000000"),
          'type == "view"': ("type = 'view'", "1000000")}
 CAMPAIGN = {"id": "autumn", "start": "2026-10-24", "end": "2026-10-31"}
 EXPERIMENTS = {
-    "plain": {"variants": ["A", "B", "C"], "goal": "purchasers"},
+    "plain": {"variants": ["A", "B", "C"], "goal": "purchasers", "by": "channel"},
     "against_a": {"variants": ["B", "A", "C"], "control": "A", "one_sided": True, "goal": "purchasers",
                   "method": "fixed", "from": "2026-10-24", "to": "2026-10-29T00:00:00+01:00",
                   "correction": "bh", "alpha": 0.1},
     "views": {"variants": ["A", "B", "C", "D"], "goal": 'type == "view" and props.depth >= 2',
               "metric": "mean", "control": "C", "better": "down", "split": [2, 2, 2, 1],
               "tuning_units": 800, "min_units": 20, "min_run": "24h"},
-    "spending": {"variants": ["A", "B", "C"], "goal": "income", "method": "fixed", "to": "2026-10-31"},
+    "spending": {"variants": ["A", "B", "C"], "goal": "income", "method": "fixed", "to": "2026-10-31",
+                 "by": ["channel", "autumnal"]},
     "basket": {"variants": ["A", "B"], "goal": "income", "denominator": "orders_made",
-               "method": "fixed", "campaign": "autumn", "correction": "bh", "min_units": 10},
+               "method": "fixed", "campaign": "autumn", "correction": "bh", "min_units": 10,
+               "by": "autumnal"},
     "depth": {"variants": ["A", "B", "C"], "goal": 'type == "view" and props.depth >= 2',
               "denominator": 'type == "view"', "control": "B", "one_sided": True, "alpha": 0.01},
     # an hour on either side of the change of clocks, of one campaign: so few that tests are exact
@@ -41,6 +43,9 @@ EXPERIMENTS = {
               "from": "2026-10-25T01:00:00Z", "to": "2026-10-25T16:00:00Z", "split": [7, 1],
               "min_units": 0, "min_run": "0s"},
 }
+# What an exposure can be told apart by: as definitions, and in SQL.
+DIMENSIONS = {"dimensions": {"channel": {}}, "segments": {"autumnal": {"where": 'campaign == "autumn"'}}}
+VALUES = {"channel": "channel", "autumnal": "CASE WHEN campaign = 'autumn' THEN 'true' ELSE 'false' END"}
 for _definition in EXPERIMENTS.values():
     _definition["exposure"] = 'type == "exposure"'
 
@@ -68,6 +73,8 @@ def generate(seed, in_order, n_users=240):
             fields = {"variant": other} if r.random() < 0.97 else {}
             if r.random() < 0.6:
                 fields["campaign"] = r.choice(("autumn", "autumn", "winter"))
+            if r.random() < 0.9:
+                fields["channel"] = r.choice(("web", "web", "app", "__other__", ""))
             add(time, type="exposure", user=user, **fields)
         for _ in range(r.choice((0, 1, 1, 2, 5))):
             time = exposed + r.randrange(-2 * 86400 * MICRO, 3 * 86400 * MICRO)
@@ -116,38 +123,65 @@ class Events:
     def __init__(self, documents):
         self.db = sqlite3.connect(":memory:")
         self.db.execute("CREATE TABLE events (id TEXT PRIMARY KEY, time INTEGER, user TEXT, type TEXT, "
-                        "variant TEXT, campaign TEXT, amount INTEGER, depth INTEGER)")
+                        "variant TEXT, campaign TEXT, channel TEXT, amount INTEGER, depth INTEGER)")
+        self.db.execute("CREATE INDEX by_user ON events (user, time)")
         for d in documents:
             whole, micro = d["time"][:-1].split(".")
             time = int(datetime.datetime.fromisoformat(whole + "+00:00").timestamp()) * MICRO + int(micro)
             amount = int(Fraction(d["amount"]) * MICRO) if "amount" in d else None
-            self.db.execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?)",
+            self.db.execute("INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?,?)",
                             (d["id"], time, d["user"], d["type"], d.get("variant"), d.get("campaign"),
-                             amount, d.get("props", {}).get("depth")))
+                             d.get("channel"), amount, d.get("props", {}).get("depth")))
 
     def units(self, definition):
         """({arm: [(x, y) of each unit, in 10^-6]}, how many were in two arms, the first exposure)."""
         begin, end = bounds(definition)
         variants = ",".join(f"'{v}'" for v in definition["variants"])
         of_campaign = "AND campaign = 'autumn'" if "campaign" in definition else ""
+        exposures = (f"FROM events WHERE type = 'exposure' {of_campaign} AND variant IN ({variants}) "
+                     f"AND time >= {begin} AND time < {end}")
         self.db.execute("DROP TABLE IF EXISTS exposed")
-        self.db.execute(
-            f"CREATE TEMP TABLE exposed AS SELECT user, min(time) AS first, min(variant) AS arm, "
-            f"count(DISTINCT variant) AS arms FROM events WHERE type = 'exposure' {of_campaign} "
-            f"AND variant IN ({variants}) AND time >= ? AND time < ? GROUP BY user", (begin, end))
-        excluded, first = self.db.execute(
-            "SELECT coalesce(sum(arms > 1), 0), min(first) FROM exposed").fetchone()
+        self.db.execute(f"CREATE TEMP TABLE exposed AS SELECT user, min(time) AS first, min(variant) AS arm, "
+                        f"count(DISTINCT variant) AS arms {exposures} GROUP BY user")
+        for name in names_of(definition):
+            self.db.execute(f"ALTER TABLE exposed ADD COLUMN by_{name} TEXT")
+            self.db.execute(f"UPDATE exposed SET by_{name} = (SELECT {VALUES[name]} {exposures} "
+                            f"AND user = exposed.user AND time = exposed.first)")
+        return *self.counts(definition), self.db.execute("SELECT min(first) FROM exposed").fetchone()[0]
+
+    def groups(self, definition):
+        """By values of `by`, after units(): the first two of what that says, of these users alone."""
+        columns = [f"by_{name}" for name in names_of(definition)]
+        rows = self.db.execute(f"SELECT DISTINCT {','.join(columns)} FROM exposed").fetchall()
+        return {row: self.counts(definition, " AND ".join(
+            f"{column} IS {quoted(value)}" for column, value in zip(columns, row))) for row in rows}
+
+    def counts(self, definition, which_users="1"):
+        end = bounds(definition)[1]
+        self.db.execute("DROP VIEW IF EXISTS those")
+        self.db.execute(f"CREATE TEMP VIEW those AS SELECT * FROM exposed WHERE {which_users}")
+        excluded, = self.db.execute("SELECT coalesce(sum(arms > 1), 0) FROM those").fetchone()
         sums = []
         for key in ("goal", "denominator"):
             which, number = GOALS[definition[key]] if key in definition else ("0", "0")
             sums.append(dict(self.db.execute(
-                f"SELECT user, sum({number}) FROM exposed JOIN events USING (user) "
+                f"SELECT user, sum({number}) FROM those JOIN events USING (user) "
                 f"WHERE arms = 1 AND {which} AND time >= first AND time < ? GROUP BY user", (end,))))
         units = {arm: [] for arm in definition["variants"]}
-        for user, arm in self.db.execute("SELECT user, arm FROM exposed WHERE arms = 1"):
+        for user, arm in self.db.execute("SELECT user, arm FROM those WHERE arms = 1"):
             x, y = sums[0].get(user, 0), sums[1].get(user, 0)
             units[arm].append((min(x, MICRO) if metric_of(definition) == "proportion" else x, y))
-        return units, excluded, first
+        return units, excluded
+
+
+def names_of(definition):
+    """Of `by`, in the order of answers."""
+    by = definition.get("by", [])
+    return sorted([by] if isinstance(by, str) else by)
+
+
+def quoted(value):
+    return "NULL" if value is None else f"'{value}'"
 
 
 def metric_of(definition):
@@ -195,8 +229,8 @@ def t_upper(t, df):
     u0 = math.atan2(math.sqrt(df), t)
     low = math.asin(math.sin(u0) * 10 ** (-20 / max(df - 1, 1e-9))) if df > 1 else 0.0
     total, panels = 0.0, 48
-    for i in range(panels):
-        a, b = low + (u0 - low) * i / panels, low + (u0 - low) * (i + 1) / panels
+    for i in range(panels):  # narrower towards 0, where the density has no derivative if df is small
+        a, b = (low + (u0 - low) * (k / panels) ** 4 for k in (i, i + 1))
         total += sum(w * math.sin((a + b) / 2 + x * (b - a) / 2) ** (df - 1) for x, w in legendre(12)) \
             * (b - a) / 2
     return total * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi)
@@ -496,7 +530,7 @@ def differences(entry, definition, units, excluded, first, as_of):
 def settings():
     """A configuration's part."""
     return {"timezone": str(ZONE), "campaigns": [CAMPAIGN], "measures": MEASURES,
-            "experiments": EXPERIMENTS}
+            "experiments": EXPERIMENTS, **DIMENSIONS}
 
 
 def lines(documents):

@@ -47,6 +47,9 @@ void kpi_answers_unrefp(struct kpi_answers **answers);
  */
 int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b);
 
+/* Are these of the same values? */
+bool kpi_answers_alike(const struct kpi_answer *a, const struct kpi_answer *b);
+
 /* Appends a copy of an answer that comes after all that are there. Returns 0 or -ENOMEM. */
 int kpi_answers_push(struct kpi_answers *answers, const struct kpi_answer *answer);
 
@@ -66,6 +69,29 @@ struct kpi_answer kpi_answers_get(const struct kpi_answers *answers, uint32_t in
  */
 void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind kind, uint32_t index,
                       uint32_t *ret_begin, uint32_t *ret_end);
+
+/*
+ * What of the answers of all shards may be shown under the plan's min_group, as *ret_shown (one
+ * reference). Wholes stay as they are; of what is broken down in a table or an experiment
+ *
+ * - a group's cohort (by its size), period, or experiment is left out, if a number of it is of
+ *   fewer than min_group users but of anybody;
+ * - other cells of a cohort, and those of intervals, each read KPI_ANSWER_CELL_HIDDEN, likewise;
+ * - and so much more of what other groups have there that nothing of it can be told by subtracting
+ *   what is shown from the whole, as kpi_supplement_suppress() does.
+ *
+ * Where anything is missing an answer without values stands before what is broken down, whose part
+ * is KPI_ANSWER_PART_SUPPRESSED. Those of funnels are as they were: kpi_funnel_ask() hides, as what
+ * is shown depends on what is asked. Returns 0 or -ENOMEM.
+ */
+int kpi_answers_suppress(const struct kpi_answers *all, const struct kpi_plan *plan,
+                         const struct kpi_mem *mem, struct kpi_answers **ret_shown);
+
+#define KPI_ANSWER_PART_SUPPRESSED UINT32_MAX
+#define KPI_ANSWER_CELL_HIDDEN     (-1)
+
+/* The value of all dimensions of what is not shown. */
+#define KPI_VALUE_SUPPRESSED KPI_STRING("__suppressed__")
 
 /* Are all of tables, funnels and experiments of the plan, with as many values as these have? */
 bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *plan);

@@ -338,7 +338,8 @@ struct kpi_experiment_definition {
     double tuning_units;    /* > 0 */
     int64_t units_min;
     kpi_duration run_min;
-    kpi_time from, to; /* events in [from, to) count; KPI_TIME_NONE: unbounded */
+    kpi_time from, to;                  /* events in [from, to) count; KPI_TIME_NONE: unbounded */
+    struct kpi_breakdown_definition by; /* of the first exposure; no dimension: not broken down */
 };
 
 struct kpi_definitions {

@@ -174,6 +174,7 @@ struct kpi_experiment_info {
     uint32_t campaign; /* whose exposures count; UINT32_MAX: any, or none */
     kpi_time from, to; /* KPI_TIME_NONE: unbounded */
     struct kpi_experiment_options options;
+    const struct kpi_breakdown_info *by; /* NULL: not broken down */
 };
 
 uint32_t kpi_plan_n_experiments(const struct kpi_plan *plan);
@@ -181,9 +182,11 @@ const struct kpi_experiment_info *kpi_plan_experiment(const struct kpi_plan *pla
                                                       uint32_t experiment);
 
 /*
- * What a shard answers of an experiment (kpi/answers.h), without values. By part:
+ * What a shard answers of an experiment (kpi/answers.h): of the whole, without values, and if it is
+ * broken down, of the users whose first exposure had these. By part:
  * - that of an arm, in the order of the definition: the cells below, sums as in kpi_arm_sums;
  * - EXCLUDED: how many users were in two arms, which are in none;
+ * and of the whole alone
  * - BEGAN: the shard's first exposure is at `start`; the cell says nothing;
  * - COUNTS_FROM: the shard has missed what happened before `start`; likewise.
  */
@@ -209,7 +212,8 @@ enum {
 /* An experiment as it stands. */
 struct kpi_experiment_state {
     struct kpi_arm arms[KPI_ARMS_MAX];
-    int64_t uncertain[KPI_ARMS_MAX]; /* by arm */
+    int64_t uncertain[KPI_ARMS_MAX]; /* by arm; of a group under min_group these two are
+                                        KPI_ANSWER_CELL_HIDDEN */
     int64_t n_excluded;
     kpi_time began;        /* the first exposure; KPI_TIME_NONE: none yet */
     kpi_time decidable_at; /* no verdict before; KPI_TIME_NONE: not known yet */
@@ -227,3 +231,17 @@ struct kpi_experiment_state {
 void kpi_experiment_evaluate(const struct kpi_plan *plan, uint32_t experiment,
                              const struct kpi_answers *answers, kpi_time as_of,
                              struct kpi_experiment_state *ret_state);
+
+/*
+ * The same of the users of one group alone, whose answers begin with `first`; began and counts_from
+ * are those of the whole. Returns where the next group begins.
+ */
+uint32_t kpi_experiment_evaluate_group(const struct kpi_plan *plan, uint32_t experiment,
+                                       const struct kpi_answers *answers, uint32_t first,
+                                       kpi_time as_of, struct kpi_experiment_state *ret_state);
+/*
+ * Where the answers of the first group begin, and where those of the last one end, if the
+ * experiment is broken down. *ret_suppressed: min_group has left something out.
+ */
+void kpi_experiment_groups(const struct kpi_answers *answers, uint32_t experiment,
+                           uint32_t *ret_begin, uint32_t *ret_end, bool *ret_suppressed);

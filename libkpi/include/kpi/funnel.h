@@ -113,6 +113,7 @@ struct kpi_funnel_group {
     struct kpi_funnel_times whole;        /* of those who came to the last step, from the first */
     const struct kpi_funnel_day *days;    /* days on which anybody entered, in order */
     uint32_t n_days;
+    bool days_hidden; /* there are none because of the plan's min_group */
 };
 
 struct kpi_funnel_result {
@@ -120,9 +121,15 @@ struct kpi_funnel_result {
     kpi_time counts_from; /* what was before is missing; KPI_TIME_NONE: nothing is */
     const struct kpi_funnel_group *groups; /* in order of values; without `by` always one */
     uint32_t n_groups;
+    bool suppressed; /* a group, or the days of one, are left out because of the plan's min_group */
 };
 
 /*
+ * Of a question with `by` a plan's min_group leaves out groups with a step of fewer users than
+ * that, but of anybody; likewise all days of a group that has such a step on a day. As the whole is
+ * known, more go with them until nothing of what is hidden can be told by subtraction: see
+ * kpi_supplement_suppress(). Two questions, of other days each, are not compared.
+ *
  * Answers a question, of all shards' answers (NULL: there are none); *ret_result lives until it is
  * freed, and borrows values from `answers`. Returns 0 or -ENOMEM.
  */

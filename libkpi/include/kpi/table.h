@@ -47,6 +47,7 @@ struct kpi_table_info {
     uint32_t last;                       /* cohorts or periods that are shown, up to the present */
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
     uint64_t fingerprint;                /* of what it means */
+    uint64_t state;                      /* of what is kept for it, as in kpi_state_info */
 };
 
 uint32_t kpi_plan_n_tables(const struct kpi_plan *plan);
@@ -78,6 +79,9 @@ enum {
     /* active intervals: [n - 1] is how many users were active in exactly n of them */
 };
 
+/* The users of a cell of an answer; KPI_ANSWER_CELL_HIDDEN: these are not told. */
+int64_t kpi_table_users(const struct kpi_answer *answer, uint32_t cell);
+
 /* When the period that an answer is of begins, and when it ends. */
 kpi_time kpi_table_start(const struct kpi_plan *plan, uint32_t table, int64_t start);
 kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t start);
@@ -101,8 +105,8 @@ kpi_time kpi_table_users_from(const struct kpi_answers *answers, uint32_t table)
  */
 struct kpi_table_cell {
     uint32_t n, to;
-    int64_t users;
-    int64_t of; /* what it is a share of; 0: then it is a share of nothing */
+    int64_t users; /* KPI_ANSWER_CELL_HIDDEN: these are not told */
+    int64_t of;    /* what it is a share of; not above 0: of nothing that could be told */
     bool mature;
 };
 
@@ -115,12 +119,13 @@ uint32_t kpi_table_n_cells(const struct kpi_table_info *info);
 uint32_t kpi_table_cells(const struct kpi_plan *plan, const struct kpi_answer *answer,
                          kpi_time counts_from, kpi_time as_of, struct kpi_table_cell *ret_cells);
 
-/* A cell over cohorts, of those only in which it is mature and a share of something. */
+/* A cell over cohorts, of those only in which it is told, mature and a share of something. */
 struct kpi_table_mean {
     uint32_t n, to;
     uint32_t n_cohorts;
     int64_t users, of; /* weighted: users / of */
     double sum;        /* of the shares; simple: sum / n_cohorts */
+    bool hidden; /* a cell is not told, as it is small: without it these are too large or small */
 };
 
 /* Adds the cells of a cohort; means are zero at first, and as many as kpi_table_n_cells(). */
