@@ -1,5 +1,6 @@
 /* Sizes of what engine.c and its neighbours allocate: see estimate.h. */
 #include "engine/report.h"
+#include "engine/firsts.h"
 #include "engine/retained.h"
 #include "engine/unions.h"
 

@@ -1,4 +1,5 @@
 /* Cohorts and their return: see retained.h. */
+#include "engine/firsts.h"
 #include "engine/retained.h"
 #include "engine/unions.h"
 

@@ -104,8 +104,8 @@ struct kpi_series {
     struct kpi_cell *current; /* fed last */
     uint64_t version;         /* of the engine, when any cell last changed */
     uint64_t version_dropped; /* of the engine, when a cell last expired */
-    struct kpi_union *unions; /* caches of engine/unions.h */
-    struct kpi_firsts *firsts;
+    struct kpi_union *unions;  /* caches of engine/unions.h */
+    struct kpi_firsts *firsts; /* engine/firsts.h */
     struct kpi_hot *hot; /* while a report is made; owned by the report */
 };
 

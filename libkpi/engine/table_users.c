@@ -1,4 +1,5 @@
 /* Units of a table, and the users of them. */
+#include "engine/firsts.h"
 #include "engine/tables.h"
 #include "engine/unions.h"
 

@@ -7,8 +7,6 @@
  * is kept over the finished windows and extended when more are; a late event is put into it
  * (kpi_unions_late()), so nothing is ever computed twice. Hot windows are added when asked; several
  * of them are made one first.
- *
- * The *firsts* of a series are, for each finished day, the users whose first day it is.
  */
 #pragma once
 
@@ -34,29 +32,6 @@ struct kpi_hot {
 };
 
 void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem);
-
-/* What a cohort of one day has become, by a retained() leaf. */
-struct kpi_return {
-    uint64_t version; /* of the engine, when computed; 0: never */
-    uint64_t retained;
-};
-
-struct kpi_first {
-    kpi_day day;
-    uint64_t version; /* of the engine, when it last changed */
-    uint64_t count;
-    roaring_bitmap_t *bitmap;
-    struct kpi_return *returns; /* by retained() leaf */
-};
-
-struct kpi_firsts {
-    kpi_day through; /* days before it are in */
-    roaring_bitmap_t *all;
-    struct kpi_first *days;
-    uint32_t n_days, n_days_max;
-    uint32_t n_returns;
-    size_t bytes;
-};
 
 /* Forgets the caches of a series. */
 void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series);
@@ -100,10 +75,6 @@ int kpi_unions_make(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
 /* The bitmap of a LEVEL cell: its own, or made for this report. Returns 0 or -ENOMEM. */
 int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,
                   const roaring_bitmap_t **ret_bitmap);
-
-/* Brings the firsts of a series up to the finished days. Returns 0 or -ENOMEM. */
-int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,
-                   struct kpi_firsts **ret_firsts);
 
 /* Frees the unions of a series that no report has used since `stamp`. */
 void kpi_unions_sweep(struct kpi_engine *engine, struct kpi_series *series, uint64_t stamp);

@@ -9,6 +9,7 @@
 #include "object_store.h"
 
 #include <engine/erase.h>
+#include <engine/firsts.h>
 #include <engine/unions.h>
 #include <setjmp.h>
 #include <stdarg.h>

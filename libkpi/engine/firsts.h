@@ -1,0 +1,42 @@
+/*
+ * The *firsts* of a series: for each finished day, the users whose first day it is. A cache, like
+ * the unions of engine/unions.h, and kept up to date as they are.
+ */
+#pragma once
+
+#include "engine/state.h"
+
+/* What a cohort of one day has become, by a retained() leaf. */
+struct kpi_return {
+    uint64_t version; /* of the engine, when computed; 0: never */
+    uint64_t retained;
+};
+
+struct kpi_first {
+    kpi_day day;
+    uint64_t version; /* of the engine, when it last changed */
+    uint64_t count;
+    roaring_bitmap_t *bitmap;
+    struct kpi_return *returns; /* by retained() leaf */
+};
+
+struct kpi_firsts {
+    kpi_day through; /* days before it are in */
+    roaring_bitmap_t *all;
+    struct kpi_first *days;
+    uint32_t n_days, n_days_max;
+    uint32_t n_returns;
+    size_t bytes;
+};
+
+/* Brings the firsts of a series up to the finished days. Returns 0 or -ENOMEM. */
+int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,
+                   struct kpi_firsts **ret_firsts);
+
+/* A user is new to a finished day of the series. Returns 0 or -ENOMEM. */
+int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
+                    uint32_t user);
+
+void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
+                       const roaring_bitmap_t *users);
+void kpi_firsts_free(struct kpi_engine *engine, struct kpi_firsts *firsts);
