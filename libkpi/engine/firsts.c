@@ -135,7 +135,7 @@ int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_
 }
 
 int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
-                       uint32_t user)
+                    uint32_t user)
 {
     struct kpi_first *first;
     int r;
@@ -165,7 +165,7 @@ int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_da
 }
 
 void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
-                          const roaring_bitmap_t *users)
+                       const roaring_bitmap_t *users)
 {
     if (!roaring_bitmap_intersect(firsts->all, users))
         return;
