@@ -216,7 +216,7 @@ int main(int argc, char **argv)
     const struct config_report report = {.line = print_line};
     uint64_t n_events = argc > 2 ? strtoull(argv[2], NULL, 10) : 12000000;
     struct cost warm[ROUNDS];
-    struct config *config;
+    struct config *config = NULL;
     struct run run = {.seed = 1};
     kpi_time start, end;
 

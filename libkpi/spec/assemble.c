@@ -275,7 +275,7 @@ static bool same_values(const struct kpi_compile *compile, const struct kpi_leaf
                         const struct kpi_leaf_work *b)
 {
     return b->kind == KPI_LEAF_QUANTILE && a->total == b->total && a->shift.kind == b->shift.kind &&
-           a->shift.n == b->shift.n &&
+           a->shift.n == b->shift.n && a->mature == b->mature && a->trailing == b->trailing &&
            compile->measures[a->measure].fingerprint == compile->measures[b->measure].fingerprint;
 }
 
@@ -343,6 +343,7 @@ static int leaves_assemble(struct assembler *assembler)
             .shift = order[i]->shift,
             .total = order[i]->total,
             .mature = order[i]->mature,
+            .trailing = order[i]->trailing,
             .instance = instances,
             .return_instance = returns,
         };

@@ -286,7 +286,8 @@ static uint32_t formula_days(const struct kpi_plan *plan, const struct kpi_formu
 
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         const struct kpi_leaf *leaf = &plan->program.leaves[formula->leaves[i]];
-        uint32_t needed = cohort_days(leaf) + leaf->mature + shift_days(&leaf->shift, period);
+        uint32_t needed =
+            cohort_days(leaf) + leaf->mature + leaf->trailing + shift_days(&leaf->shift, period);
 
         days = needed > days ? needed : days;
     }

@@ -24,7 +24,7 @@ struct kpi_builder {
     /* What leaves are about here. */
     struct kpi_shift shift;
     bool total;
-    uint32_t mature; /* days */
+    uint32_t mature, trailing; /* days */
 
     uint32_t kpis[KPI_EXPRESSION_DEPTH_MAX]; /* being built, each named by the one before */
     unsigned n_kpis;

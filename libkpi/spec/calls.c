@@ -59,6 +59,8 @@ static void context_add(const struct kpi_builder *builder, struct kpi_writer *wr
     kpi_writer_format(writer, "%s", builder->total ? " total" : "");
     if (builder->mature)
         kpi_writer_format(writer, " mature %d", (int64_t)builder->mature);
+    if (builder->trailing)
+        kpi_writer_format(writer, " trailing %d", (int64_t)builder->trailing);
 }
 
 /* The leaf's own fingerprint is of what it counts; here comes what it is about. */
@@ -71,7 +73,8 @@ static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
     leaf.shift = builder->shift;
     leaf.total = builder->total;
     leaf.mature = builder->mature;
-    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total || leaf.mature) {
+    leaf.trailing = builder->trailing;
+    if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total || leaf.mature || leaf.trailing) {
         struct kpi_writer context = {.mem = compile->mem};
 
         context_add(builder, &context);
@@ -411,20 +414,26 @@ static void build_total(struct kpi_builder *builder, const struct kpi_function *
     rest_show(builder, function, bound);
 }
 
-static void build_mature(struct kpi_builder *builder, const struct kpi_node *node,
-                         const struct kpi_function *function, const struct kpi_bound *bound,
-                         bool sides)
+/* mature() and trailing(): which days of the scope, or up to its end. */
+static void build_some_days(struct kpi_builder *builder, const struct kpi_node *node,
+                            const struct kpi_function *function, const struct kpi_bound *bound,
+                            bool sides)
 {
-    if (builder->mature) {
-        kpi_build_clash(builder, node, "mature() cannot stand inside another one");
+    bool is_mature = function->id == KPI_FUNCTION_MATURE;
+    uint32_t *days = is_mature ? &builder->mature : &builder->trailing;
+
+    if (*days) {
+        kpi_build_clash(builder, node,
+                        is_mature ? "mature() cannot stand inside another one"
+                                  : "trailing() cannot stand inside another one");
         return;
     }
     name_show(builder, function);
-    builder->mature = (uint32_t)bound[1].integer;
+    *days = (uint32_t)bound[1].integer;
     kpi_writer_format(&builder->meant, "(");
     build_inside(builder, bound[0].node, sides);
     kpi_writer_format(&builder->meant, ")");
-    builder->mature = 0;
+    *days = 0;
     rest_show(builder, function, bound);
 }
 
@@ -529,7 +538,8 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         build_root(builder, function, bound);
         break;
     case KPI_FUNCTION_MATURE:
-        build_mature(builder, node, function, bound, sides);
+    case KPI_FUNCTION_TRAILING:
+        build_some_days(builder, node, function, bound, sides);
         break;
     case KPI_FUNCTION_TRAILING_MEAN:
     case KPI_FUNCTION_TRAILING_MEDIAN:

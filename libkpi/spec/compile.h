@@ -142,7 +142,7 @@ struct kpi_leaf_work {
     kpi_decimal share; /* QUANTILE */
     struct kpi_shift shift;
     bool total;
-    uint32_t mature;  /* days */
+    uint32_t mature, trailing; /* days */
     uint32_t minutes; /* of the windows that it is reported in, their common divisor; 0: none */
     uint32_t index;   /* in the program, which orders leaves by fingerprint */
 };

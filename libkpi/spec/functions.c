@@ -262,6 +262,13 @@ static const struct kpi_function functions[] = {
         .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, false)},
     },
     {
+        .id = KPI_FUNCTION_TRAILING,
+        .name = "trailing",
+        .roles = IN_FORMULA,
+        .usage = "trailing(x, n): x over the n days that end with the scope",
+        .arguments = {FORMULA_ARGUMENT, PERIODS_ARGUMENT(400, false)},
+    },
+    {
         .id = KPI_FUNCTION_CUMULATIVE,
         .name = "cumulative",
         .roles = IN_FORMULA,

@@ -149,7 +149,7 @@ static bool has_cohorts(const struct kpi_compile *compile, const struct kpi_form
     for (uint32_t i = 0; i < formula->n_leaves; ++i) {
         enum kpi_leaf_kind kind = leaves[formula->leaves[i]].kind;
 
-        if (leaves[formula->leaves[i]].mature)
+        if (leaves[formula->leaves[i]].mature || leaves[formula->leaves[i]].trailing)
             return true;
         if (kind == KPI_LEAF_RETAINED || kind == KPI_LEAF_FIRST_TIME || kind == KPI_LEAF_USER_DAYS)
             return true;
@@ -182,8 +182,8 @@ static void list_apply(struct kpi_compile *compile, uint32_t kpi, const struct l
             if (own)
                 kpi_error(
                     compile->diag, kpi_place_text(list->texts[i]), KPI_NO_SUGGESTION,
-                    "retained(), first_time(), user_days() and mature() are made of days; they "
-                    "cannot be reported in \"%S\"",
+                    "retained(), first_time(), user_days(), mature() and trailing() are made of "
+                    "days; they cannot be reported in \"%S\"",
                     kpi_text_string(list->texts[i]));
             continue;
         }
@@ -205,9 +205,10 @@ bool kpi_grains_target(struct kpi_compile *compile, const struct kpi_target *tar
     if (compile->leaves.failed || compile->plan->pool.failed || !minutes)
         return true;
     if (has_cohorts(compile, formula)) {
-        kpi_error(compile->diag, kpi_place_text(value), KPI_NO_SUGGESTION,
-                  "retained(), first_time(), user_days() and mature() are made of days; a target "
-                  "over minutes cannot be made of them");
+        kpi_error(
+            compile->diag, kpi_place_text(value), KPI_NO_SUGGESTION,
+            "retained(), first_time(), user_days(), mature() and trailing() are made of days; "
+            "a target over minutes cannot be made of them");
         return false;
     }
     leaves_divide(compile->leaves.data, formula, minutes);

@@ -330,8 +330,9 @@ struct kpi_leaf {
     kpi_decimal share;    /* QUANTILE: above 0, below 1 */
     uint32_t sketch;      /* QUANTILE: the first leaf that is about the same values */
     struct kpi_shift shift;
-    bool total;      /* of all events, whatever their campaign: `instance` has dimensions NONE */
-    uint32_t mature; /* only days that are over for so many days; 0: all */
+    bool total;        /* of all events, whatever their campaign: `instance` has dimensions NONE */
+    uint32_t mature;   /* only days that are over for so many days; 0: all */
+    uint32_t trailing; /* the so many days that end where it would; 0: from where it would begin */
     /* by zone (n_zones of each): the instance; for USERS that of level 1,
      * from which `above` leads to `level`. KPI_NO_INDEX where no campaign has that zone. */
     const uint32_t *instance;

@@ -186,6 +186,8 @@ bool kpi_leaf_range(const struct kpi_plan *plan, const struct kpi_scope *scope,
     }
     range.start_day -= days;
     range.end_day -= days;
+    if (leaf->trailing) /* never of minutes: kpi_grains_target() */
+        range.start_day = range.end_day - (kpi_day)leaf->trailing;
     if (!found || range.start_day > range.end_day ||
         (range.start_day == range.end_day && range.start_minute >= range.end_minute))
         return false;

@@ -107,6 +107,23 @@ static void previous_periods_are_as_long(void **state)
     assert_range(shifted(KPI_SHIFT_PREVIOUS, 3, week), 0, date(2026, 10, 13), date(2026, 10, 20));
 }
 
+/* Of the scope, or of what it is compared with, only the end matters. */
+static void trailing_days_end_with_the_scope(void **state)
+{
+    const struct kpi_leaf week = {.trailing = 7},
+                          week_before = {.trailing = 7, .shift = {KPI_SHIFT_PREVIOUS, 2}};
+    const struct kpi_scope day = one_day(2026, 11, 3),
+                           month = days(KPI_SCOPE_MONTH, date(2026, 3, 1), date(2026, 4, 1));
+    struct range range = {.found = false};
+
+    range.found = kpi_leaf_range(plan, &day, &week, &range.range);
+    assert_range(range, 0, date(2026, 10, 28), date(2026, 11, 4));
+    range.found = kpi_leaf_range(plan, &day, &week_before, &range.range);
+    assert_range(range, 0, date(2026, 10, 26), date(2026, 11, 2));
+    range.found = kpi_leaf_range(plan, &month, &week, &range.range);
+    assert_range(range, 0, date(2026, 3, 25), date(2026, 4, 1));
+}
+
 /* Calendar periods are as long as the calendar has them. */
 static void previous_months_and_quarters(void **state)
 {
@@ -234,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(previous_periods_are_as_long, setup, teardown),
         cmocka_unit_test_setup_teardown(previous_months_and_quarters, setup, teardown),
         cmocka_unit_test_setup_teardown(previous_windows_over_summer_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(trailing_days_end_with_the_scope, setup, teardown),
         cmocka_unit_test_setup_teardown(before_is_before_the_campaign, setup, teardown),
         cmocka_unit_test_setup_teardown(cumulative_begins_with_the_campaign, setup, teardown),
         cmocka_unit_test_setup_teardown(other_campaigns_by_their_parts, setup, teardown),

@@ -98,7 +98,7 @@ TABLE = {
         "an attribute with the aggregate first(), last() or set() of a string"),
     "a maturity by the hour": (
         "kpis: {k: {formula: 'mature(buyers, 3)', grains: [hour]}}", "1:51",
-        "mature() are made of days; they cannot be reported in \"hour\""),
+        "trailing() are made of days; they cannot be reported in \"hour\""),
 
     # Types.
     "a string for a number": (

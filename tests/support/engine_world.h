@@ -101,7 +101,7 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
     fixture_kpi(f, "k17", "quantile(stay, 0.9) - previous(median(stay))", KPI_UNIT_DURATION);
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
-    fixture_kpi(f, "k19", "user_days(participants) / buyers + total(user_days(active))",
+    fixture_kpi(f, "k19", "user_days(participants) / trailing(buyers, 9) + previous(total(user_days(active)))",
                 KPI_UNIT_COUNT);
     fixture_kpi(f, "k20", "won_over / responses + total(won_over) - previous(at_first)",
                 KPI_UNIT_RATIO);
@@ -781,7 +781,7 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
                               const struct kpi_scope *scope, kpi_time as_of, struct kpi_row *rows)
 {
     uint32_t n_rows = kpi_leaf_n_rows(leaf->kind), instance;
-    bool shifted = leaf->shift.kind != KPI_SHIFT_NONE;
+    bool shifted = leaf->shift.kind != KPI_SHIFT_NONE || leaf->trailing;
     const struct kpi_campaign_info *info;
     const struct kpi_zone *zone;
     struct kpi_range range;
