@@ -99,10 +99,13 @@ static inline void world_fixture(struct fixture *f)
     fixture_kpi(f, "k14", "content", KPI_UNIT_POINTS);
     fixture_kpi(f, "k15", "growth(gauge(\"index\"), previous(gauge(\"index\")))", KPI_UNIT_RATIO);
     fixture_kpi(f, "k16", "gauge(\"share\") / total(content)", KPI_UNIT_RATIO);
-    fixture_kpi(f, "k17", "quantile(stay, 0.9) - previous(median(stay))", KPI_UNIT_DURATION);
+    fixture_kpi(f, "k17", "quantile(stay, 0.9) - previous(median(stay)) + mature(median(stay), 2)",
+                KPI_UNIT_DURATION);
     fixture_kpi(f, "k18", "total(median(stay)) / average(stay)", KPI_UNIT_RATIO);
-    fixture_kpi(f, "k19", "user_days(participants) / trailing(buyers, 9) + previous(total(user_days(active)))",
-                KPI_UNIT_COUNT);
+    fixture_kpi(
+        f, "k19",
+        "user_days(participants) / trailing(buyers, 9) + previous(total(user_days(active)))",
+        KPI_UNIT_COUNT);
     fixture_kpi(f, "k20", "won_over / responses + total(won_over) - previous(at_first)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k21", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
