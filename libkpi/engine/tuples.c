@@ -383,6 +383,8 @@ uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set_index, 
     uint32_t parts[KPI_TUPLE_PARTS_MAX] = {KPI_DICTIONARY_NONE};
     uint64_t hash;
 
+    if (tuple == KPI_DICTIONARY_NONE)
+        return 0;
     kpi_tuple_parts(&engine->tuples.sets[set_index], tuple, parts);
     hash = string_hash(kpi_dictionary_string(&engine->values, parts[0]));
     for (uint32_t i = 0; i < set->n; i++) {

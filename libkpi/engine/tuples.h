@@ -92,7 +92,7 @@ int kpi_tuples_spread(struct kpi_engine *engine, uint32_t set, uint32_t from, ui
 uint32_t kpi_tuple_find(const struct kpi_engine *engine, uint32_t set,
                         const uint32_t parts[KPI_TUPLE_PARTS_MAX]);
 
-/* What a tuple of a set means, whatever its ids are. */
+/* What a tuple of a set means, whatever its ids are; 0 of KPI_DICTIONARY_NONE. */
 uint64_t kpi_tuple_meaning(const struct kpi_engine *engine, uint32_t set, uint32_t tuple);
 /* Likewise, of a cell. */
 uint64_t kpi_tuple_hash(const struct kpi_engine *engine, uint32_t instance, uint32_t tuple);
