@@ -4,6 +4,7 @@
 #include "util/utf8.h"
 
 #include <locale.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,13 +82,23 @@ void table_add_format(struct table *table, const char *format, ...)
     take(table, n < 0 ? NULL : text);
 }
 
+/* wcwidth() knows nothing beyond ASCII in the C locale, which is what scripts run in. To make
+ * another one takes as long as to print a line: there is one for all cells. */
+static locale_t utf8;
+
+static void utf8_make(void)
+{
+    utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+}
+
 unsigned table_width(const char *text)
 {
-    /* wcwidth() knows nothing beyond ASCII in the C locale, which is what scripts run in. */
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL), old = (locale_t)0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    locale_t old = (locale_t)0;
     size_t size = strlen(text), i = 0, n;
     unsigned width = 0;
 
+    (void)pthread_once(&once, utf8_make);
     if (utf8)
         old = uselocale(utf8);
     for (; i < size; i += n) {
@@ -101,10 +112,8 @@ unsigned table_width(const char *text)
             n = 1;
         width += cells < 0 ? 1 : (unsigned)cells;
     }
-    if (utf8) {
+    if (utf8)
         (void)uselocale(old);
-        freelocale(utf8);
-    }
     return width;
 }
 
