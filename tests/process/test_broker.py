@@ -127,7 +127,8 @@ class Broker(ProcessCase):
 class BrokerRestarts(ProcessCase):
     """On a broker of its own."""
 
-    def test_killed_and_restarted(self):
+    def begin(self):
+        """The broker, its cluster, and a kpid that has read some events."""
         broker = self.broker()
         cluster = broker.cluster()
         self.topic = cluster.create_topic()
@@ -135,6 +136,10 @@ class BrokerRestarts(ProcessCase):
         app.wait_ready()
         cluster.produce(self.topic, stream.messages(stream.crowd("c1", 20, 10, "a")))
         self.assert_fraction(app, 10, 20)
+        return broker, cluster, app
+
+    def test_killed_and_restarted(self):
+        broker, cluster, app = self.begin()
         broker.kill()
         self.assertEqual(app.get("/-/healthy").status, 200)
         self.assert_fraction(app, 10, 20)
@@ -162,13 +167,7 @@ class BrokerRestarts(ProcessCase):
 
     def test_a_broker_that_hangs_does_not_hold_the_stop(self):
         """What was counted is saved, and the group is left to its session time-out."""
-        broker = self.broker()
-        cluster = broker.cluster()
-        self.topic = cluster.create_topic()
-        app = self.kpid(self.settings(cluster, self.topic, self.redis(), [stream.campaign_now()]))
-        app.wait_ready()
-        cluster.produce(self.topic, stream.messages(stream.crowd("c1", 20, 10, "a")))
-        self.assert_fraction(app, 10, 20)
+        broker, _cluster, app = self.begin()
         broker.pause()
         began = time.monotonic()
         self.assertEqual(app.stop(60), 0)
