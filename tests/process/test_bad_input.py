@@ -212,6 +212,9 @@ TABLE = {
     "a retention longer than what is kept": (
         'keep: 31d\nkpis: {k: {formula: "retained(buyers, active, basis=month, at=3)"}}', "2:21",
         "\"k\" looks back on 119 days at least, more than the 31d that are kept: raise keep"),
+    "trailing days longer than what is kept": (
+        'keep: 20d\nkpis: {k: {formula: "buyers / trailing(buyers, 30)"}}', "2:21",
+        "\"k\" looks back on 30 days at least, more than the 20d that are kept: raise keep"),
     "a target for a retention longer than what is kept": (
         "keep: 31d\n" + TARGET + "{kpi: retention_m3, value: 50%}", "8:15",
         "\"retention_m3\" looks back on 119 days at least, more than the 31d that are kept"),
