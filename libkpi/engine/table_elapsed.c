@@ -96,7 +96,8 @@ static void returns_take(struct walk *walk, const uint32_t *ids, uint32_t n, uin
     }
 }
 
-/* UNBOUNDED: by the period in which they were seen last; rows_end() adds up who came on or after. */
+/* UNBOUNDED: by the period in which they were seen last; rows_end() adds up who came on or after.
+ */
 static void lasts_take(struct walk *walk)
 {
     for (uint32_t i = 0; i < CHUNK; i++) {
