@@ -5,10 +5,10 @@
  *   {"as_of":"2026-11-11T08:00:00Z","complete":true,"tables":[…]}
  *
  * Each kind has a station of its own (tables.c …), which says what its entries are; what is broken
- * down has "by":{"channel":"wechat","city":null} in each, "__suppressed__" for what min_group hides.
- * as_of is up to when data is in: answers may be made less often than KPIs are. They are complete
- * when the KPIs are and every shard has made answers under the plan, which takes some more after
- * start or a reload.
+ * down has "by":{"channel":"wechat","city":null} in each, "__suppressed__" for what min_group
+ * hides. as_of is up to when data is in: answers may be made less often than KPIs are. They are
+ * complete when the KPIs are and every shard has made answers under the plan, which takes some more
+ * after start or a reload.
  */
 #pragma once
 

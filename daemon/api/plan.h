@@ -23,8 +23,8 @@
  *    "settings":{"kafka.group":"…"}}
  *
  * State of equal fingerprint is the same; that of a table is that of the measures it is made of.
- * What is broken down has "by":"channel, city". settings: hashes of those that need a restart, without
- * secrets and threads.
+ * What is broken down has "by":"channel, city". settings: hashes of those that need a restart,
+ * without secrets and threads.
  */
 #pragma once
 

@@ -257,7 +257,8 @@ static void sums_have_no_within(void **state)
     assert_non_null(strstr(f.recorder.messages[0].text, "have no \"within\""));
 }
 
-/* Attributes begin anew and sessions are cut by the days of the plan's zone, which is there before any campaign. */
+/* Attributes begin anew and sessions are cut by the days of the plan's zone, which is there before
+ * any campaign. */
 static void without_campaigns(void **state)
 {
     fixture_init(&f);
@@ -274,7 +275,8 @@ static void without_campaigns(void **state)
     end();
 }
 
-/* More values than a set keeps, in two orders; the state is the same, also where times are equal. */
+/* More values than a set keeps, in two orders; the state is the same, also where times are equal.
+ */
 static void what_a_set_keeps_does_not_depend_on_the_order(void **state)
 {
     static const struct {
