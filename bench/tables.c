@@ -33,6 +33,7 @@ struct variant {
     enum kpi_table_mode mode;
     enum kpi_table_cohort cohort;
     uint32_t periods;
+    uint32_t trailing;
 };
 
 static struct fixture fixture;
@@ -55,6 +56,9 @@ static struct kpi_plan *make_plan(const struct variant *variant)
     table->mode = variant->mode;
     table->cohort = variant->cohort;
     table->periods = variant->periods;
+    table->trailing = variant->trailing;
+    if (table->trailing)
+        table->over = table->basis;
     table->last = 100;
     if (kpi_plan_new(&plan, &fixture.in, &memory_kpi, &fixture.recorder.diag))
         abort();
@@ -168,6 +172,8 @@ int main(void)
         {"retention by elapsed days, 90 x 90", KPI_TABLE_RETENTION, KPI_TABLE_ELAPSED,
          KPI_TABLE_CLASSIC, KPI_TABLE_FIRST_TIME, 90},
         {"active days of months", KPI_TABLE_ACTIVE_INTERVALS, KPI_TABLE_DAY, 0, 0, 1},
+        {"active days of the last 28, each of 90", KPI_TABLE_ACTIVE_INTERVALS, KPI_TABLE_DAY, 0, 0,
+         1, 28},
         {"lifecycle by week", KPI_TABLE_LIFECYCLE, KPI_TABLE_WEEK, 0, 0, 1},
     };
 

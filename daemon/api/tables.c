@@ -10,7 +10,8 @@
  *    "periods":[{"start":"…","mature":true,"new":5,"returning":3,"resurrecting":1,"dormant":2}]}
  *   {"table":"days","kind":"active_intervals","basis":"day","over":"month","at_least":1,
  *    "definition":"…","of":"active","start":"…","end":"…","mature":false,
- *    "counts":[{"n":1,"users":40,"or_more":90}, …]}    one entry a month
+ *    "counts":[{"n":1,"users":40,"or_more":90}, …]}    one entry a month; "trailing":28 in place
+ *    of "over": one entry a day, of the 28 days that end with it
  *   {"table":"dwell","kind":"sessions","basis":"day","definition":"…","of":"dwell_time",
  *    "users":"visitors","bounced":"bounces",
  *    "periods":[{"start":"…","mature":true,"sessions":5,"users":3,"mean_seconds":61.5,
@@ -325,16 +326,20 @@ static void add_counts(struct json *json, cJSON *entry, const struct kpi_answer 
 static void add_intervals(const struct writing *writing, const struct kpi_answer *answer)
 {
     const struct answers_page *page = writing->page;
-    kpi_time start = kpi_table_start(page->plan, writing->table, answer->start);
+    const struct kpi_table_info *info = writing->info;
+    kpi_time start = kpi_table_from(page->plan, writing->table, answer->start);
     kpi_time end = kpi_table_end(page->plan, writing->table, answer->start);
     cJSON *entry;
 
-    if (!answers_in_time(page, start))
+    if (!answers_in_time(page, kpi_table_start(page->plan, writing->table, answer->start)))
         return;
     entry = begin_entry(writing, answer);
-    json_add_string(writing->json, entry, "of", writing->info->start);
-    json_add_text(writing->json, entry, "over", basis_names[writing->info->over]);
-    json_add_integer(writing->json, entry, "at_least", writing->info->at_least);
+    json_add_string(writing->json, entry, "of", info->start);
+    if (info->trailing)
+        json_add_integer(writing->json, entry, "trailing", info->trailing);
+    else
+        json_add_text(writing->json, entry, "over", basis_names[info->over]);
+    json_add_integer(writing->json, entry, "at_least", info->at_least);
     answers_add_time(writing->json, entry, "start", page->plan, start);
     answers_add_time(writing->json, entry, "end", page->plan, end);
     json_add_bool(writing->json, entry, "mature",

@@ -256,9 +256,15 @@ static int print_intervals(const cJSON *entry, FILE *out)
 
     if (!table)
         return error_origin(-ENOMEM);
-    (void)fprintf(out, ": %s, n of each %s of the %s from %.10s%s\n", text_of(entry, "of"),
-                  text_of(entry, "basis"), text_of(entry, "over"), text_of(entry, "start"),
-                  is_mature(entry) ? "" : "*");
+    if (is_told(entry, "trailing"))
+        (void)fprintf(out, ": %s, n of the %s %ss before %.*s%s\n", text_of(entry, "of"),
+                      text_of(entry, "trailing"), text_of(entry, "basis"),
+                      strcmp(text_of(entry, "basis"), "hour") == 0 ? 16 : 10, text_of(entry, "end"),
+                      is_mature(entry) ? "" : "*");
+    else
+        (void)fprintf(out, ": %s, n of each %s of the %s from %.10s%s\n", text_of(entry, "of"),
+                      text_of(entry, "basis"), text_of(entry, "over"), text_of(entry, "start"),
+                      is_mature(entry) ? "" : "*");
     cJSON_ArrayForEach(count, get(entry, "counts"))
     {
         for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)

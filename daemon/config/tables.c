@@ -198,14 +198,38 @@ static void read_retention(struct load *load, const struct doc_node *node,
 
 /* --- the others --- */
 
+/* `trailing: 28` stands in place of `over`. */
+static void read_trailing(struct load *load, const struct doc_node *node,
+                          const struct doc_node *over, const char *what,
+                          struct kpi_table_definition *table)
+{
+    static const uint32_t hours[] = {1, 24, 7 * 24, 28 * 24, 90 * 24, 365 * 24}; /* at least */
+    kpi_duration length;
+
+    read_number(load, node, "trailing", KPI_TABLE_PERIODS_MAX, &table->trailing);
+    table->over = table->basis;
+    length = (kpi_duration)table->trailing * hours[table->basis] * KPI_HOUR;
+    if (over)
+        report_error(&load->report, doc_node_place(node),
+                     "%s: intervals are those of a period (over) or the last ones (trailing), not "
+                     "both",
+                     what);
+    else if (length > load->settings.keep)
+        report_error(&load->report, doc_node_place(node),
+                     "trailing: so many are %u days at least, which is longer than what is kept "
+                     "(keep)",
+                     (unsigned)((length + KPI_DAY - 1) / KPI_DAY));
+}
+
 /* active_days: the same, whose basis is day. */
 static void read_intervals(struct load *load, const struct doc_node *node, bool of_days,
                            struct kpi_table_definition *table)
 {
     const char *what = of_days ? "active_days" : "active_intervals";
-    struct doc_node *of, *over, *at_least, *last, *by, *basis = NULL;
-    const struct load_field fields[] = {{"of", &of},     {"over", &over}, {"at_least", &at_least},
-                                        {"last", &last}, {"by", &by},     {"basis", &basis}};
+    struct doc_node *of, *over, *trailing, *at_least, *last, *by, *basis = NULL;
+    const struct load_field fields[] = {
+        {"of", &of},     {"over", &over}, {"trailing", &trailing}, {"at_least", &at_least},
+        {"last", &last}, {"by", &by},     {"basis", &basis}};
     unsigned choices[] = {KPI_TABLE_DAY, KPI_TABLE_MONTH};
 
     if (!load_fields(load, node, what, fields, sizeof(fields) / sizeof(fields[0]) - of_days))
@@ -216,13 +240,15 @@ static void read_intervals(struct load *load, const struct doc_node *node, bool 
     read_word(load, over, "over", PERIOD_WORDS, &choices[1]);
     table->basis = (enum kpi_table_basis)choices[0];
     table->over = (enum kpi_table_basis)choices[1];
-    table->last = last_default[table->over];
-    if (table->over <= table->basis)
+    if (trailing)
+        read_trailing(load, trailing, over, what, table);
+    else if (table->over <= table->basis)
         report_error(&load->report,
                      over    ? doc_node_place(over)
                      : basis ? doc_node_place(basis)
                              : doc_node_place(node->key),
                      "%s: intervals are counted over something longer than their basis", what);
+    table->last = last_default[table->over];
     read_number(load, at_least, "at_least", KPI_LEVELS_MAX, &table->at_least);
     read_number(load, last, "last", KPI_TABLE_PERIODS_MAX, &table->last);
     definitions_by(load, by, &table->by);

@@ -1,9 +1,12 @@
 /*
  * Lifecycle, which compares each period with the one before; and active intervals: users counted
  * by how many intervals of a longer period they were active in, by adding up bits (as a column of
- * numbers is added: bit j of all users' counts is a set).
+ * numbers is added: bit j of all users' counts is a set), and, where the period moves on by one
+ * interval, taking away those of the one that it leaves.
  */
 #include "engine/tables.h"
+
+#include <assert.h>
 
 /* --- lifecycle --- */
 
@@ -71,14 +74,23 @@ enum {
     BITS_MAX = 14, /* hours of a year */
 };
 
+/* In how many of the units [begin, end) each user was active. */
 struct counter {
     roaring_bitmap_t *bits[BITS_MAX];
     uint32_t n_bits;
+    uint32_t begin, end;
     uint32_t *cells; /* by count - 1 */
 };
 
-/* Adds 1 for each of these users. */
-static int counter_add(struct counter *counter, const roaring_bitmap_t *users)
+static void counter_reset(struct counter *counter)
+{
+    for (uint32_t j = 0; j < counter->n_bits; j++)
+        roaring_bitmap_free(counter->bits[j]);
+    counter->n_bits = 0;
+}
+
+/* Adds 1 for each of these users, or takes it away again. */
+static int counter_change(struct counter *counter, const roaring_bitmap_t *users, bool add)
 {
     roaring_bitmap_t *carry = roaring_bitmap_copy(users);
 
@@ -86,11 +98,13 @@ static int counter_add(struct counter *counter, const roaring_bitmap_t *users)
         roaring_bitmap_t *next;
 
         if (j == counter->n_bits) {
+            assert(add);
             counter->bits[j] = carry;
             counter->n_bits++;
             return 0;
         }
-        next = roaring_bitmap_and(counter->bits[j], carry);
+        next = add ? roaring_bitmap_and(counter->bits[j], carry)
+                   : roaring_bitmap_andnot(carry, counter->bits[j]);
         roaring_bitmap_xor_inplace(counter->bits[j], carry);
         roaring_bitmap_free(carry);
         carry = next;
@@ -99,6 +113,35 @@ static int counter_add(struct counter *counter, const roaring_bitmap_t *users)
         return -ENOMEM;
     roaring_bitmap_free(carry);
     return 0;
+}
+
+static int unit_count(struct kpi_table_pass *pass, uint32_t unit, bool add, struct counter *counter)
+{
+    struct kpi_table_users active;
+    int r = kpi_table_users_get(pass, pass->start, pass->start_tuple, pass->table->info.at_least,
+                                pass->units[unit].start, &active);
+
+    if (r == 0 && active.bitmap)
+        r = counter_change(counter, active.bitmap, add);
+    kpi_table_users_release(&active);
+    return r;
+}
+
+/* On to other units, neither of whose ends is before the one that it was. */
+static int counter_move(struct kpi_table_pass *pass, uint32_t begin, uint32_t end,
+                        struct counter *counter)
+{
+    int r = 0;
+
+    if (begin >= counter->end) {
+        counter_reset(counter);
+        counter->begin = counter->end = begin;
+    }
+    for (; counter->begin < begin && r == 0; counter->begin++)
+        r = unit_count(pass, counter->begin, false, counter);
+    for (; counter->end < end && r == 0; counter->end++)
+        r = unit_count(pass, counter->end, true, counter);
+    return r;
 }
 
 /* `users` have the same bits from n_bits on, which make `count`. */
@@ -110,8 +153,14 @@ static int counter_read(const struct counter *counter, const roaring_bitmap_t *u
 
     if (roaring_bitmap_is_empty(users))
         return 0;
-    if (n_bits == 0) {
-        counter->cells[count - 1] = (uint32_t)roaring_bitmap_get_cardinality(users);
+    if (n_bits == 1) {
+        uint32_t odd = (uint32_t)roaring_bitmap_and_cardinality(users, counter->bits[0]);
+        uint32_t even = (uint32_t)roaring_bitmap_get_cardinality(users) - odd;
+
+        if (odd) /* there are no more cells than somebody may have counts */
+            counter->cells[count] = odd;
+        if (even)
+            counter->cells[count - 1] = even;
         return 0;
     }
     with = roaring_bitmap_and(users, counter->bits[n_bits - 1]);
@@ -130,32 +179,38 @@ static int counter_read(const struct counter *counter, const roaring_bitmap_t *u
     return r;
 }
 
-/* The intervals [begin, end) into a row, which is that of the first of them. */
-static int over_fill(struct kpi_table_pass *pass, uint32_t begin, uint32_t end)
+/* The units [begin, end) into a row. */
+static int row_count(struct kpi_table_pass *pass, uint32_t begin, uint32_t end, uint32_t row,
+                     struct counter *counter)
 {
-    struct counter counter = {.n_bits = 0};
-    roaring_bitmap_t *all = roaring_bitmap_create();
-    int r = all ? kpi_table_row_make(pass, begin, end - begin) : -ENOMEM;
+    roaring_bitmap_t *all = NULL;
+    int r = counter_move(pass, begin, end, counter);
 
-    counter.cells = pass->rows[begin].cells;
-    for (uint32_t i = begin; i < end && r == 0; i++) {
-        struct kpi_table_users active;
-
-        r = kpi_table_users_get(pass, pass->start, pass->start_tuple, pass->table->info.at_least,
-                                pass->units[i].start, &active);
-        if (r == 0 && active.bitmap) {
-            roaring_bitmap_or_inplace(all, active.bitmap);
-            r = counter_add(&counter, active.bitmap);
-        }
-        kpi_table_users_release(&active);
-    }
     if (r == 0)
-        r = counter_read(&counter, all, counter.n_bits, 0);
-    for (uint32_t j = 0; j < counter.n_bits; j++)
-        roaring_bitmap_free(counter.bits[j]);
+        r = kpi_table_row_make(pass, row, end - begin);
+    if (r == 0) {
+        all = roaring_bitmap_or_many(counter->n_bits,
+                                     (const roaring_bitmap_t **)(void *)counter->bits);
+        counter->cells = pass->rows[row].cells;
+        r = all ? counter_read(counter, all, counter->n_bits, 0) : -ENOMEM;
+    }
     if (all)
         roaring_bitmap_free(all);
     return r;
+}
+
+/* The same, unless the row is kept and nothing of it has changed. */
+static int row_fill(struct kpi_table_pass *pass, uint32_t begin, uint32_t end, uint32_t row,
+                    struct counter *counter)
+{
+    const struct kpi_table_row *kept = kpi_table_kept(pass, row);
+    bool changed = false;
+
+    for (uint32_t i = begin; i < end; i++)
+        changed |= pass->units[i].start_changed;
+    if (kept && kept->n_cells && !changed)
+        return kpi_table_row_keep(pass, row, kept);
+    return row_count(pass, begin, end, row, counter);
 }
 
 /* The period that an interval counts in: where it begins. */
@@ -164,23 +219,39 @@ static struct kpi_period over_of(const struct kpi_table_pass *pass, uint32_t uni
     return kpi_period_of_day(pass->plan, pass->table->info.over, pass->units[unit].period.day);
 }
 
-int kpi_table_intervals(struct kpi_table_pass *pass)
+/* The intervals of a longer period, into the row of the first of them. */
+static int periods_fill(struct kpi_table_pass *pass, struct counter *counter)
 {
     uint32_t begin = 0, end;
     int r = kpi_table_units_make(pass, 0, 0);
 
     for (; begin < pass->n_units && r == 0; begin = end) {
         struct kpi_period over = over_of(pass, begin);
-        const struct kpi_table_row *kept = kpi_table_kept(pass, begin);
-        bool changed = false;
 
-        for (end = begin; end < pass->n_units && kpi_period_compare(over_of(pass, end), over) == 0;
-             end++)
-            changed |= pass->units[end].start_changed;
-        if (kept && kept->n_cells && !changed)
-            r = kpi_table_row_keep(pass, begin, kept);
-        else
-            r = over_fill(pass, begin, end);
+        for (end = begin; end < pass->n_units && kpi_period_compare(over_of(pass, end), over) == 0;)
+            end++;
+        r = row_fill(pass, begin, end, begin, counter);
     }
+    return r;
+}
+
+/* The n intervals up to each one, into its row. They go on while any of them may have users. */
+static int trailing_fill(struct kpi_table_pass *pass, struct counter *counter)
+{
+    uint32_t n = pass->table->info.trailing;
+    int r = kpi_table_units_make(pass, n - 1, n - 1);
+
+    for (uint32_t end = n; end <= pass->n_units && r == 0; end++)
+        r = row_fill(pass, end - n, end, end - 1, counter);
+    return r;
+}
+
+int kpi_table_intervals(struct kpi_table_pass *pass)
+{
+    struct counter counter = {.n_bits = 0};
+    int r =
+        pass->table->info.trailing ? trailing_fill(pass, &counter) : periods_fill(pass, &counter);
+
+    counter_reset(&counter);
     return r;
 }

@@ -33,6 +33,13 @@ kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t star
     return time_of(plan, basis_of(kpi_plan_table(plan, table)), start, 1);
 }
 
+kpi_time kpi_table_from(const struct kpi_plan *plan, uint32_t table, int64_t start)
+{
+    const struct kpi_table_info *info = kpi_plan_table(plan, table);
+
+    return time_of(plan, basis_of(info), start, info->trailing ? 1 - (int32_t)info->trailing : 0);
+}
+
 bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start, kpi_time as_of)
 {
     const struct kpi_table_info *info = kpi_plan_table(plan, table);
@@ -41,6 +48,8 @@ bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start,
     struct kpi_period now = kpi_period_of_time(plan, basis, as_of);
     struct kpi_period first = kpi_period_advance(plan, basis, now, 1 - (int32_t)info->last);
 
+    if (info->trailing && kpi_table_from(plan, table, start) < as_of - kpi_plan_keep(plan))
+        return false;
     return kpi_period_compare(period, first) >= 0 && kpi_period_compare(period, now) <= 0;
 }
 

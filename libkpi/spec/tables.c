@@ -180,6 +180,8 @@ static uint64_t fingerprint(struct kpi_compile *compile, const struct kpi_table_
     for (uint32_t i = 0; i < definition->n_brackets; ++i)
         kpi_writer_format(&writer, " [%d, %d)", (int64_t)definition->brackets[i].from,
                           (int64_t)definition->brackets[i].to);
+    if (definition->trailing)
+        kpi_writer_format(&writer, " trailing %d", (int64_t)definition->trailing);
     for (uint32_t i = 0; i < work->by.n; ++i)
         kpi_writer_format(&writer, " by %x",
                           compile->dimensions[work->by.dimensions[i]].fingerprint);
@@ -281,6 +283,7 @@ static void info_fill(struct assembler *assembler, const struct kpi_table_work *
                                   definition->n_brackets * sizeof(*definition->brackets)),
         .n_brackets = definition->n_brackets,
         .over = definition->over,
+        .trailing = definition->trailing,
         .at_least = definition->at_least,
         .last = definition->last,
         .fingerprint = work->fingerprint,

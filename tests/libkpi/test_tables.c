@@ -59,6 +59,14 @@ static void define_tables(struct fixture *f)
     table = fixture_table(f, "hours", KPI_TABLE_ACTIVE_INTERVALS, "buyers");
     table->basis = KPI_TABLE_HOUR;
     table->over = KPI_TABLE_WEEK;
+    for (unsigned i = 0; i < 2; i++) {
+        table =
+            fixture_table(f, i ? "last_hours" : "last_days", KPI_TABLE_ACTIVE_INTERVALS, "active");
+        table->basis = table->over = i ? KPI_TABLE_HOUR : KPI_TABLE_DAY;
+        table->trailing = i ? 10 : 5;
+        table->at_least = 1 + i;
+        table->by = fixture_by(f, "channel");
+    }
 }
 
 static struct kpi_plan *make_plan(kpi_duration keep)

@@ -372,6 +372,15 @@ TABLE = {
     "intervals longer than what they are counted over": (
         TABLE_OF + "active_intervals: {of: active, basis: month, over: week}}}", "1:65",
         "something longer than their basis"),
+    "active days of a month and of the last ones": (
+        TABLE_OF + "active_days: {of: buyers, over: week, trailing: 28}}}", "1:62",
+        "active_days: intervals are those of a period (over) or the last ones (trailing), not both"),
+    "no last days": (
+        TABLE_OF + "active_days: {of: buyers, trailing: 0}}}", "1:50",
+        'trailing: "0" is no whole number from 1 to 400'),
+    "last weeks that are longer than what is kept": (
+        "keep: 20d\n" + TABLE_OF + "active_intervals: {of: buyers, basis: week, trailing: 3}}}", "2:68",
+        "trailing: so many are 21 days at least, which is longer than what is kept (keep)"),
     "days over days": (
         TABLE_OF + "active_days: {of: active, over: day}}}", "1:46", "something longer"),
     "a basis of active days": (

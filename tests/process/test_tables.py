@@ -18,6 +18,7 @@ from support.tables_oracle import (BASES, COHORTS, ERROR, EXACT, LAST, MODES, SE
 ZONES = (("Asia/Shanghai", 0), ("Europe/Berlin", 6), ("America/New_York", 2))
 SEEDS = range(1, 25)
 OF_A_SEED = 10  # retention tables
+TRAILING = {"hour": 24, "day": 30, "week": 12, "month": 6, "quarter": 4}  # at most
 DAYS = {"hour": 4, "day": 20, "elapsed": 20, "week": 90, "month": 300, "quarter": 380, "year": 390}
 
 
@@ -55,6 +56,10 @@ def tables_of(seed):
         tables[f"i{i}"] = {"kind": "active_intervals", "of": "active", "basis": basis, "over": over,
                            "at_least": rng.choice((1, 2, 3)), "last": LAST[over],
                            "by": rng.choice(([], ["channel"]))}
+    for i, basis in enumerate(rng.sample(list(TRAILING), 2)):
+        tables[f"t{i}"] = {"kind": "active_intervals", "of": "active", "basis": basis,
+                           "trailing": rng.randint(1, TRAILING[basis]), "at_least": rng.choice((1, 1, 2)),
+                           "last": rng.choice((LAST[basis], 3)), "by": rng.choice(([], ["channel"]))}
     for i, basis in enumerate(rng.sample(BASES, 2)):
         tables[f"s{i}"] = {"kind": "sessions", "of": "lengths", "users": "visitors", "bounced": "short",
                            "basis": basis, "last": rng.choice((LAST[basis], 3)),
@@ -65,9 +70,9 @@ def tables_of(seed):
 def definition_of(table):
     keys = {"retention": ("start", "return", "basis", "cohort", "mode", "percent", "last", "by"),
             "lifecycle": ("of", "basis", "last", "by"),
-            "active_intervals": ("of", "basis", "over", "at_least", "last", "by"),
+            "active_intervals": ("of", "basis", "over", "trailing", "at_least", "last", "by"),
             "sessions": ("of", "users", "bounced", "basis", "last", "by")}[table["kind"]]
-    definition = {key: table[key] for key in keys if table[key] != []}
+    definition = {key: table[key] for key in keys if table.get(key, []) != []}
     if table["kind"] == "retention":
         if table["mode"] == "bracket":
             definition["brackets"] = [list(b) for b in table["brackets"]]
@@ -225,6 +230,8 @@ class Daemon(Checks):
                   "at_least": 2, "last": 8, "by": ["channel"]},
         "dwell": {"kind": "sessions", "of": "lengths", "users": "visitors", "bounced": "short",
                   "basis": "day", "last": 30, "by": ["channel"]},
+        "l7": {"kind": "active_intervals", "of": "active", "basis": "day", "trailing": 7,
+               "at_least": 1, "last": 15, "by": ["channel"]},
     }
 
     def setUp(self):
@@ -321,17 +328,20 @@ class Daemon(Checks):
         self.expect(self.app)
         self.app.reload(measures={"late": {"agg": "users", "where": 'type == "visit"'}},
                         tables={"late": {"lifecycle": {"of": "late", "basis": "day"}},
+                                "late_7": {"active_days": {"of": "late", "trailing": 7}},
                                 "ever": definition_of({**self.TABLES["first"], "start": "buyers"})})
         self.app.wait(lambda: self.app.get("/api/v1/tables/late").status == 200, 60, "it is there")
         self.produce_events([{**e, "id": e["id"] + "-again", "type": "visit"}
                              for e in self.events[-50:]])
         self.produce_events([{**self.events[-1], "id": "new", "user": "new", "type": "purchase"}])
         self.app.wait_caught_up(len(self.events) + 51)
-        for name in "late", "ever":
+        for name in "late", "late_7", "ever":
             self.app.wait(lambda name=name: self.table(self.app, name)["tables"], 60, "it has counted")
         late, = self.table(self.app, "late")["tables"]
         self.assertIn("counts_from", late)
         self.assertFalse(any(period["mature"] for period in late["periods"]))
+        for entry in self.table(self.app, "late_7")["tables"]:
+            self.assertEqual((entry["counts_from"], entry["mature"]), (late["counts_from"], False))
         life, = self.table(self.app, "life")["tables"]
         self.assertNotIn("counts_from", life)
         ever, = self.table(self.app, "ever")["tables"]
@@ -353,6 +363,10 @@ class Daemon(Checks):
         moment = starts[5].replace("+", "%2B")
         some, = self.table(self.app, "life", f"from={moment}")["tables"]
         self.assertEqual(some["periods"], whole["periods"][5:])
+        days = self.table(self.app, "l7", "")["tables"]
+        self.assertEqual(len(days), 15)
+        of_that_day = f"from={days[5]['end'][:10]}&to={days[6]['end'][:10]}"  # the last of its seven
+        self.assertEqual(self.table(self.app, "l7", of_that_day)["tables"], days[6:7])
         self.assertTrue(all("by" in e for e in self.table(self.app, "came_back", "by=channel")["tables"]))
         self.assertFalse(any("by" in e for e in self.table(self.app, "came_back", "")["tables"]))
         plan = self.app.get("/api/v1/plan").json()

@@ -5,6 +5,7 @@ A period is a number that rises by one from each to the next: hours are those of
 days, weeks, months … those of the local calendar.
 """
 
+import collections
 import datetime
 import fractions
 import math
@@ -13,6 +14,7 @@ import sqlite3
 import zoneinfo
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000  # microseconds
+KEEP = 400 * DAY  # kpid's default
 BASES = ("hour", "day", "week", "month", "quarter", "year")
 MODES = ("classic", "unbounded", "bracket", "every")
 COHORTS = ("first_time", "first_ever", "recurring")
@@ -220,19 +222,37 @@ class Oracle:
         where = MEASURES[table["of"]]
         for column, value in group.items():
             where += f" AND {column} IS " + ("NULL" if value is None else f"'{value}'")
+        rows = self.rows(f"""SELECT user, {table['basis']} FROM event WHERE {where}
+                GROUP BY 1, 2 HAVING count(*) >= :k""", k=table["at_least"])
+        if "trailing" in table:
+            return self.trailing(table, rows)
         now = self.calendar.period(table["over"], self.as_of)
         found = {}
         users = {}
-        for user, p in self.rows(f"""SELECT user, {table['basis']} FROM event WHERE {where}
-                GROUP BY 1, 2 HAVING count(*) >= :k""", k=table["at_least"]):
+        for user, p in rows:
             over = self.calendar.period(table["over"], self.calendar.start(table["basis"], p))
             users.setdefault(over, {}).setdefault(user, set()).add(p)
         for over, active in users.items():
             if now - table["last"] < over <= now:
-                counts = [len(intervals) for intervals in active.values()]
                 found[self.calendar.text(self.calendar.start(table["over"], over))] = \
-                    [{"n": n, "users": counts.count(n), "or_more": sum(c >= n for c in counts)}
-                     for n in range(1, max(counts) + 1)]
+                    self.distribution([len(intervals) for intervals in active.values()])
+        return found
+
+    def distribution(self, counts):
+        return [{"n": n, "users": counts.count(n), "or_more": sum(c >= n for c in counts)}
+                for n in range(1, max(counts) + 1)]
+
+    def trailing(self, table, rows):
+        """As of each of the last intervals p, of p and those before it, so many in all; only of what is
+        kept."""
+        now = self.calendar.period(table["basis"], self.as_of)
+        found = {}
+        for p in range(now - table["last"] + 1, now + 1):
+            first = p - table["trailing"] + 1
+            start = self.calendar.start(table["basis"], first)
+            active = collections.Counter(user for user, q in rows if first <= q <= p)
+            if active and start >= self.as_of - KEEP:
+                found[self.calendar.text(start)] = self.distribution(list(active.values()))
         return found
 
     def sessions(self, table, group):

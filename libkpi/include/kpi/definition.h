@@ -206,7 +206,8 @@ struct kpi_bracket {
 /*
  * `signups: {retention: {start: signups, return: active, basis: week, periods: 8}}`. Whoever reads
  * it has checked what stands in numbers: periods, last and at_least are at least 1, brackets do
- * not end before they begin and are there for mode BRACKET only, `over` is longer than `basis`.
+ * not end before they begin and are there for mode BRACKET only, `over` is longer than `basis`, or
+ * the same with `trailing`.
  */
 struct kpi_table_definition {
     struct kpi_text name;
@@ -228,6 +229,7 @@ struct kpi_table_definition {
     const struct kpi_bracket *brackets;
     uint32_t n_brackets;
     enum kpi_table_basis over; /* ACTIVE_INTERVALS: the period that intervals are counted in */
+    uint32_t trailing;         /* ACTIVE_INTERVALS: the last so many up to each one; 0: of `over` */
     uint32_t at_least;         /* ACTIVE_INTERVALS */
     uint32_t last;
     struct kpi_breakdown_definition by; /* no dimension: not broken down */

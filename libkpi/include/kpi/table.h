@@ -10,7 +10,7 @@
  *   them returned n periods later. On basis elapsed the cohort is that of a day, and n counts 24
  *   hours each from the hour of the user's own start.
  * - *Active intervals*: in a longer period, how many users were active in exactly n of its
- *   intervals.
+ *   intervals; or trailing: of so many intervals, of which the answer's period is the last.
  * - *Lifecycle*: a period's users by whether they were there in the one before.
  * - *Sessions*: how many a period has, of how many users, and how long they are.
  *
@@ -26,7 +26,7 @@
 
 /*
  * A table of the plan. Of retention there are start, back, cohort, mode, percent, periods and
- * brackets; of active intervals over and at_least; of sessions back and bounced.
+ * brackets; of active intervals over, trailing and at_least; of sessions back and bounced.
  */
 struct kpi_table_info {
     struct kpi_string name;
@@ -42,7 +42,8 @@ struct kpi_table_info {
     uint32_t periods; /* cells are of n = 0 … periods; of brackets: to the last */
     const struct kpi_bracket *brackets; /* BRACKET: one cell each */
     uint32_t n_brackets;
-    enum kpi_table_basis over;
+    enum kpi_table_basis over;           /* trailing: the basis */
+    uint32_t trailing;                   /* intervals up to each one; 0: those of `over` */
     uint32_t at_least;                   /* events of an interval that count as active */
     uint32_t last;                       /* cohorts or periods that are shown, up to the present */
     const struct kpi_breakdown_info *by; /* NULL: not broken down */
@@ -85,8 +86,13 @@ int64_t kpi_table_users(const struct kpi_answer *answer, uint32_t cell);
 /* When the period that an answer is of begins, and when it ends. */
 kpi_time kpi_table_start(const struct kpi_plan *plan, uint32_t table, int64_t start);
 kpi_time kpi_table_end(const struct kpi_plan *plan, uint32_t table, int64_t start);
+/* When the first begins of all that are counted up to that end: trailing, of several periods. */
+kpi_time kpi_table_from(const struct kpi_plan *plan, uint32_t table, int64_t start);
 
-/* Is an answer of this start among the last ones that have begun as of then? */
+/*
+ * Is an answer of this start among the last ones that have begun as of then? Trailing, only if all
+ * of its intervals are kept.
+ */
 bool kpi_table_shows(const struct kpi_plan *plan, uint32_t table, int64_t start, kpi_time as_of);
 
 /*
