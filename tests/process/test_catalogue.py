@@ -136,18 +136,20 @@ class Page(ProcessCase):
         self.assertNotRegex(said, "no data|undefined", "each has a value")
 
     @unittest.skipUnless(shutil.which("jq"), "jq is not installed")
-    def test_the_best_time(self):
-        at = self.directory()
-        for name in ("best.yaml", "best.ndjson"):
-            write(at, name, self.block(f"{name.split('.')[1]} {name}"))
-        for part in self.block("console best").split("$ kpid ")[1:]:
-            command, said = part.split("\n", 1)
-            arguments, program = command.split(" | jq -r ", 1)
-            done = daemon.run(*(os.path.join(at, word) if word.startswith("best.") else word
-                                for word in arguments.split()))
-            jq = subprocess.run(["jq", "-r", program.strip("'")], input=done.stdout, capture_output=True,
-                                text=True, check=False)
-            self.assertEqual(jq.stdout, said, done.stderr + jq.stderr)
+    def test_what_jq_prints(self):
+        """The best time; invitations."""
+        for of in ("best", "invitations"):
+            at = self.directory()
+            for kind in ("yaml", "ndjson"):
+                write(at, f"{of}.{kind}", self.block(f"{kind} {of}.{kind}"))
+            for part in self.block(f"console {of}").split("$ kpid ")[1:]:
+                command, said = part.split("\n", 1)
+                arguments, program = command.split(" | jq -r ", 1)
+                done = daemon.run(*(os.path.join(at, word) if word.startswith(f"{of}.") else word
+                                    for word in arguments.split()))
+                jq = subprocess.run(["jq", "-r", program.strip("'")], input=done.stdout,
+                                    capture_output=True, text=True, check=False)
+                self.assertEqual(jq.stdout, said, done.stderr + jq.stderr)
 
     def test_the_table_of_the_page(self):
         at = self.directory()
