@@ -137,8 +137,8 @@ class Page(ProcessCase):
 
     @unittest.skipUnless(shutil.which("jq"), "jq is not installed")
     def test_what_jq_prints(self):
-        """The best time; invitations."""
-        for of in ("best", "invitations"):
+        """The best time; invitations; other scales."""
+        for of in ("best", "invitations", "scales"):
             at = self.directory()
             for kind in ("yaml", "ndjson"):
                 write(at, f"{of}.{kind}", self.block(f"{kind} {of}.{kind}"))
