@@ -18,12 +18,12 @@
  *                "median_seconds":40,"p90_seconds":200,"bounced":1,"bounce_rate":0.2}, …]}
  *
  * What was defined later than the events that it is about has "counts_from" behind "definition",
- * and nothing that began before is mature. Cells of brackets have "to" behind "n". Cells whose time
- * has not begun are not there; a share of nothing is null. Means are over mature cells only, and
- * null where there is none. Where median and p90 are of more than 1,000 values there is
- * "error":0.01 behind them, the relative one at most. Where sessions are cut by gap, "open":2
- * behind "mature" tells of those that are not over, nor in the other numbers; until they are the
- * period is not mature.
+ * and nothing that began before is mature; it has an entry even if it is empty. Cells of brackets
+ * have "to" behind "n". Cells whose time has not begun are not there; a share of nothing is null.
+ * Means are over mature cells only, and null where there is none. Where median and p90 are of more
+ * than 1,000 values there is "error":0.01 behind them, the relative one at most. Where sessions are
+ * cut by gap, "open":2 behind "mature" tells of those that are not over, nor in the other numbers;
+ * until they are the period is not mature.
  *
  * Under min_group the users of a cell are null that may not be shown, as its share, the means with
  * it and, of active intervals, what would tell them; cohorts, periods and groups are left out; and
@@ -161,13 +161,13 @@ static void add_means(const struct writing *writing, cJSON *entry)
     }
 }
 
-/* The answers [begin, end) are cohorts of the same values. */
-static void add_retention(const struct writing *writing, uint32_t begin, uint32_t end)
+/* The answers [begin, end) are cohorts of the values of this one. */
+static void add_retention(const struct writing *writing, const struct kpi_answer *of,
+                          uint32_t begin, uint32_t end)
 {
     const struct kpi_table_info *info = writing->info;
     struct json *json = writing->json;
-    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
-    cJSON *entry = begin_entry(writing, &answer), *cohorts;
+    cJSON *entry = begin_entry(writing, of), *cohorts;
 
     json_add_string(json, entry, "start", info->start);
     json_add_string(json, entry, "return", info->back);
@@ -177,7 +177,8 @@ static void add_retention(const struct writing *writing, uint32_t begin, uint32_
     cohorts = json_array(json, entry, "cohorts");
     memset(writing->means, 0, kpi_table_n_cells(info) * sizeof(*writing->means));
     for (uint32_t i = begin; i < end; i++) {
-        answer = kpi_answers_get(writing->page->answers, i);
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
         add_cohort(writing, cohorts, &answer);
     }
     add_means(writing, entry);
@@ -220,15 +221,16 @@ static void add_life(const struct writing *writing, cJSON *periods, const struct
         json_add_integer(writing->json, item, names[i], kpi_table_users(answer, i));
 }
 
-static void add_lifecycle(const struct writing *writing, uint32_t begin, uint32_t end)
+static void add_lifecycle(const struct writing *writing, const struct kpi_answer *of,
+                          uint32_t begin, uint32_t end)
 {
-    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
-    cJSON *entry = begin_entry(writing, &answer), *periods;
+    cJSON *entry = begin_entry(writing, of), *periods;
 
     json_add_string(writing->json, entry, "of", writing->info->start);
     periods = json_array(writing->json, entry, "periods");
     for (uint32_t i = begin; i < end; i++) {
-        answer = kpi_answers_get(writing->page->answers, i);
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
         add_life(writing, periods, &answer);
     }
 }
@@ -283,11 +285,11 @@ static void add_lengths(const struct writing *writing, cJSON *periods,
     add_ratio(json, item, "bounce_rate", (double)sessions.bounced, (double)sessions.sessions);
 }
 
-static void add_sessions(const struct writing *writing, uint32_t begin, uint32_t end)
+static void add_sessions(const struct writing *writing, const struct kpi_answer *of, uint32_t begin,
+                         uint32_t end)
 {
     const struct kpi_table_info *info = writing->info;
-    struct kpi_answer answer = kpi_answers_get(writing->page->answers, begin);
-    cJSON *entry = begin_entry(writing, &answer), *periods;
+    cJSON *entry = begin_entry(writing, of), *periods;
 
     json_add_string(writing->json, entry, "of", info->start);
     json_add_string(writing->json, entry, "users", info->back);
@@ -295,7 +297,8 @@ static void add_sessions(const struct writing *writing, uint32_t begin, uint32_t
         json_add_string(writing->json, entry, "bounced", info->bounced);
     periods = json_array(writing->json, entry, "periods");
     for (uint32_t i = begin; i < end; i++) {
-        answer = kpi_answers_get(writing->page->answers, i);
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
         add_lengths(writing, periods, &answer);
     }
 }
@@ -323,23 +326,31 @@ static void add_counts(struct json *json, cJSON *entry, const struct kpi_answer 
     }
 }
 
-static void add_intervals(const struct writing *writing, const struct kpi_answer *answer)
+/* An entry up to what it says of its period. */
+static cJSON *begin_intervals(const struct writing *writing, const struct kpi_answer *answer)
 {
-    const struct answers_page *page = writing->page;
     const struct kpi_table_info *info = writing->info;
-    kpi_time start = kpi_table_from(page->plan, writing->table, answer->start);
-    kpi_time end = kpi_table_end(page->plan, writing->table, answer->start);
-    cJSON *entry;
+    cJSON *entry = begin_entry(writing, answer);
 
-    if (!answers_in_time(page, kpi_table_start(page->plan, writing->table, answer->start)))
-        return;
-    entry = begin_entry(writing, answer);
     json_add_string(writing->json, entry, "of", info->start);
     if (info->trailing)
         json_add_integer(writing->json, entry, "trailing", info->trailing);
     else
         json_add_text(writing->json, entry, "over", basis_names[info->over]);
     json_add_integer(writing->json, entry, "at_least", info->at_least);
+    return entry;
+}
+
+static void add_period(const struct writing *writing, const struct kpi_answer *answer)
+{
+    const struct answers_page *page = writing->page;
+    kpi_time start = kpi_table_from(page->plan, writing->table, answer->start);
+    kpi_time end = kpi_table_end(page->plan, writing->table, answer->start);
+    cJSON *entry;
+
+    if (!answers_in_time(page, kpi_table_start(page->plan, writing->table, answer->start)))
+        return;
+    entry = begin_intervals(writing, answer);
     answers_add_time(writing->json, entry, "start", page->plan, start);
     answers_add_time(writing->json, entry, "end", page->plan, end);
     json_add_bool(writing->json, entry, "mature",
@@ -347,27 +358,37 @@ static void add_intervals(const struct writing *writing, const struct kpi_answer
     add_counts(writing->json, entry, answer);
 }
 
+/* Each period has an entry of its own; without any there is one that has neither begin nor end. */
+static void add_intervals(const struct writing *writing, const struct kpi_answer *of,
+                          uint32_t begin, uint32_t end)
+{
+    if (begin == end)
+        (void)json_array(writing->json, begin_intervals(writing, of), "counts");
+    for (uint32_t i = begin; i < end; i++) {
+        struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
+
+        add_period(writing, &answer);
+    }
+}
+
 /* --- all of them --- */
 
-/* The answers [begin, end) are of the same values, and those that are shown. */
-static void add_group(const struct writing *writing, uint32_t begin, uint32_t end)
+/* The answers [begin, end) are of the values of this one, and those that are shown. */
+static void add_group(const struct writing *writing, const struct kpi_answer *of, uint32_t begin,
+                      uint32_t end)
 {
     switch (writing->info->kind) {
     case KPI_TABLE_RETENTION:
-        add_retention(writing, begin, end);
+        add_retention(writing, of, begin, end);
         break;
     case KPI_TABLE_LIFECYCLE:
-        add_lifecycle(writing, begin, end);
+        add_lifecycle(writing, of, begin, end);
         break;
     case KPI_TABLE_SESSIONS:
-        add_sessions(writing, begin, end);
+        add_sessions(writing, of, begin, end);
         break;
     case KPI_TABLE_ACTIVE_INTERVALS:
-        for (uint32_t i = begin; i < end; i++) {
-            struct kpi_answer answer = kpi_answers_get(writing->page->answers, i);
-
-            add_intervals(writing, &answer);
-        }
+        add_intervals(writing, of, begin, end);
         break;
     }
 }
@@ -388,11 +409,31 @@ static bool is_shown(const struct writing *writing, uint32_t index)
            kpi_table_shows(writing->page->plan, writing->table, answer.start, writing->page->as_of);
 }
 
+/* From when the whole counts, or the groups. */
+static kpi_time counts_from(const struct writing *writing, bool by)
+{
+    const struct view *view = writing->page->view;
+    kpi_time from = kpi_table_counts_from(view->layout, view->rows, writing->table, by);
+
+    return writing->users_from > from ? writing->users_from : from;
+}
+
+/* Nothing is there of the whole: it says so if something may be missing. */
+static void add_nothing(struct writing *writing)
+{
+    const struct kpi_answer whole = {.kind = KPI_ANSWER_TABLE, .index = writing->table};
+
+    writing->counts_from = counts_from(writing, false);
+    if (writing->counts_from != KPI_TIME_NONE && writing->page->whole)
+        add_group(writing, &whole, writing->end, writing->end);
+}
+
 /* Answers are in order of values, then of part and start; the first and the last may not be shown.
  */
 static void add_groups(struct writing *writing)
 {
     const struct kpi_answers *answers = writing->page->answers;
+    bool has_whole = false;
     uint32_t begin, end;
 
     if (!answers)
@@ -415,16 +456,16 @@ static void add_groups(struct writing *writing)
             ;
         for (; to > begin && !is_shown(writing, to - 1); to--)
             ;
-        writing->counts_from = kpi_table_counts_from(
-            writing->page->view->layout, writing->page->view->rows, writing->table, first.n_values);
-        if (writing->users_from > writing->counts_from)
-            writing->counts_from = writing->users_from;
+        has_whole |= begin < to && !first.n_values;
+        writing->counts_from = counts_from(writing, first.n_values);
         if (first.part == KPI_ANSWER_PART_SUPPRESSED)
             add_suppressed(writing);
         else if (begin < to && answers_takes(writing->page, &first))
-            add_group(writing, begin, to);
+            add_group(writing, &first, begin, to);
         begin = next;
     }
+    if (!has_whole)
+        add_nothing(writing);
 }
 
 static int tables_add(struct json *json, cJSON *array, const struct answers_page *page,

@@ -330,13 +330,18 @@ class Daemon(Checks):
                         tables={"late": {"lifecycle": {"of": "late", "basis": "day"}},
                                 "late_7": {"active_days": {"of": "late", "trailing": 7}},
                                 "ever": definition_of({**self.TABLES["first"], "start": "buyers"})})
-        self.app.wait(lambda: self.app.get("/api/v1/tables/late").status == 200, 60, "it is there")
+        for name in "late", "late_7", "ever":  # also while they are empty
+            entry, = self.app.wait(lambda name=name: self.app.get(f"/api/v1/tables/{name}").status == 200 and
+                                   self.table(self.app, name, "")["tables"], 60, "it says from when it counts")
+            self.assertIn("counts_from", entry)
+            self.assertEqual([entry.get(key, []) for key in ("cohorts", "means", "periods", "counts")], [[]] * 4)
         self.produce_events([{**e, "id": e["id"] + "-again", "type": "visit"}
                              for e in self.events[-50:]])
         self.produce_events([{**self.events[-1], "id": "new", "user": "new", "type": "purchase"}])
         self.app.wait_caught_up(len(self.events) + 51)
-        for name in "late", "late_7", "ever":
-            self.app.wait(lambda name=name: self.table(self.app, name)["tables"], 60, "it has counted")
+        for name, of in ("late", "periods"), ("late_7", "counts"), ("ever", "cohorts"):
+            self.app.wait(lambda name=name, of=of: self.table(self.app, name)["tables"][0][of], 60,
+                          "it has counted")
         late, = self.table(self.app, "late")["tables"]
         self.assertIn("counts_from", late)
         self.assertFalse(any(period["mature"] for period in late["periods"]))
