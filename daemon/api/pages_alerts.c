@@ -2,6 +2,23 @@
 
 #include "api/json.h"
 #include "api/kpis.h"
+#include "codec/deviation.h"
+
+#include <math.h>
+
+static void add_deviation(struct json *json, cJSON *item, const struct view_alert *alert,
+                          enum kpi_unit unit)
+{
+    struct deviation_figure figures[DEVIATION_FIGURES_MAX];
+    char text[DEVIATION_TEXT_BYTES_MAX];
+    double value = alert->value.state == KPI_VALUE_OK ? alert->value.value : NAN;
+    unsigned n = deviation_figures(figures, &alert->present, unit, value);
+
+    deviation_format(text, &alert->present, unit);
+    json_add_text(json, item, "deviation", text);
+    for (unsigned i = 0; i < n; i++)
+        json_add_real(json, item, figures[i].name, figures[i].value);
+}
 
 static void add_alert(struct json *json, cJSON *array, const struct kpi_plan *plan,
                       const struct view_alert *alert)
@@ -33,6 +50,7 @@ static void add_alert(struct json *json, cJSON *array, const struct kpi_plan *pl
         if (alert->aim.state == KPI_VALUE_UNDEFINED)
             json_add_text(json, item, "target_reason", kpi_reason_name(alert->aim.reason));
     }
+    add_deviation(json, item, alert, kpi->unit);
     json_add_real(json, item, "band", target->band);
     json_add_text(json, item, "better", betters[target->better]);
     json_add_real(json, item, "distance", alert->distance);

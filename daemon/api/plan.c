@@ -2,6 +2,7 @@
 
 #include "api/answers.h"
 #include "api/kpis.h"
+#include "codec/deviation.h"
 
 #include <kpi/alert.h>
 #include <kpi/experiment.h>
@@ -246,14 +247,18 @@ static void add_targets(struct json *json, cJSON *root, const struct kpi_plan *p
 
     for (uint32_t i = 0; i < kpi_plan_n_targets(plan); i++) {
         const struct kpi_target *target = kpi_plan_target(plan, i);
+        const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, target->kpi);
         cJSON *item = json_object(json, array, NULL);
+        char deviation[DEVIATION_TEXT_BYTES_MAX];
 
         json_add_string(json, item, "campaign", kpi_plan_campaign(plan, target->campaign)->id);
-        json_add_string(json, item, "kpi", kpi_plan_kpi(plan, target->kpi)->name);
+        json_add_string(json, item, "kpi", kpi->name);
         add_scope(json, item, plan, &target->scope_pattern);
         json_add_real(json, item, "value", target->value);
         if (target->varies)
             json_add_string(json, item, "expression", target->expression);
+        deviation_format(deviation, target, kpi->unit);
+        json_add_text(json, item, "deviation", deviation);
         json_add_real(json, item, "band", target->band);
         json_add_text(json, item, "better", betters[target->better]);
         json_add_time(json, item, "from", target->from, 0);

@@ -82,55 +82,101 @@ static void read_bound(const struct campaign_draft *draft, const struct doc_node
     *ret_time = day_start(draft, day);
 }
 
-/* The unit of the KPI that a target names; ratio if there is none, which libkpi reports. */
-static enum kpi_unit unit_of(const struct load *load, const struct doc_node *name)
+/* The unit of the KPI that a target names; false if there is none, which libkpi reports. */
+static bool find_unit(const struct load *load, const struct doc_node *name, enum kpi_unit *ret_unit)
 {
     const struct kpi_kpi_definition *kpis = load->kpis.items;
     uint32_t i;
 
     for (i = 0; name && name->kind == DOC_SCALAR && i < load->kpis.n; i++) {
         if (kpi_string_equal((struct kpi_string){kpis[i].name.data, kpis[i].name.length},
-                             doc_string(name)))
-            return kpis[i].unit;
+                             doc_string(name))) {
+            *ret_unit = kpis[i].unit;
+            return true;
+        }
     }
-    return KPI_UNIT_RATIO;
+    return false;
 }
 
-/* "10pp" or "10%". Percentage points of a ratio are hundredths; of an NPS they are its points. */
+static bool take_suffix(struct kpi_string *text, const char *suffix)
+{
+    size_t length = strlen(suffix);
+
+    if (text->length < length || memcmp(text->data + text->length - length, suffix, length) != 0)
+        return false;
+    text->length -= length;
+    return true;
+}
+
+static const char *no_deviation(enum kpi_unit unit)
+{
+    switch (unit) {
+    case KPI_UNIT_RATIO:
+        return "is neither a share, as 10%, nor percentage points, as 10pp, nor a factor, as 1.5x";
+    case KPI_UNIT_POINTS:
+        return "is neither a share, as 10%, nor points, as 10pp, nor a factor, as 1.5x";
+    case KPI_UNIT_DURATION:
+        return "is neither a share, as 10%, nor a duration, as 60s, nor a factor, as 1.5x";
+    case KPI_UNIT_COUNT:
+    case KPI_UNIT_MONEY:
+    case KPI_UNIT_MULTIPLE:
+        break;
+    }
+    return "is neither a share, as 10%, nor an amount above 0, as 0.5, nor a factor, as 1.5x";
+}
+
+/*
+ * "10pp", "10%", "1.5x", or an amount of the unit: "0.5", "60s" or as many seconds. Percentage
+ * points of a ratio are hundredths; of an NPS they are its points, as a mere number is. NULL, or
+ * what is wrong.
+ */
+static const char *parse_deviation(struct kpi_string text, enum kpi_unit unit,
+                                   enum kpi_deviation *ret_deviation, kpi_decimal *ret_amount)
+{
+    enum kpi_deviation deviation = take_suffix(&text, "pp")  ? KPI_DEVIATION_POINTS
+                                   : take_suffix(&text, "%") ? KPI_DEVIATION_RELATIVE
+                                   : take_suffix(&text, "x") ? KPI_DEVIATION_FACTOR
+                                                             : KPI_DEVIATION_ABSOLUTE;
+    bool is_absolute = deviation == KPI_DEVIATION_ABSOLUTE;
+    kpi_decimal amount; /* a duration's microseconds are seconds in 10^-6 */
+
+    if (is_absolute && scalar_duration(text, &amount) == NULL) {
+        if (unit != KPI_UNIT_DURATION)
+            return "is a duration, which fits KPIs of unit duration only; give a share, as 10%";
+    } else if (scalar_decimal(text, &amount)) {
+        return no_deviation(unit);
+    }
+    if (amount <= 0 || (is_absolute && unit == KPI_UNIT_RATIO)) /* is 1 all of it, or 1 %? */
+        return no_deviation(unit);
+    if (is_absolute && unit == KPI_UNIT_POINTS)
+        deviation = KPI_DEVIATION_POINTS;
+    if (deviation == KPI_DEVIATION_POINTS && unit != KPI_UNIT_RATIO && unit != KPI_UNIT_POINTS)
+        return "fits KPIs of unit ratio or points only; give a share, as 10%";
+    if (deviation == KPI_DEVIATION_FACTOR && amount == KPI_DECIMAL_ONE)
+        return "leaves no room: a factor is more than 1, as 1.5x, or less, as 0.8x";
+    if (deviation == KPI_DEVIATION_RELATIVE ||
+        (deviation == KPI_DEVIATION_POINTS && unit == KPI_UNIT_RATIO))
+        amount = amount / 100 + (amount % 100 >= 50);
+    if (amount == 0)
+        return "is too small";
+    *ret_deviation = deviation;
+    *ret_amount = amount;
+    return NULL;
+}
+
 static void read_deviation(const struct campaign_draft *draft, const struct doc_node *node,
-                           enum kpi_unit unit, struct kpi_target_definition *target)
+                           const struct doc_node *kpi, struct kpi_target_definition *target)
 {
     struct kpi_string text;
-    kpi_decimal amount;
-    bool points;
+    enum kpi_unit unit;
+    const char *error;
 
-    if (!node || !load_text(draft->load, node, "deviation", &text))
+    if (!node || !load_text(draft->load, node, "deviation", &text) ||
+        !find_unit(draft->load, kpi, &unit))
         return;
-    points = text.length > 2 && memcmp(text.data + text.length - 2, "pp", 2) == 0;
-    if (points)
-        text.length -= 2;
-    else if (text.data[text.length - 1] == '%')
-        text.length -= 1;
-    else
-        text.length = 0;
-    if (text.length == 0 || scalar_decimal(text, &amount) || amount <= 0) {
-        load_wrong(draft->load, node, "deviation",
-                   "is neither a share, as 10%, nor percentage points, as 10pp");
-        return;
-    }
-    if (points && unit != KPI_UNIT_RATIO && unit != KPI_UNIT_POINTS) {
-        load_wrong(draft->load, node, "deviation",
-                   "fits KPIs of unit ratio or points only; give a share, as 10%");
-        return;
-    }
-    if (!(points && unit == KPI_UNIT_POINTS))
-        amount = amount / 100 + (amount % 100 >= 50);
-    if (amount == 0) {
-        load_wrong(draft->load, node, "deviation", "is too small");
-        return;
-    }
-    target->deviation = points ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
-    target->deviation_amount = amount;
+    error = parse_deviation(text, unit, &target->deviation, &target->deviation_amount);
+    if (error)
+        load_wrong(draft->load, node, "deviation", error);
 }
 
 static void read_hold(const struct campaign_draft *draft, const struct doc_node *node,
@@ -209,7 +255,7 @@ static void read_target(const struct campaign_draft *draft, const struct doc_nod
         target->value = load_kpi_text(value);
     if (scope && load_text(load, scope, "scope", &text))
         target->scope = load_kpi_text(scope);
-    read_deviation(draft, deviation, unit_of(load, kpi), target);
+    read_deviation(draft, deviation, kpi, target);
     if (better && load_choice(load, better, "better", "up|down|band", &choice))
         target->better = (int)choice; /* in the order of enum kpi_better */
     read_bound(draft, from, false, &target->from);

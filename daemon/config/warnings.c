@@ -74,12 +74,20 @@ static void judge_band(struct load *load, const struct doc_node *node,
                        const struct kpi_target *target, const struct kpi_bounds *bounds)
 {
     const struct kpi_kpi_info *kpi = kpi_plan_kpi(load->settings.config.plan, target->kpi);
-    double below = target->value - target->band, above = target->value + target->band;
     /* an edge that no value lies beyond is out of reach; the edge itself is not */
-    double slack = 1e-9 * (fabs(target->value) + target->band);
-    bool fires_below = target->better != KPI_BETTER_DOWN && below + slack >= bounds->low;
-    bool fires_above = target->better != KPI_BETTER_UP && above - slack <= bounds->high;
+    double slack = 1e-9 * (fabs(target->value) + target->band), below, above;
+    bool fires_below, fires_above;
 
+    kpi_target_edges(target, &below, &above);
+    fires_below = target->better != KPI_BETTER_DOWN && below + slack >= bounds->low;
+    fires_above = target->better != KPI_BETTER_UP && above - slack <= bounds->high;
+    if (target->deviation == KPI_DEVIATION_ABSOLUTE && target->better == KPI_BETTER_UP &&
+        fires_below && target->value > 0 && below < 0)
+        report_warning(&load->report, place_of(node, "deviation"),
+                       "this target hardly fires: %.*s must fall below %s; percent are written as "
+                       "%.6g%%",
+                       (int)kpi->name.length, kpi->name.data, show_value(load, kpi->unit, below),
+                       target->deviation_amount);
     if (fires_below || fires_above)
         return;
     if (target->better == KPI_BETTER_BAND)

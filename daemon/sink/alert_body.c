@@ -4,6 +4,7 @@
  */
 #include "sink/alert_body.h"
 
+#include "codec/deviation.h"
 #include "codec/time_text.h"
 #include "codec/value_text.h"
 #include "util/error.h"
@@ -85,8 +86,7 @@ static bool add_double(cJSON *object, const char *name, double value)
     return cJSON_AddRawToObject(object, name, text) != NULL;
 }
 
-/* To 12 digits: the result of a subtraction, whose last bits mean nothing (-10.1 is -10.0999…98).
- */
+/* To 12 digits: the result of a product or subtraction, whose last bits mean nothing. */
 static bool add_derived(cJSON *object, const char *name, double value)
 {
     char text[VALUE_TEXT_BYTES_MAX];
@@ -175,13 +175,16 @@ static bool add_titles(cJSON *data, const struct kpi_kpi_info *kpi)
 
 static bool add_deviation(cJSON *data, const struct alert_body *options, double value)
 {
-    const struct kpi_target *target = options->target;
-    const double off = value - target->value;
+    struct deviation_figure figures[DEVIATION_FIGURES_MAX];
+    const unsigned n = deviation_figures(figures, options->target, options->kpi->unit, value);
+    char text[DEVIATION_TEXT_BYTES_MAX];
+    bool ok;
 
-    if (target->deviation == KPI_DEVIATION_POINTS)
-        return add_derived(data, "deviation_points",
-                           options->kpi->unit == KPI_UNIT_RATIO ? 100 * off : off);
-    return add_derived(data, "deviation_ratio", off / fabs(target->value));
+    deviation_format(text, options->target, options->kpi->unit);
+    ok = add_text(data, "deviation", text);
+    for (unsigned i = 0; i < n && ok; i++)
+        ok = add_double(data, figures[i].name, figures[i].value);
+    return ok;
 }
 
 /* Appends what a URL's query may hold as it is, and the rest as %XX. */

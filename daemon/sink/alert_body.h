@@ -40,9 +40,8 @@ struct alert_body {
 /*
  * Writes the JSON body, terminated, for the caller to free(). Counts are numbers, money a string
  * with a decimal number; `value`, `target` and `band` are in the KPI's unit (a ratio: 0.65), and
- * what has no value is null. Beside the `target` of an expression stands `target_expression`. One
- * of two tells the distance, whichever way the target counts: `deviation_points`, value - target in
- * the KPI's unit, of a ratio in percentage points (-10.1); or `deviation_ratio`, (value - target) /
- * |target| (-0.155). Returns 0 or -ENOMEM.
+ * what has no value is null. Beside the `target` of an expression stands `target_expression`,
+ * beside `deviation`, how far the target may be missed, the figures of deviation_figures(). Returns
+ * 0 or -ENOMEM.
  */
 int alert_body_new(char **ret_body, size_t *ret_size, const struct alert_body *options);

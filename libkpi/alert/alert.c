@@ -53,12 +53,30 @@ const char *kpi_alert_level_name(enum kpi_alert_level level)
     return "unknown";
 }
 
+void kpi_target_edges(const struct kpi_target *target, double *ret_low, double *ret_high)
+{
+    const double amount = target->deviation_amount;
+
+    *ret_low = target->value - target->band;
+    *ret_high = target->value + target->band;
+    if (target->deviation == KPI_DEVIATION_FACTOR) {
+        *ret_low = amount < 1 ? target->value * amount : target->value / amount;
+        *ret_high = amount < 1 ? target->value / amount : target->value * amount;
+    }
+}
+
 bool kpi_target_set(struct kpi_target *target, double value)
 {
+    double low, high;
+
     target->value = value;
     target->band = target->deviation_amount;
     if (target->deviation == KPI_DEVIATION_RELATIVE)
         target->band *= fabs(value);
+    if (target->deviation == KPI_DEVIATION_FACTOR) {
+        kpi_target_edges(target, &low, &high);
+        target->band = target->better == KPI_BETTER_DOWN ? high - value : value - low;
+    }
     if (isfinite(value) && isfinite(target->band) && target->band > 0)
         return true;
     target->value = target->band = NAN;
@@ -67,22 +85,26 @@ bool kpi_target_set(struct kpi_target *target, double value)
 
 double kpi_target_distance(const struct kpi_target *target, double value)
 {
-    double off = 0;
+    double off = value - target->value, width = target->band;
 
     if (!isfinite(value) || !isfinite(target->value))
         return NAN;
+    if (target->deviation == KPI_DEVIATION_FACTOR) {
+        /* Twice as much and half as much are equally far. */
+        off = value > 0 ? log(value / target->value) : -INFINITY;
+        width = fabs(log(target->deviation_amount));
+    }
     switch (target->better) {
     case KPI_BETTER_UP:
-        off = target->value - value;
+        off = -off;
         break;
     case KPI_BETTER_DOWN:
-        off = value - target->value;
         break;
     case KPI_BETTER_BAND:
-        off = fabs(value - target->value);
+        off = fabs(off);
         break;
     }
-    return off > 0 ? off / target->band : 0;
+    return off > 0 ? off / width : 0;
 }
 
 static enum kpi_alert_level level_of(double distance)

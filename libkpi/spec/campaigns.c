@@ -218,10 +218,27 @@ static bool target_scope(struct kpi_compile *compile,
     return target_grain(compile, text, kpi, scope);
 }
 
+static const char *band_set(struct kpi_target *target)
+{
+    bool is_factor = target->deviation == KPI_DEVIATION_FACTOR;
+
+    target->band = NAN;
+    if (!(target->deviation_amount > 0))
+        return "the deviation must be more than 0";
+    if (is_factor && target->deviation_amount == 1)
+        return "a deviation by a factor of 1 has no width";
+    if (target->varies || kpi_target_set(target, target->value))
+        return NULL;
+    return is_factor ? "a deviation by a factor needs a value above 0"
+                     : "a deviation relative to 0 has no width; give it in points or as an amount";
+}
+
+/* Behind `better`, which says where the edge of a factor is. */
 static bool target_band(struct kpi_compile *compile, const struct kpi_target_definition *definition,
                         enum kpi_unit unit, struct kpi_target *target)
 {
     bool ratio = unit == KPI_UNIT_RATIO;
+    const char *error;
 
     target->deviation = definition->deviation;
     target->deviation_amount = (double)definition->deviation_amount / (double)KPI_DECIMAL_ONE;
@@ -229,14 +246,10 @@ static bool target_band(struct kpi_compile *compile, const struct kpi_target_def
         target->deviation = ratio ? KPI_DEVIATION_POINTS : KPI_DEVIATION_RELATIVE;
         target->deviation_amount = 0.1;
     }
-    target->band = NAN;
-    if (target->varies ? target->deviation_amount > 0 : kpi_target_set(target, target->value))
-        return true;
-    complain(compile, &definition->value,
-             target->deviation == KPI_DEVIATION_RELATIVE && target->deviation_amount > 0
-                 ? "a deviation relative to 0 has no width; give it in points"
-                 : "the deviation must be more than 0");
-    return false;
+    error = band_set(target);
+    if (error)
+        complain(compile, &definition->value, error);
+    return !error;
 }
 
 static uint64_t target_fingerprint(struct kpi_compile *compile,
@@ -295,6 +308,8 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
     target->scope_pattern.campaign = campaign;
     if (target->kpi == KPI_NO_INDEX || !good)
         return;
+    target->better = definition->better >= 0 ? (enum kpi_better)definition->better
+                                             : compile->in->kpis[target->kpi].better;
     if (!target_band(compile, definition, compile->in->kpis[target->kpi].unit, target))
         return;
     if (target->varies && !kpi_grains_target(compile, target, &definition->value))
@@ -303,8 +318,6 @@ static void target_compile(struct kpi_compile *compile, uint32_t campaign, uint3
         complain(compile, &definition->kpi, "this target is over before it begins");
         return;
     }
-    target->better = definition->better >= 0 ? (enum kpi_better)definition->better
-                                             : compile->in->kpis[target->kpi].better;
     target->fingerprint = target_fingerprint(compile, info, target);
     for (uint32_t i = first_target; i < compile->plan->n_targets; ++i) {
         if (compile->plan->targets[i].fingerprint == target->fingerprint &&

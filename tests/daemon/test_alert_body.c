@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -50,6 +51,7 @@ static const struct kpi_target rate_target = {
     .fingerprint = 0x0f2c4e0d1b7a6533,
     .value = 0.65,
     .deviation = KPI_DEVIATION_POINTS,
+    .deviation_amount = 0.1,
     .band = 0.1,
 };
 
@@ -57,6 +59,7 @@ static const struct kpi_target roi_target = {
     .fingerprint = 1,
     .value = 4,
     .deviation = KPI_DEVIATION_RELATIVE,
+    .deviation_amount = 0.1,
     .band = 0.4,
 };
 
@@ -126,7 +129,8 @@ static void test_firing_in_points(void **state)
         "\"title\":{\"en\":\"Participation rate\",\"zh\":\"活动参与率\"},"
         "\"scope\":{\"kind\":\"campaign\",\"start\":\"2026-11-10T00:00:00+08:00\","
         "\"end\":\"2026-11-13T00:00:00+08:00\"},"
-        "\"value\":0.549,\"target\":0.65,\"deviation_points\":-10.1,\"band\":0.1,"
+        "\"value\":0.549,\"target\":0.65,\"deviation\":\"10pp\",\"deviation_points\":-10.1,"
+        "\"deviation_ratio\":-0.155384615385,\"band\":0.1,"
         "\"numerator\":5490,\"denominator\":10000,"
         "\"since\":\"2026-11-11T01:02:03+08:00\","
         "\"links\":{\"alerts\":\"https://kpid.example.com/api/v1/alerts\","
@@ -157,8 +161,10 @@ static void test_resolved_in_ratio_with_money(void **state)
                 "{\"type\":\"kpi.deviation.resolved\",\"timestamp\":\"2026-11-10T17:07:03.250Z\"");
     assert_part(&options, "\"status\":\"resolved\",\"level\":\"serious\"");
     assert_part(&options, "\"title\":{\"en\":\"ROI \\\"1:x\\\"\",\"zh\":\"活动ROI\"}");
-    assert_part(&options, "\"value\":3.9,\"target\":4,\"deviation_ratio\":-0.025,\"band\":0.4,"
-                          "\"numerator\":\"1950000.5\",\"denominator\":\"500000\",");
+    assert_part(&options,
+                "\"value\":3.9,\"target\":4,\"deviation\":\"10%\",\"deviation_amount\":-0.1,"
+                "\"deviation_ratio\":-0.025,\"band\":0.4,"
+                "\"numerator\":\"1950000.5\",\"denominator\":\"500000\",");
     assert_part(&options, "\"links\":{}}}");
 }
 
@@ -188,7 +194,9 @@ static void test_what_is_not_there_is_null(void **state)
     value.denominator.kind = KPI_NUMBER_NONE;
     options.value = &value;
     options.since = KPI_TIME_NONE;
-    assert_part(&options, "\"value\":null,\"target\":0.65,\"deviation_points\":null,");
+    assert_part(&options,
+                "\"value\":null,\"target\":0.65,\"deviation\":\"10pp\",\"deviation_points\":null,"
+                "\"deviation_ratio\":null,");
     assert_part(&options, "\"numerator\":5490,\"denominator\":null,\"since\":null,");
 }
 
@@ -202,26 +210,61 @@ static void test_a_target_that_varies_says_how_it_was_made(void **state)
     options.target = &target;
     assert_part(&options, "\"value\":0.549,\"target\":0.65,"
                           "\"target_expression\":\"0.5 * gauge(\\\"行业\\\")\","
-                          "\"deviation_points\":-10.1,");
+                          "\"deviation\":\"10pp\",\"deviation_points\":-10.1,");
     /* resolved because its time is over, and nobody has set the gauge since */
     target.value = target.band = NAN;
     options.transition = KPI_TRANSITION_RESOLVED;
     assert_part(&options, "\"target\":null,\"target_expression\":");
-    assert_part(&options, "\"deviation_points\":null,\"band\":null,");
+    assert_part(&options, "\"deviation_points\":null,\"deviation_ratio\":null,\"band\":null,");
 }
 
-static void test_points_of_other_units_are_their_own(void **state)
+/* Both figures of each, and what may be missed as it is written. */
+static void test_deviations_of_all_units_and_modes(void **state)
 {
-    const struct kpi_target target = {.value = 50, .deviation = KPI_DEVIATION_POINTS, .band = 5};
-    const struct kpi_value value = {.state = KPI_VALUE_OK, .value = 42.5};
-    struct kpi_kpi_info nps = rate;
-    struct alert_body options = firing();
+    static const struct {
+        enum kpi_unit unit;
+        enum kpi_deviation deviation;
+        double amount, target, value;
+        const char *part;
+    } cases[] = {
+        {KPI_UNIT_RATIO, KPI_DEVIATION_RELATIVE, 0.07, 0.65, 0.584,
+         "\"7%\",\"deviation_points\":-6.6,\"deviation_ratio\":-0.101538461538,\"band\""},
+        {KPI_UNIT_POINTS, KPI_DEVIATION_POINTS, 7.5, 50, 42.5,
+         "\"7.5pp\",\"deviation_points\":-7.5,\"deviation_ratio\":-0.15,\"band\""},
+        {KPI_UNIT_POINTS, KPI_DEVIATION_POINTS, 5, -10, -16,
+         "\"5pp\",\"deviation_points\":-6,\"deviation_ratio\":-0.6,\"band\""},
+        {KPI_UNIT_MULTIPLE, KPI_DEVIATION_ABSOLUTE, 0.5, 4, 3.4,
+         "\"0.5\",\"deviation_amount\":-0.6,\"deviation_ratio\":-0.15,\"band\""},
+        {KPI_UNIT_MONEY, KPI_DEVIATION_ABSOLUTE, 20000.55, 100000, 125000.5,
+         "\"20000.55\",\"deviation_amount\":25000.5,\"deviation_ratio\":0.250005,\"band\""},
+        {KPI_UNIT_DURATION, KPI_DEVIATION_ABSOLUTE, 1.5, 480, 360,
+         "\"1.5s\",\"deviation_amount\":-120,\"deviation_ratio\":-0.25,\"band\""},
+        {KPI_UNIT_COUNT, KPI_DEVIATION_ABSOLUTE, 15, 0, 20,
+         "\"15\",\"deviation_amount\":20,\"deviation_ratio\":null,\"band\""},
+        {KPI_UNIT_COUNT, KPI_DEVIATION_FACTOR, 2, 1000, 2150,
+         "\"2x\",\"deviation_amount\":1150,\"deviation_ratio\":1.15,\"deviation_factor\":2.15,"
+         "\"band\""},
+        {KPI_UNIT_RATIO, KPI_DEVIATION_FACTOR, 0.8, 0.5, 0.3,
+         "\"0.8x\",\"deviation_points\":-20,\"deviation_ratio\":-0.4,\"deviation_factor\":0.6,"
+         "\"band\""},
+    };
 
-    nps.unit = KPI_UNIT_POINTS;
-    options.kpi = &nps;
-    options.target = &target;
-    options.value = &value;
-    assert_part(&options, "\"value\":42.5,\"target\":50,\"deviation_points\":-7.5,");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct kpi_target target = {.value = cases[i].target,
+                                          .deviation = cases[i].deviation,
+                                          .deviation_amount = cases[i].amount};
+        const struct kpi_value value = {.state = KPI_VALUE_OK, .value = cases[i].value};
+        struct kpi_kpi_info kpi = rate;
+        struct alert_body options = firing();
+        char part[256];
+
+        kpi.unit = cases[i].unit;
+        options.kpi = &kpi;
+        options.target = &target;
+        options.value = &value;
+        (void)snprintf(part, sizeof(part), ",\"deviation\":%s", cases[i].part);
+        assert_part(&options, part);
+    }
 }
 
 static void test_scopes(void **state)
@@ -306,7 +349,7 @@ int main(void)
         cmocka_unit_test(test_numbers_lose_nothing),
         cmocka_unit_test(test_what_is_not_there_is_null),
         cmocka_unit_test(test_a_target_that_varies_says_how_it_was_made),
-        cmocka_unit_test(test_points_of_other_units_are_their_own),
+        cmocka_unit_test(test_deviations_of_all_units_and_modes),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_times_name_the_right_instant),
         cmocka_unit_test(test_id_is_of_the_transition_and_the_group),

@@ -374,6 +374,11 @@ static void test_alerts(void **state)
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(alert, "deviating_since")));
     assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "value")), 0.5, 0);
     assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "target")), 0.65, 1e-15);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(alert, "deviation")), "10pp");
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "deviation_points")), -15,
+                       0);
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "deviation_ratio")),
+                       -0.230769230769, 0);
     assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "band")), 0.1, 1e-15);
     assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(alert, "distance")), 1.5, 0);
     assert_string_equal(

@@ -75,6 +75,15 @@ static const struct {
     {"{kpi: participation_rate, value: 5%, better: band}", NULL}, /* above it can */
     {"{kpi: roi_net, value: 5%, deviation: 10pp}", NULL},         /* may be negative */
     {"{kpi: roi, value: 4, deviation: 150%}", NULL},              /* more refunds than sales */
+    {"{kpi: roi, value: 4, deviation: 4}", NULL},
+    {"{kpi: roi, value: 4, deviation: 10}",
+     "8:41-43 warning: this target hardly fires: roi must fall below -6; percent are written as "
+     "10%"},
+    {"{kpi: roi, value: 4, deviation: 10, better: down}", NULL},
+    {"{kpi: participation_rate, value: 60%, deviation: 1.6x, better: down}", NULL}, /* at 96 % */
+    {"{kpi: participation_rate, value: 60%, deviation: 0.6x, better: down}", NULL}, /* at 100 % */
+    {"{kpi: participation_rate, value: 60%, deviation: 1.7x, better: down}",
+     "8:58-62 warning: this target cannot fire: participation_rate is never above 102%"},
     {"{kpi: nps, value: 95, better: down, deviation: 10pp}",
      "8:56-60 warning: this target cannot fire: nps is never above 105"},
     {"{kpi: participation_rate, value: 65%, min_sample: 1000}", NULL},

@@ -1,6 +1,7 @@
 /*
  * Tests libkpi/alert/alert.c: that targets fire at the distances of the plans, after `hold`, at the
- * right level; that they clear at half the band; and that nothing but a judged value moves them.
+ * right level, in every mode of deviation; that they clear at half the band; and that nothing but a
+ * judged value moves them.
  */
 #include <kpi/alert.h>
 
@@ -96,6 +97,159 @@ static void test_acceptance_numbers(void **state)
 
         assert_int_equal(look(&alert, cases[i].target, cases[i].value, T0),
                          cases[i].fires ? KPI_TRANSITION_FIRING : KPI_TRANSITION_NONE);
+    }
+}
+
+enum mode {
+    RELATIVE,    /* 65 %, 10 % */
+    POINTS,      /* 65 %, 10 points */
+    MULTIPLE,    /* 1:4, 0.5 */
+    MONEY,       /* 100,000 on either side, 20,000 */
+    DURATION,    /* 480 s, 60 s */
+    COMPLAINTS,  /* at most 100, 15 */
+    REWARD,      /* at most 1:4, 25 %: what is above 1:5 is told */
+    INTERACTION, /* at most 1,000, by 2 */
+    SHARE,       /* 1 on either side, by 0.9 */
+    BUYERS,      /* 900, by 1.5 */
+};
+
+static struct kpi_target target_of(enum mode mode)
+{
+    static const struct {
+        double value;
+        enum kpi_deviation deviation;
+        double amount;
+        enum kpi_better better;
+    } modes[] = {
+        [RELATIVE] = {0.65, KPI_DEVIATION_RELATIVE, 0.1, KPI_BETTER_UP},
+        [POINTS] = {0.65, KPI_DEVIATION_POINTS, 0.1, KPI_BETTER_UP},
+        [MULTIPLE] = {4, KPI_DEVIATION_ABSOLUTE, 0.5, KPI_BETTER_UP},
+        [MONEY] = {100000, KPI_DEVIATION_ABSOLUTE, 20000, KPI_BETTER_BAND},
+        [DURATION] = {480, KPI_DEVIATION_ABSOLUTE, 60, KPI_BETTER_UP},
+        [COMPLAINTS] = {100, KPI_DEVIATION_ABSOLUTE, 15, KPI_BETTER_DOWN},
+        [REWARD] = {4, KPI_DEVIATION_RELATIVE, 0.25, KPI_BETTER_DOWN},
+        [INTERACTION] = {1000, KPI_DEVIATION_FACTOR, 2, KPI_BETTER_DOWN},
+        [SHARE] = {1, KPI_DEVIATION_FACTOR, 0.9, KPI_BETTER_BAND},
+        [BUYERS] = {900, KPI_DEVIATION_FACTOR, 1.5, KPI_BETTER_UP},
+    };
+    struct kpi_target target = target_65();
+
+    target.deviation = modes[mode].deviation;
+    target.deviation_amount = modes[mode].amount;
+    target.better = modes[mode].better;
+    assert_true(kpi_target_set(&target, modes[mode].value));
+    return target;
+}
+
+/* At each edge, and just within it. */
+static void test_levels_in_every_mode(void **state)
+{
+    static const struct {
+        enum mode mode;
+        double value;
+        enum kpi_alert_level level;
+    } cases[] = {
+        {RELATIVE, 0.586, KPI_LEVEL_NONE},       {RELATIVE, 0.585, KPI_LEVEL_GENERAL},
+        {RELATIVE, 0.584, KPI_LEVEL_GENERAL},    {RELATIVE, 0.521, KPI_LEVEL_GENERAL},
+        {RELATIVE, 0.52, KPI_LEVEL_SERIOUS},     {RELATIVE, 0.456, KPI_LEVEL_SERIOUS},
+        {RELATIVE, 0.455, KPI_LEVEL_CRITICAL},   {POINTS, 0.551, KPI_LEVEL_NONE},
+        {POINTS, 0.55, KPI_LEVEL_GENERAL},       {POINTS, 0.549, KPI_LEVEL_GENERAL},
+        {POINTS, 0.35, KPI_LEVEL_CRITICAL},      {MULTIPLE, 3.501, KPI_LEVEL_NONE},
+        {MULTIPLE, 3.5, KPI_LEVEL_GENERAL},      {MULTIPLE, 3.001, KPI_LEVEL_GENERAL},
+        {MULTIPLE, 3, KPI_LEVEL_SERIOUS},        {MULTIPLE, 2.501, KPI_LEVEL_SERIOUS},
+        {MULTIPLE, 2.5, KPI_LEVEL_CRITICAL},     {MULTIPLE, 9, KPI_LEVEL_NONE},
+        {MONEY, 80000.01, KPI_LEVEL_NONE},       {MONEY, 80000, KPI_LEVEL_GENERAL},
+        {MONEY, 119999.99, KPI_LEVEL_NONE},      {MONEY, 120000, KPI_LEVEL_GENERAL},
+        {MONEY, 140000, KPI_LEVEL_SERIOUS},      {MONEY, 40000, KPI_LEVEL_CRITICAL},
+        {DURATION, 420.001, KPI_LEVEL_NONE},     {DURATION, 420, KPI_LEVEL_GENERAL},
+        {COMPLAINTS, 114, KPI_LEVEL_NONE},       {COMPLAINTS, 115, KPI_LEVEL_GENERAL},
+        {COMPLAINTS, 129, KPI_LEVEL_GENERAL},    {COMPLAINTS, 130, KPI_LEVEL_SERIOUS},
+        {COMPLAINTS, 145, KPI_LEVEL_CRITICAL},   {COMPLAINTS, 0, KPI_LEVEL_NONE},
+        {REWARD, 4.99, KPI_LEVEL_NONE},          {REWARD, 5, KPI_LEVEL_GENERAL},
+        {REWARD, 5.01, KPI_LEVEL_GENERAL},       {INTERACTION, 1999, KPI_LEVEL_NONE},
+        {INTERACTION, 2000, KPI_LEVEL_GENERAL},  {INTERACTION, 3999, KPI_LEVEL_GENERAL},
+        {INTERACTION, 4000, KPI_LEVEL_SERIOUS},  {INTERACTION, 7999, KPI_LEVEL_SERIOUS},
+        {INTERACTION, 8000, KPI_LEVEL_CRITICAL}, {INTERACTION, 1, KPI_LEVEL_NONE},
+        {SHARE, 0.9001, KPI_LEVEL_NONE},         {SHARE, 0.9, KPI_LEVEL_GENERAL},
+        {SHARE, 1.1111, KPI_LEVEL_NONE},         {SHARE, 1 / 0.9, KPI_LEVEL_GENERAL},
+        {SHARE, 0.8101, KPI_LEVEL_GENERAL},      {SHARE, 0.81, KPI_LEVEL_SERIOUS},
+        {SHARE, 1 / 0.81, KPI_LEVEL_SERIOUS},    {SHARE, 0.729, KPI_LEVEL_CRITICAL},
+        {SHARE, 0, KPI_LEVEL_CRITICAL}, /* no power of 0.9 comes as low */
+        {SHARE, -1, KPI_LEVEL_CRITICAL},         {BUYERS, 601, KPI_LEVEL_NONE},
+        {BUYERS, 600, KPI_LEVEL_GENERAL},        {BUYERS, 401, KPI_LEVEL_GENERAL},
+        {BUYERS, 400, KPI_LEVEL_SERIOUS},        {BUYERS, 266.7, KPI_LEVEL_SERIOUS},
+        {BUYERS, 800 / 3.0, KPI_LEVEL_CRITICAL}, {BUYERS, 10000, KPI_LEVEL_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct kpi_target target = target_of(cases[i].mode);
+        struct kpi_alert alert = fresh();
+
+        look(&alert, &target, cases[i].value, T0);
+        if (alert.level != cases[i].level)
+            fail_msg("%u at %g: %s", cases[i].mode, cases[i].value,
+                     kpi_alert_level_name(alert.level));
+    }
+}
+
+static void test_clears_at_half_the_band_in_every_mode(void **state)
+{
+    static const struct {
+        enum mode mode;
+        double fires, stays, clears;
+    } cases[] = {
+        {RELATIVE, 0.584, 0.6175, 0.6176},   {POINTS, 0.549, 0.6, 0.6001},
+        {MULTIPLE, 3.5, 3.75, 3.751},        {MONEY, 120000, 110000, 109999.99},
+        {MONEY, 80000, 90000, 90000.01},     {DURATION, 420, 450, 450.001},
+        {COMPLAINTS, 115, 107.5, 107},       {REWARD, 5.01, 4.5, 4.49},
+        {INTERACTION, 2000, 1414.3, 1414.2}, {SHARE, 0.9, 0.9486, 0.9487},
+        {SHARE, 1.112, 1.0541, 1.054},       {BUYERS, 600, 734.8, 734.9},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct kpi_target target = target_of(cases[i].mode);
+        struct kpi_alert alert = fired(&target, cases[i].fires);
+
+        assert_int_equal(look(&alert, &target, cases[i].stays, T0 + 1), KPI_TRANSITION_NONE);
+        assert_int_equal(look(&alert, &target, cases[i].clears, T0 + 2), KPI_TRANSITION_RESOLVED);
+    }
+}
+
+static void test_edges_are_one_band_off(void **state)
+{
+    for (int mode = RELATIVE; mode <= BUYERS; mode++) {
+        struct kpi_target target = target_of((enum mode)mode);
+        const double edge = target.better == KPI_BETTER_DOWN ? target.band : -target.band;
+        double low, high;
+
+        assert_float_equal(kpi_target_distance(&target, target.value + edge), 1, 1e-9);
+        kpi_target_edges(&target, &low, &high);
+        target.better = KPI_BETTER_BAND;
+        assert_true(low < target.value && target.value < high);
+        assert_float_equal(kpi_target_distance(&target, low), 1, 1e-9);
+        assert_float_equal(kpi_target_distance(&target, high), 1, 1e-9);
+    }
+}
+
+static void test_no_band_around_nothing(void **state)
+{
+    static const struct {
+        enum mode mode;
+        double value;
+        bool has_band;
+    } cases[] = {
+        {MULTIPLE, 0, true},      {MULTIPLE, -3, true}, {RELATIVE, 0, false},
+        {RELATIVE, -3, true},     {BUYERS, 0, false},   {BUYERS, -3, false},
+        {INTERACTION, -3, false}, {SHARE, 0, false},    {MULTIPLE, NAN, false},
+        {SHARE, INFINITY, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kpi_target target = target_of(cases[i].mode);
+
+        assert_int_equal(kpi_target_set(&target, cases[i].value), cases[i].has_band);
+        assert_int_equal(isnan(target.band), !cases[i].has_band);
+        assert_int_equal(isnan(target.value), !cases[i].has_band);
     }
 }
 
@@ -422,6 +576,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_acceptance_numbers),
+        cmocka_unit_test(test_levels_in_every_mode),
+        cmocka_unit_test(test_clears_at_half_the_band_in_every_mode),
+        cmocka_unit_test(test_edges_are_one_band_off),
+        cmocka_unit_test(test_no_band_around_nothing),
         cmocka_unit_test(test_distance_counts_the_bad_side),
         cmocka_unit_test(test_levels_by_distance),
         cmocka_unit_test(test_fires_after_hold),

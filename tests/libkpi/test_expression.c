@@ -564,7 +564,13 @@ static void targets_are_checked(void **state)
     target->scope = TEXT("");
     target->deviation = KPI_DEVIATION_RELATIVE;
     must_fail("the deviation must be more than 0");
+    target->deviation = KPI_DEVIATION_FACTOR;
+    target->deviation_amount = KPI_DECIMAL_ONE;
+    must_fail("a deviation by a factor of 1 has no width");
     target->deviation_amount = 100000;
+    target->value = TEXT("-4");
+    must_fail("a deviation by a factor needs a value above 0");
+    target->value = TEXT("5");
     target->from = target->to = 7;
     must_fail("over before it begins");
     target->from = KPI_TIME_NONE;

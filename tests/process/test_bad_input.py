@@ -283,13 +283,21 @@ TABLE = {
     "a deviation of nothing": (
         TARGET + "{kpi: roi, value: 4, deviation: 0%}", "7:41", "is neither a share"),
     "a deviation without unit": (
-        TARGET + "{kpi: roi, value: 4, deviation: 10}", "7:41",
-        'deviation: "10" is neither a share, as 10%, nor percentage points, as 10pp'),
+        TARGET + "{kpi: participation_rate, value: 65%, deviation: 10}", "7:58",
+        'deviation: "10" is neither a share, as 10%, nor percentage points, as 10pp, nor a factor, as 1.5x'),
+    "an amount below nothing": (
+        TARGET + "{kpi: roi, value: 4, deviation: -0.5}", "7:41", "nor an amount above 0, as 0.5"),
+    "a duration of what has none": (
+        TARGET + "{kpi: roi, value: 4, deviation: 60s}", "7:41", "fits KPIs of unit duration only"),
+    "a factor that changes nothing": (
+        TARGET + "{kpi: roi, value: 4, deviation: 1x}", "7:41", "leaves no room"),
+    "a factor of nothing": (
+        TARGET + "{kpi: roi, value: 0, deviation: 2x}", "7:27", "needs a value above 0"),
     "points of what has none": (
         TARGET + "{kpi: roi, value: 4, deviation: 10pp}", "7:41", "give a share, as 10%"),
     "a share of nothing": (
         TARGET + "{kpi: nps, value: 0, deviation: 10%}", "7:27",
-        "a deviation relative to 0 has no width; give it in points"),
+        "a deviation relative to 0 has no width; give it in points or as an amount"),
     "a target that divides by zero": (
         TARGET + "{kpi: roi, value: 4 / 0}", "7:27", "divides by zero"),
     "a target of an audience that is not given": (

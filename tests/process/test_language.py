@@ -133,7 +133,7 @@ class Language(ProcessCase):
         """Each is expected to be pending, which none is; what comes instead is what the page says."""
         rows = re.findall(r"^\| `(.*)` \| `(\w+)` \| ([\w:]+) \| ([\w.]+) \| ([\d.]+) \| ([\d.]*) ?\| (.+) \|$",
                           self.page, re.M)
-        self.assertEqual(len(rows), 10)
+        self.assertEqual(len(rows), 13)
         alerts = "".join(f"        - {{kpi: {kpi}, campaign: autumn, scope: '{scope}', status: pending}}\n"
                          for _, kpi, scope, *_ in rows)
         path = write(os.path.dirname(self.config), "t.yaml", f"""

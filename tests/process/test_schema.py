@@ -46,9 +46,12 @@ BAD = {
     "a phase of one day": "campaigns: [{id: c, start: 2026-11-01, end: 2026-12-01, phases: {p: [start]}}]",
     "a target without value":
         "campaigns: [{id: c, start: 2026-11-01, end: 2026-12-01, targets: [{kpi: roi}]}]",
-    "a deviation without unit":
+    "a deviation of nothing":
         "campaigns: [{id: c, start: 2026-11-01, end: 2026-12-01,"
-        " targets: [{kpi: roi, value: 4, deviation: 10}]}]",
+        " targets: [{kpi: roi, value: 4, deviation: 0}]}]",
+    "a deviation of another form":
+        "campaigns: [{id: c, start: 2026-11-01, end: 2026-12-01,"
+        " targets: [{kpi: roi, value: 4, deviation: 10 percent}]}]",
     "a receiver without url": "receivers: [{name: a}]",
     "a preset that is none": "mappings: {m: {preset: segmnet}}",
     "an unknown key of a mapping": "mappings: {m: {usr: a}}",

@@ -18,9 +18,10 @@ struct kpi_target {
     struct kpi_string expression;   /* the value as it was written */
     uint64_t meaning;               /* VARIES: fingerprint of the expression */
     uint32_t formula;               /* VARIES: whose it is in the plan */
-    enum kpi_deviation deviation;   /* RELATIVE or POINTS, never DEFAULT */
+    enum kpi_deviation deviation;   /* never DEFAULT */
     double deviation_amount;
-    double band; /* half width of the band in the KPI's unit, > 0; NAN if the value is */
+    double band; /* half width of the band in the KPI's unit, > 0; NAN if the value is. FACTOR: how
+                    far the edge on the bad side is from the value; the lower one if both are bad */
     enum kpi_better better;
     kpi_time from, to;
     kpi_duration hold;
@@ -70,15 +71,20 @@ enum kpi_transition {
 };
 
 /*
- * Sets the value of a copy of a target that varies, and the band with it. False: a deviation
- * relative to this value has no width, or the value is not a finite number; both are NAN then.
+ * Sets the value of a copy of a target that varies, and the band with it; deviation, amount and
+ * better are there already. False: a deviation relative to this value has no width (a FACTOR of
+ * what is not above 0, too), or the value is not a finite number; both are NAN then.
  */
 bool kpi_target_set(struct kpi_target *target, double value);
+
+/* The two values that are one band off, whichever side is bad. */
+void kpi_target_edges(const struct kpi_target *target, double *ret_low, double *ret_high);
 
 /*
  * Deviation in bands (>= 1 deviates): how far the value is on the bad side, or on either side if
  * better is band; 0 on the good side. NAN if the value, or the target's, is not
- * a finite number.
+ * a finite number. Bands of a FACTOR multiply: of 2 one band off is 2 times the target (or half of
+ * it), two are 4 times; a value that is not above 0 is INFINITY off below.
  */
 double kpi_target_distance(const struct kpi_target *target, double value);
 

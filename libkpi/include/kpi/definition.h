@@ -245,6 +245,8 @@ enum kpi_deviation {
     KPI_DEVIATION_DEFAULT,  /* 10 points for unit ratio, 10 % relative else */
     KPI_DEVIATION_RELATIVE, /* amount is a ratio: 0.1 */
     KPI_DEVIATION_POINTS,   /* amount in the value's own unit: 0.1 of a ratio is 10 points */
+    KPI_DEVIATION_ABSOLUTE, /* amount in the KPI's unit, of durations in seconds */
+    KPI_DEVIATION_FACTOR,   /* amount is value / target, not 1: 1.25 and 0.8 are the same band */
 };
 
 struct kpi_target_definition {
