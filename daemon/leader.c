@@ -3,44 +3,18 @@
  * changes, and the messages that it causes, become durable in one fenced script before they count:
  * only then is the new state kept and the message sent. So whatever is killed, a transition is sent
  * at least once and always under the same id, and one that was fenced is never sent.
- *
- * Fields under shard 0's key: a:<fingerprint> is a target's state, o:<receiver>:<id> a message that
- * its receiver has not taken yet.
  */
-#include "server_internal.h"
+#include "leader_internal.h"
 
 #include "sink/alert_body.h"
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <inttypes.h>
-#include <kpi/object.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ALERT_VERSION  1
-#define OUTBOX_VERSION 1
-
-struct leader_alert {
-    uint64_t fingerprint;
-    struct kpi_alert alert;
-};
-
-struct outbox_message {
-    struct outbox_message *next;
-    char field[80];
-    char id[64];
-    char receiver[128];
-    uint64_t fingerprint, sequence;
-    int64_t created_us;
-    char *body;
-    size_t size;
-};
 
 struct leader {
     struct server *server;
@@ -50,18 +24,6 @@ struct leader {
     uint32_t n_alerts;
     char (*delivered)[80]; /* fields to delete */
     uint32_t n_delivered, delivered_capacity;
-};
-
-/* A write under way: new states and messages, or fields to delete. */
-struct leader_job {
-    struct server_job job;
-    uint64_t epoch;
-    struct store_field *fields;
-    uint32_t n_fields;
-    struct leader_alert *updates;
-    uint32_t n_updates;
-    struct outbox_message *messages; /* in order */
-    uint32_t n_delivered;            /* of leader.delivered, from the front */
 };
 
 int leader_new(struct leader **ret_leader, struct server *server)
@@ -142,119 +104,6 @@ static int keep_alert(struct leader *leader, const struct leader_alert *update)
     return 0;
 }
 
-static void message_free(struct outbox_message *message)
-{
-    free(message->body);
-    free(message);
-}
-
-static void job_free(struct leader_job *job)
-{
-    while (job->messages) {
-        struct outbox_message *message = job->messages;
-
-        job->messages = message->next;
-        message_free(message);
-    }
-    for (uint32_t i = 0; i < job->n_fields; i++)
-        free((void *)job->fields[i].bytes);
-    free(job->fields);
-    free(job->updates);
-    free(job);
-}
-
-static int add_field(struct leader_job *job, const char *name, void *bytes, size_t size)
-{
-    struct store_field *fields = realloc(job->fields, (job->n_fields + 1) * sizeof(*fields));
-
-    if (!fields) {
-        free(bytes);
-        return error_origin(-ENOMEM);
-    }
-    job->fields = fields;
-    fields[job->n_fields] = (struct store_field){.bytes = bytes, .size = size};
-    (void)snprintf(fields[job->n_fields].name, sizeof(fields->name), "%s", name);
-    job->n_fields++;
-    return 0;
-}
-
-static int add_alert(struct leader_job *job, const struct leader_alert *update)
-{
-    struct leader_alert *updates = realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
-    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + sizeof(*update));
-    char name[32];
-
-    if (!updates || !bytes) {
-        job->updates = updates ? updates : job->updates;
-        free(bytes);
-        return error_origin(-ENOMEM);
-    }
-    job->updates = updates;
-    updates[job->n_updates++] = *update;
-    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, update, sizeof(*update));
-    kpi_object_seal(bytes, KPI_OBJECT_ALERT, ALERT_VERSION, sizeof(*update));
-    (void)snprintf(name, sizeof(name), "a:%016" PRIx64, update->fingerprint);
-    return add_field(job, name, bytes, KPI_OBJECT_HEADER_BYTES + sizeof(*update));
-}
-
-struct outbox_header {
-    uint64_t fingerprint, sequence;
-    int64_t created_us;
-    char receiver[128];
-    char id[64];
-};
-
-static int add_message(struct leader_job *job, struct outbox_message *message)
-{
-    struct outbox_header header = {
-        .fingerprint = message->fingerprint,
-        .sequence = message->sequence,
-        .created_us = message->created_us,
-    };
-    size_t length = sizeof(header) + message->size;
-    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + length);
-    struct outbox_message **end = &job->messages;
-
-    if (!bytes) {
-        message_free(message);
-        return error_origin(-ENOMEM);
-    }
-    memcpy(header.receiver, message->receiver, sizeof(header.receiver));
-    memcpy(header.id, message->id, sizeof(header.id));
-    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, &header, sizeof(header));
-    memcpy(bytes + KPI_OBJECT_HEADER_BYTES + sizeof(header), message->body, message->size);
-    kpi_object_seal(bytes, KPI_OBJECT_OUTBOX, OUTBOX_VERSION, length);
-    while (*end)
-        end = &(*end)->next;
-    *end = message;
-    return add_field(job, message->field, bytes, KPI_OBJECT_HEADER_BYTES + length);
-}
-
-static struct outbox_message *message_new(const char *receiver, const char *id,
-                                          uint64_t fingerprint, uint64_t sequence,
-                                          int64_t created_us, const char *body, size_t size)
-{
-    struct outbox_message *message = calloc(1, sizeof(*message));
-
-    if (!message)
-        return NULL;
-    message->body = malloc(size + 1);
-    if (!message->body) {
-        free(message);
-        return NULL;
-    }
-    memcpy(message->body, body, size);
-    message->size = size;
-    message->fingerprint = fingerprint;
-    message->sequence = sequence;
-    message->created_us = created_us;
-    (void)snprintf(message->receiver, sizeof(message->receiver), "%s", receiver);
-    (void)snprintf(message->id, sizeof(message->id), "%s", id);
-    (void)snprintf(message->field, sizeof(message->field), "o:%016" PRIx64 ":%s",
-                   (uint64_t)XXH3_64bits(receiver, strlen(receiver)), id);
-    return message;
-}
-
 static void send_message(struct leader *leader, const struct outbox_message *message)
 {
     char alert[17];
@@ -275,57 +124,6 @@ static void send_message(struct leader *leader, const struct outbox_message *mes
                                             .size = message->size,
                                         }) == SINK_E_RECEIVER)
         leader_delivered(leader->server, message->receiver, message->id, SINK_DISABLED);
-}
-
-/* What the store has of alerts and outbox, read field by field on the store thread. */
-static int collect_field(void *userdata, const struct store_field *field)
-{
-    struct leader_job *job = userdata;
-    const void *payload;
-    uint16_t version;
-    size_t length;
-
-    if (field->name[0] == 'a' &&
-        kpi_object_open(field->bytes, field->size, KPI_OBJECT_ALERT, ALERT_VERSION, &version,
-                        &payload, &length) == 0 &&
-        length == sizeof(struct leader_alert)) {
-        struct leader_alert *updates =
-            realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
-
-        if (!updates)
-            return error_origin(-ENOMEM);
-        job->updates = updates;
-        memcpy(&updates[job->n_updates++], payload, sizeof(*updates));
-    } else if (field->name[0] == 'o' &&
-               kpi_object_open(field->bytes, field->size, KPI_OBJECT_OUTBOX, OUTBOX_VERSION,
-                               &version, &payload, &length) == 0 &&
-               length >= sizeof(struct outbox_header)) {
-        struct outbox_header header;
-        struct outbox_message *message;
-
-        memcpy(&header, payload, sizeof(header));
-        header.receiver[sizeof(header.receiver) - 1] = header.id[sizeof(header.id) - 1] = '\0';
-        message = message_new(header.receiver, header.id, header.fingerprint, header.sequence,
-                              header.created_us, (const char *)payload + sizeof(header),
-                              length - sizeof(header));
-        if (!message)
-            return error_origin(-ENOMEM);
-        message->next = job->messages;
-        job->messages = message;
-    }
-    return 0;
-}
-
-static int run_load(struct store_job *store_job, struct store *store)
-{
-    return store_get_fields(store, collect_field, store_job);
-}
-
-static int run_put(struct store_job *store_job, struct store *store)
-{
-    struct leader_job *job = (struct leader_job *)store_job;
-
-    return store_put_fields(store, job->epoch, job->fields, job->n_fields);
 }
 
 /* Messages of one alert go out in the order of their sequence. */
@@ -379,7 +177,7 @@ static void finish(struct server_job *server_job)
 
     leader->busy = false;
     if (!leader->gained || job->epoch != leader->epoch) {
-        job_free(job); /* of a former reign */
+        leader_job_free(job); /* of a former reign */
         return;
     }
     /* Anything else (Redis away): nothing has happened, the next look tries again. */
@@ -392,18 +190,7 @@ static void finish(struct server_job *server_job)
         leader_lose(leader);
         group_reopen(leader->server, false);
     }
-    job_free(job);
-}
-
-static struct leader_job *job_new(struct leader *leader)
-{
-    struct leader_job *job = calloc(1, sizeof(*job));
-
-    if (!job)
-        return NULL;
-    job->job.server = leader->server;
-    job->epoch = leader->epoch;
-    return job;
+    leader_job_free(job);
 }
 
 static void submit(struct leader *leader, struct leader_job *job,
@@ -448,8 +235,7 @@ void leader_delivered(void *userdata, const char *receiver, const char *id, enum
         leader->delivered = delivered;
         leader->delivered_capacity = capacity;
     }
-    (void)snprintf(leader->delivered[leader->n_delivered++], 80, "o:%016" PRIx64 ":%s",
-                   (uint64_t)XXH3_64bits(receiver, strlen(receiver)), id);
+    leader_message_field(leader->delivered[leader->n_delivered++], receiver, id);
 }
 
 static const char *terminated(char text[128], struct kpi_string string)
@@ -500,10 +286,10 @@ static int add_messages(struct leader *leader, struct leader_job *job,
                LOG_STRING("id", id));
     for (uint32_t i = 0; i < config->n_receivers && r == 0; i++) {
         struct outbox_message *message =
-            message_new(config->receivers[i].name, id, seen->target->fingerprint, after->sequence,
-                        now, body, size);
+            leader_message_new(config->receivers[i].name, id, seen->target->fingerprint,
+                               after->sequence, now, body, size);
 
-        r = message ? add_message(job, message) : -ENOMEM;
+        r = message ? leader_job_add_message(job, message) : -ENOMEM;
     }
     free(body);
     return r;
@@ -529,7 +315,7 @@ static int judge(struct leader *leader, struct leader_job *job)
         if (transition == KPI_TRANSITION_NONE &&
             memcmp(&before, &update.alert, sizeof(before)) == 0)
             continue;
-        r = add_alert(job, &update);
+        r = leader_job_add_alert(job, &update);
         if (r == 0 && transition != KPI_TRANSITION_NONE)
             r = add_messages(leader, job, seen, &before, &update.alert, transition, now);
     }
@@ -543,23 +329,23 @@ void leader_tick(struct leader *leader)
 
     if (!leader->gained || leader->busy || !leader->server->view)
         return;
-    job = job_new(leader);
+    job = leader_job_new(leader->server, leader->epoch);
     if (!job)
         return; /* the next look tries again */
     if (!leader->loaded) {
-        submit(leader, job, run_load);
+        submit(leader, job, leader_job_load);
         return;
     }
     for (uint32_t i = 0; i < leader->n_delivered && r == 0; i++) {
-        r = add_field(job, leader->delivered[i], NULL, 0);
+        r = leader_job_add_field(job, leader->delivered[i], NULL, 0);
         job->n_delivered += r == 0;
     }
     if (r == 0)
         r = judge(leader, job);
     if (r < 0 || job->n_fields == 0) {
-        job_free(job);
+        leader_job_free(job);
         return;
     }
-    submit(leader, job, run_put);
+    submit(leader, job, leader_job_put);
     merge_request(leader->server); /* alerts are part of the view */
 }

@@ -1,0 +1,196 @@
+/* States of alerts and messages to fields of the store and back. */
+#include "leader_internal.h"
+
+#include "util/error.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <inttypes.h>
+#include <kpi/object.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALERT_VERSION  1
+#define OUTBOX_VERSION 1
+
+struct leader_job *leader_job_new(struct server *server, uint64_t epoch)
+{
+    struct leader_job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return NULL;
+    job->job.server = server;
+    job->epoch = epoch;
+    return job;
+}
+
+static void message_free(struct outbox_message *message)
+{
+    free(message->body);
+    free(message);
+}
+
+void leader_job_free(struct leader_job *job)
+{
+    while (job->messages) {
+        struct outbox_message *message = job->messages;
+
+        job->messages = message->next;
+        message_free(message);
+    }
+    for (uint32_t i = 0; i < job->n_fields; i++)
+        free((void *)job->fields[i].bytes);
+    free(job->fields);
+    free(job->updates);
+    free(job);
+}
+
+int leader_job_add_field(struct leader_job *job, const char *name, void *bytes, size_t size)
+{
+    struct store_field *fields = realloc(job->fields, (job->n_fields + 1) * sizeof(*fields));
+
+    if (!fields) {
+        free(bytes);
+        return error_origin(-ENOMEM);
+    }
+    job->fields = fields;
+    fields[job->n_fields] = (struct store_field){.bytes = bytes, .size = size};
+    (void)snprintf(fields[job->n_fields].name, sizeof(fields->name), "%s", name);
+    job->n_fields++;
+    return 0;
+}
+
+int leader_job_add_alert(struct leader_job *job, const struct leader_alert *update)
+{
+    struct leader_alert *updates = realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
+    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + sizeof(*update));
+    char name[32];
+
+    if (!updates || !bytes) {
+        job->updates = updates ? updates : job->updates;
+        free(bytes);
+        return error_origin(-ENOMEM);
+    }
+    job->updates = updates;
+    updates[job->n_updates++] = *update;
+    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, update, sizeof(*update));
+    kpi_object_seal(bytes, KPI_OBJECT_ALERT, ALERT_VERSION, sizeof(*update));
+    (void)snprintf(name, sizeof(name), "a:%016" PRIx64, update->fingerprint);
+    return leader_job_add_field(job, name, bytes, KPI_OBJECT_HEADER_BYTES + sizeof(*update));
+}
+
+struct outbox_header {
+    uint64_t fingerprint, sequence;
+    int64_t created_us;
+    char receiver[128];
+    char id[64];
+};
+
+int leader_job_add_message(struct leader_job *job, struct outbox_message *message)
+{
+    struct outbox_header header = {
+        .fingerprint = message->fingerprint,
+        .sequence = message->sequence,
+        .created_us = message->created_us,
+    };
+    size_t length = sizeof(header) + message->size;
+    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + length);
+    struct outbox_message **end = &job->messages;
+
+    if (!bytes) {
+        message_free(message);
+        return error_origin(-ENOMEM);
+    }
+    memcpy(header.receiver, message->receiver, sizeof(header.receiver));
+    memcpy(header.id, message->id, sizeof(header.id));
+    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, &header, sizeof(header));
+    memcpy(bytes + KPI_OBJECT_HEADER_BYTES + sizeof(header), message->body, message->size);
+    kpi_object_seal(bytes, KPI_OBJECT_OUTBOX, OUTBOX_VERSION, length);
+    while (*end)
+        end = &(*end)->next;
+    *end = message;
+    return leader_job_add_field(job, message->field, bytes, KPI_OBJECT_HEADER_BYTES + length);
+}
+
+void leader_message_field(char ret_field[80], const char *receiver, const char *id)
+{
+    (void)snprintf(ret_field, 80, "o:%016" PRIx64 ":%s",
+                   (uint64_t)XXH3_64bits(receiver, strlen(receiver)), id);
+}
+
+struct outbox_message *leader_message_new(const char *receiver, const char *id,
+                                          uint64_t fingerprint, uint64_t sequence,
+                                          int64_t created_us, const char *body, size_t size)
+{
+    struct outbox_message *message = calloc(1, sizeof(*message));
+
+    if (!message)
+        return NULL;
+    message->body = malloc(size + 1);
+    if (!message->body) {
+        free(message);
+        return NULL;
+    }
+    memcpy(message->body, body, size);
+    message->size = size;
+    message->fingerprint = fingerprint;
+    message->sequence = sequence;
+    message->created_us = created_us;
+    (void)snprintf(message->receiver, sizeof(message->receiver), "%s", receiver);
+    (void)snprintf(message->id, sizeof(message->id), "%s", id);
+    leader_message_field(message->field, receiver, id);
+    return message;
+}
+
+/* What the store has of alerts and outbox, read field by field on the store thread. */
+static int collect_field(void *userdata, const struct store_field *field)
+{
+    struct leader_job *job = userdata;
+    const void *payload;
+    uint16_t version;
+    size_t length;
+
+    if (field->name[0] == 'a' &&
+        kpi_object_open(field->bytes, field->size, KPI_OBJECT_ALERT, ALERT_VERSION, &version,
+                        &payload, &length) == 0 &&
+        length == sizeof(struct leader_alert)) {
+        struct leader_alert *updates =
+            realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
+
+        if (!updates)
+            return error_origin(-ENOMEM);
+        job->updates = updates;
+        memcpy(&updates[job->n_updates++], payload, sizeof(*updates));
+    } else if (field->name[0] == 'o' &&
+               kpi_object_open(field->bytes, field->size, KPI_OBJECT_OUTBOX, OUTBOX_VERSION,
+                               &version, &payload, &length) == 0 &&
+               length >= sizeof(struct outbox_header)) {
+        struct outbox_header header;
+        struct outbox_message *message;
+
+        memcpy(&header, payload, sizeof(header));
+        header.receiver[sizeof(header.receiver) - 1] = header.id[sizeof(header.id) - 1] = '\0';
+        message = leader_message_new(
+            header.receiver, header.id, header.fingerprint, header.sequence, header.created_us,
+            (const char *)payload + sizeof(header), length - sizeof(header));
+        if (!message)
+            return error_origin(-ENOMEM);
+        message->next = job->messages;
+        job->messages = message;
+    }
+    return 0;
+}
+
+int leader_job_load(struct store_job *store_job, struct store *store)
+{
+    return store_get_fields(store, collect_field, store_job);
+}
+
+int leader_job_put(struct store_job *store_job, struct store *store)
+{
+    struct leader_job *job = (struct leader_job *)store_job;
+
+    return store_put_fields(store, job->epoch, job->fields, job->n_fields);
+}
