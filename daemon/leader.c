@@ -22,6 +22,7 @@ struct leader {
     uint64_t epoch;
     struct leader_alert *alerts; /* by fingerprint */
     uint32_t n_alerts;
+    uint64_t look;         /* counts looks at views */
     char (*delivered)[80]; /* fields to delete */
     uint32_t n_delivered, delivered_capacity;
 };
@@ -37,10 +38,18 @@ int leader_new(struct leader **ret_leader, struct server *server)
     return 0;
 }
 
+static void forget_alerts(struct leader *leader)
+{
+    for (uint32_t i = 0; i < leader->n_alerts; i++)
+        free(leader->alerts[i].about);
+    leader->n_alerts = 0;
+}
+
 struct leader *leader_free(struct leader *leader)
 {
     if (!leader)
         return NULL;
+    forget_alerts(leader);
     free(leader->alerts);
     free(leader->delivered);
     free(leader);
@@ -68,7 +77,7 @@ static uint32_t place_of(const struct leader *leader, uint64_t fingerprint)
     return low;
 }
 
-static const struct leader_alert *find_alert(const struct leader *leader, uint64_t fingerprint)
+static struct leader_alert *find_alert(const struct leader *leader, uint64_t fingerprint)
 {
     uint32_t place = place_of(leader, fingerprint);
 
@@ -86,11 +95,15 @@ struct kpi_alert leader_alert(const struct leader *leader, const struct kpi_targ
     return (struct kpi_alert){.since = KPI_TIME_NONE, .deviating_since = KPI_TIME_NONE};
 }
 
-static int keep_alert(struct leader *leader, const struct leader_alert *update)
+/* Takes what it is about. */
+static int keep_alert(struct leader *leader, struct leader_alert *update)
 {
     uint32_t place = place_of(leader, update->fingerprint);
+    const struct leader_alert *found = find_alert(leader, update->fingerprint);
 
-    if (!find_alert(leader, update->fingerprint)) {
+    if (found) {
+        free(found->about);
+    } else {
         struct leader_alert *alerts =
             realloc(leader->alerts, (leader->n_alerts + 1) * sizeof(*alerts));
 
@@ -101,6 +114,7 @@ static int keep_alert(struct leader *leader, const struct leader_alert *update)
         leader->n_alerts++;
     }
     leader->alerts[place] = *update;
+    update->about = NULL;
     return 0;
 }
 
@@ -155,7 +169,7 @@ static void send_in_order(struct leader *leader, struct outbox_message *messages
 }
 
 /* What has become durable is now so. */
-static void take_up(struct leader *leader, const struct leader_job *job)
+static void take_up(struct leader *leader, struct leader_job *job)
 {
     for (uint32_t i = 0; i < job->n_updates; i++) {
         if (keep_alert(leader, &job->updates[i]) < 0)
@@ -210,7 +224,7 @@ void leader_gain(struct leader *leader, uint64_t epoch)
     leader->gained = true;
     leader->loaded = false;
     leader->epoch = epoch;
-    leader->n_alerts = 0;
+    forget_alerts(leader);
     log_info("judging targets and sending alerts: shard 0 is ours", LOG_INT("epoch", epoch));
 }
 
@@ -238,6 +252,11 @@ void leader_delivered(void *userdata, const char *receiver, const char *id, enum
     leader_message_field(leader->delivered[leader->n_delivered++], receiver, id);
 }
 
+static void freep(char **text)
+{
+    free(*text);
+}
+
 static const char *terminated(char text[128], struct kpi_string string)
 {
     (void)snprintf(text, 128, "%.*s", (int)string.length, string.data);
@@ -245,54 +264,134 @@ static const char *terminated(char text[128], struct kpi_string string)
 }
 
 /* The messages of one transition, one a receiver. */
-static int add_messages(struct leader *leader, struct leader_job *job,
-                        const struct view_alert *seen, const struct kpi_alert *before,
-                        const struct kpi_alert *after, enum kpi_transition transition, kpi_time now)
+static int add_messages(struct leader *leader, struct leader_job *job, const char *id,
+                        const struct alert_body *options)
 {
     const struct config *config = leader->server->config;
-    const struct kpi_plan *plan = kpi_layout_plan(leader->server->view->layout);
-    const struct kpi_alert *told = transition == KPI_TRANSITION_FIRING ? after : before;
-    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, seen->target->campaign);
-    const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, seen->target->kpi);
-    struct alert_body options = {
-        .group = leader->server->group_name,
-        .external_url = config->http.external_url,
-        .target = &seen->present,
-        .campaign = campaign,
-        .kpi = kpi,
-        .zone = kpi_plan_zone(plan, campaign->zone),
-        .scope = &seen->scope,
-        .value = &seen->value,
-        .transition = transition,
-        .sequence = after->sequence,
-        .level = told->level,
-        .since = told->deviating_since,
-        .at = now,
-    };
-    char id[ALERT_ID_BYTES], names[2][128];
     char *body;
     size_t size;
     int r;
 
-    alert_id(id, seen->target->fingerprint, after->sequence, leader->server->group_name);
-    r = alert_body_new(&body, &size, &options);
+    r = alert_body_new(&body, &size, options);
     if (r < 0)
         return error_trace(r);
+    for (uint32_t i = 0; i < config->n_receivers && r == 0; i++) {
+        struct outbox_message *message =
+            leader_message_new(config->receivers[i].name, id, options->fingerprint,
+                               options->sequence, options->at, body, size);
+
+        r = message ? leader_job_add_message(job, message) : -ENOMEM;
+    }
+    free(body);
+    return r;
+}
+
+/* What a step has changed, and who is told. before: the state as it was. */
+static int add_step(struct leader *leader, struct leader_job *job, const struct view_alert *seen,
+                    const struct kpi_alert *before, struct leader_alert *update,
+                    enum kpi_transition transition, kpi_time now)
+{
+    const struct kpi_plan *plan = kpi_layout_plan(leader->server->view->layout);
+    const struct kpi_campaign_info *campaign = kpi_plan_campaign(plan, seen->target->campaign);
+    const struct kpi_kpi_info *kpi = kpi_plan_kpi(plan, seen->target->kpi);
+    const struct kpi_alert *told = transition == KPI_TRANSITION_RESOLVED ? before : &update->alert;
+    CLEANUP(freep) char *about = NULL;
+    char id[ALERT_ID_BYTES], names[2][128];
+    int r;
+
+    if (told->status != KPI_ALERT_FIRING)
+        return leader_job_add_alert(job, update);
+    r = alert_about_new(&about, &(struct alert_about){
+                                    .external_url = leader->server->config->http.external_url,
+                                    .target = &seen->present,
+                                    .campaign = campaign,
+                                    .kpi = kpi,
+                                    .zone = kpi_plan_zone(plan, campaign->zone),
+                                    .scope = &seen->scope,
+                                    .value = &seen->value,
+                                    .since = told->deviating_since,
+                                });
+    if (r < 0)
+        return error_trace(r);
+    update->about = told == before ? NULL : about;
+    r = leader_job_add_alert(job, update);
+    if (r < 0 || transition == KPI_TRANSITION_NONE)
+        return error_trace(r);
+    alert_id(id, update->fingerprint, update->alert.sequence, leader->server->group_name);
     log_notice(transition == KPI_TRANSITION_FIRING ? "target missed" : "target met again",
                LOG_STRING("campaign", terminated(names[0], campaign->id)),
                LOG_STRING("kpi", terminated(names[1], kpi->name)),
                LOG_STRING("level", kpi_alert_level_name(told->level)),
                LOG_DOUBLE("value", seen->value.value), LOG_DOUBLE("target", seen->present.value),
                LOG_STRING("id", id));
-    for (uint32_t i = 0; i < config->n_receivers && r == 0; i++) {
-        struct outbox_message *message =
-            leader_message_new(config->receivers[i].name, id, seen->target->fingerprint,
-                               after->sequence, now, body, size);
+    return add_messages(leader, job, id,
+                        &(struct alert_body){
+                            .group = leader->server->group_name,
+                            .fingerprint = update->fingerprint,
+                            .transition = transition,
+                            .sequence = update->alert.sequence,
+                            .level = told->level,
+                            .at = now,
+                            .zone = kpi_plan_zone(plan, campaign->zone),
+                            .about = about,
+                        });
+}
 
-        r = message ? leader_job_add_message(job, message) : -ENOMEM;
-    }
-    free(body);
-    return r;
+static int judge_target(struct leader *leader, struct leader_job *job,
+                        const struct view_alert *seen, kpi_time now)
+{
+    const bool complete = leader->server->view->complete;
+    struct leader_alert *found = find_alert(leader, seen->target->fingerprint);
+    struct leader_alert update = {.fingerprint = seen->target->fingerprint,
+                                  .alert = leader_alert(leader, seen->target)};
+    struct kpi_alert before = update.alert;
+    struct kpi_observation observation = view_observation(seen);
+    enum kpi_transition transition;
+    bool unknown; /* it fires, and nothing would tell what it is about */
+
+    observation.stale = !complete;
+    transition = kpi_alert_step(&update.alert, &seen->present, &observation, now);
+    if (found)
+        found->look = leader->look;
+    unknown = found && update.alert.status == KPI_ALERT_FIRING && !found->about && complete;
+    if (transition == KPI_TRANSITION_NONE && memcmp(&before, &update.alert, sizeof(before)) == 0 &&
+        !unknown)
+        return 0;
+    return add_step(leader, job, seen, &before, &update, transition, now);
+}
+
+/*
+ * Ends the alert of a target that is not in the view, because a reload or a restart has removed it.
+ * The state stays, for its sequence: if there is such a target again, an id that was used before
+ * would be taken for a repetition.
+ */
+static int end_removed(struct leader *leader, struct leader_job *job,
+                       const struct leader_alert *stored, kpi_time now)
+{
+    struct leader_alert update = {.fingerprint = stored->fingerprint, .alert = stored->alert};
+    const enum kpi_transition transition = kpi_alert_end(&update.alert, now);
+    char id[ALERT_ID_BYTES];
+    int r;
+
+    r = leader_job_add_alert(job, &update);
+    if (r < 0 || transition == KPI_TRANSITION_NONE)
+        return error_trace(r);
+    alert_id(id, update.fingerprint, update.alert.sequence, leader->server->group_name);
+    log_notice("a target that was missed is removed, its alert ends",
+               LOG_STRING("level", kpi_alert_level_name(stored->alert.level)),
+               LOG_STRING("id", id));
+    return add_messages(leader, job, id,
+                        &(struct alert_body){
+                            .group = leader->server->group_name,
+                            .fingerprint = update.fingerprint,
+                            .transition = transition,
+                            .removed = true,
+                            .sequence = update.alert.sequence,
+                            .level = stored->alert.level,
+                            .at = now,
+                            .about = stored->about,
+                            .since = stored->alert.deviating_since,
+                        });
 }
 
 static int judge(struct leader *leader, struct leader_job *job)
@@ -301,23 +400,14 @@ static int judge(struct leader *leader, struct leader_job *job)
     kpi_time now = clock_now_us();
     int r = 0;
 
-    for (uint32_t i = 0; i < view->n_alerts && r == 0; i++) {
-        const struct view_alert *seen = &view->alerts[i];
-        struct leader_alert update = {.fingerprint = seen->target->fingerprint,
-                                      .alert = leader_alert(leader, seen->target)};
-        struct kpi_alert before = update.alert;
-        struct kpi_observation observation = view_observation(seen);
-        enum kpi_transition transition;
+    leader->look++;
+    for (uint32_t i = 0; i < view->n_alerts && r == 0; i++)
+        r = judge_target(leader, job, &view->alerts[i], now);
+    for (uint32_t i = 0; i < leader->n_alerts && r == 0; i++) {
+        const struct leader_alert *stored = &leader->alerts[i];
 
-        observation.stale = !view->complete;
-        transition = kpi_alert_step(&update.alert, &seen->present, &observation, now);
-
-        if (transition == KPI_TRANSITION_NONE &&
-            memcmp(&before, &update.alert, sizeof(before)) == 0)
-            continue;
-        r = leader_job_add_alert(job, &update);
-        if (r == 0 && transition != KPI_TRANSITION_NONE)
-            r = add_messages(leader, job, seen, &before, &update.alert, transition, now);
+        if (stored->look != leader->look && stored->alert.status != KPI_ALERT_OK)
+            r = end_removed(leader, job, stored, now);
     }
     return r;
 }

@@ -10,6 +10,10 @@
 struct leader_alert {
     uint64_t fingerprint;
     struct kpi_alert alert;
+    /* While it fires: what was told of it last, see sink/alert_body.h; owned. NULL: the state is of
+     * a version that did not keep it. */
+    char *about;
+    uint64_t look; /* the last one that had its target; not stored */
 };
 
 struct outbox_message {
@@ -29,7 +33,7 @@ struct leader_job {
     uint64_t epoch;
     struct store_field *fields;
     uint32_t n_fields;
-    struct leader_alert *updates;
+    struct leader_alert *updates; /* `about` is NULL once it is taken */
     uint32_t n_updates;
     struct outbox_message *messages; /* in order */
     uint32_t n_delivered;            /* of leader.delivered, from the front */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALERT_VERSION  1
+#define ALERT_VERSION  2 /* 1 has the header only */
 #define OUTBOX_VERSION 1
 
 struct leader_job *leader_job_new(struct server *server, uint64_t epoch)
@@ -42,6 +42,8 @@ void leader_job_free(struct leader_job *job)
     }
     for (uint32_t i = 0; i < job->n_fields; i++)
         free((void *)job->fields[i].bytes);
+    for (uint32_t i = 0; i < job->n_updates; i++)
+        free(job->updates[i].about);
     free(job->fields);
     free(job->updates);
     free(job);
@@ -62,23 +64,47 @@ int leader_job_add_field(struct leader_job *job, const char *name, void *bytes, 
     return 0;
 }
 
-int leader_job_add_alert(struct leader_job *job, const struct leader_alert *update)
+struct alert_header {
+    uint64_t fingerprint;
+    struct kpi_alert alert;
+};
+
+/* about: length bytes, copied; 0: none. */
+static int add_update(struct leader_job *job, const struct alert_header *header, const char *about,
+                      size_t length)
 {
     struct leader_alert *updates = realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
-    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + sizeof(*update));
-    char name[32];
+    char *copy = length > 0 ? strndup(about, length) : NULL;
 
-    if (!updates || !bytes) {
+    if (!updates || (length > 0 && !copy)) {
         job->updates = updates ? updates : job->updates;
-        free(bytes);
+        free(copy);
         return error_origin(-ENOMEM);
     }
     job->updates = updates;
-    updates[job->n_updates++] = *update;
-    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, update, sizeof(*update));
-    kpi_object_seal(bytes, KPI_OBJECT_ALERT, ALERT_VERSION, sizeof(*update));
+    updates[job->n_updates++] = (struct leader_alert){
+        .fingerprint = header->fingerprint, .alert = header->alert, .about = copy};
+    return 0;
+}
+
+int leader_job_add_alert(struct leader_job *job, const struct leader_alert *update)
+{
+    const struct alert_header header = {update->fingerprint, update->alert};
+    size_t about_length = update->about ? strlen(update->about) : 0;
+    size_t length = sizeof(header) + about_length;
+    char *bytes = malloc(KPI_OBJECT_HEADER_BYTES + length);
+    char name[32];
+    int r;
+
+    if (!bytes)
+        return error_origin(-ENOMEM);
+    memcpy(bytes + KPI_OBJECT_HEADER_BYTES, &header, sizeof(header));
+    if (about_length > 0)
+        memcpy(bytes + KPI_OBJECT_HEADER_BYTES + sizeof(header), update->about, about_length);
+    kpi_object_seal(bytes, KPI_OBJECT_ALERT, ALERT_VERSION, length);
     (void)snprintf(name, sizeof(name), "a:%016" PRIx64, update->fingerprint);
-    return leader_job_add_field(job, name, bytes, KPI_OBJECT_HEADER_BYTES + sizeof(*update));
+    r = leader_job_add_field(job, name, bytes, KPI_OBJECT_HEADER_BYTES + length);
+    return r < 0 ? error_trace(r) : add_update(job, &header, update->about, about_length);
 }
 
 struct outbox_header {
@@ -155,18 +181,17 @@ static int collect_field(void *userdata, const struct store_field *field)
     if (field->name[0] == 'a' &&
         kpi_object_open(field->bytes, field->size, KPI_OBJECT_ALERT, ALERT_VERSION, &version,
                         &payload, &length) == 0 &&
-        length == sizeof(struct leader_alert)) {
-        struct leader_alert *updates =
-            realloc(job->updates, (job->n_updates + 1) * sizeof(*updates));
+        length >= sizeof(struct alert_header)) {
+        struct alert_header header;
 
-        if (!updates)
-            return error_origin(-ENOMEM);
-        job->updates = updates;
-        memcpy(&updates[job->n_updates++], payload, sizeof(*updates));
-    } else if (field->name[0] == 'o' &&
-               kpi_object_open(field->bytes, field->size, KPI_OBJECT_OUTBOX, OUTBOX_VERSION,
-                               &version, &payload, &length) == 0 &&
-               length >= sizeof(struct outbox_header)) {
+        memcpy(&header, payload, sizeof(header));
+        return add_update(job, &header, (const char *)payload + sizeof(header),
+                          length - sizeof(header));
+    }
+    if (field->name[0] == 'o' &&
+        kpi_object_open(field->bytes, field->size, KPI_OBJECT_OUTBOX, OUTBOX_VERSION, &version,
+                        &payload, &length) == 0 &&
+        length >= sizeof(struct outbox_header)) {
         struct outbox_header header;
         struct outbox_message *message;
 

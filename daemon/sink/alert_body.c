@@ -142,7 +142,7 @@ static bool add_time(cJSON *object, const char *name, const struct kpi_zone *zon
     return add_text(object, name, text);
 }
 
-static bool add_scope(cJSON *data, const struct alert_body *options)
+static bool add_scope(cJSON *data, const struct alert_about *options)
 {
     const struct kpi_scope *of = options->scope;
     cJSON *scope = cJSON_AddObjectToObject(data, "scope");
@@ -173,7 +173,7 @@ static bool add_titles(cJSON *data, const struct kpi_kpi_info *kpi)
            add_string(title, "zh", kpi->title_zh);
 }
 
-static bool add_deviation(cJSON *data, const struct alert_body *options, double value)
+static bool add_deviation(cJSON *data, const struct alert_about *options, double value)
 {
     struct deviation_figure figures[DEVIATION_FIGURES_MAX];
     const unsigned n = deviation_figures(figures, options->target, options->kpi->unit, value);
@@ -203,7 +203,7 @@ static char *put_escaped(char *at, struct kpi_string string)
     return at;
 }
 
-static bool add_links(cJSON *data, const struct alert_body *options)
+static bool add_links(cJSON *data, const struct alert_about *options)
 {
     cJSON *links = cJSON_AddObjectToObject(data, "links");
     const struct kpi_string campaign = options->campaign->id, kpi = options->kpi->name;
@@ -227,48 +227,83 @@ static bool add_links(cJSON *data, const struct alert_body *options)
     return add_text(links, "kpi", url);
 }
 
-static bool add_data(cJSON *data, const struct alert_body *options)
+static bool add_about(cJSON *about, const struct alert_about *options)
 {
     const struct kpi_value *value = options->value;
     const double number = value->state == KPI_VALUE_OK ? value->value : NAN;
+
+    return add_string(about, "campaign", options->campaign->id) &&
+           add_string(about, "kpi", options->kpi->name) && add_titles(about, options->kpi) &&
+           add_scope(about, options) && add_double(about, "value", number) &&
+           add_double(about, "target", options->target->value) &&
+           (!options->target->varies ||
+            add_string(about, "target_expression", options->target->expression)) &&
+           add_deviation(about, options, number) &&
+           add_derived(about, "band", options->target->band) &&
+           add_number(about, "numerator", &value->numerator) &&
+           add_number(about, "denominator", &value->denominator) &&
+           add_time(about, "since", options->zone, options->since) && add_links(about, options);
+}
+
+int alert_about_new(char **ret_about, const struct alert_about *options)
+{
+    CLEANUP(cjson_deletep) cJSON *about = cJSON_CreateObject();
+    char *text;
+
+    if (!about || !add_about(about, options) || !(text = cJSON_PrintUnformatted(about)))
+        return error_origin(-ENOMEM);
+    *ret_about = text;
+    return 0;
+}
+
+static bool add_reason(cJSON *data)
+{
+    cJSON *title;
+
+    return add_text(data, "reason", "target_removed") &&
+           (title = cJSON_AddObjectToObject(data, "reason_title")) &&
+           add_text(title, "en", "The target was removed") && add_text(title, "zh", "目标已被移除");
+}
+
+static bool add_head(cJSON *data, const struct alert_body *options)
+{
     char id[ALERT_ID_BYTES], fingerprint[ALERT_FINGERPRINT_BYTES];
 
-    alert_id(id, options->target->fingerprint, options->sequence, options->group);
-    alert_fingerprint(fingerprint, options->target->fingerprint);
+    alert_id(id, options->fingerprint, options->sequence, options->group);
+    alert_fingerprint(fingerprint, options->fingerprint);
     return add_text(data, "id", id) && add_text(data, "fingerprint", fingerprint) &&
            add_integer(data, "sequence", (int64_t)options->sequence) &&
            add_text(data, "status",
                     options->transition == KPI_TRANSITION_FIRING ? "firing" : "resolved") &&
            add_text(data, "level", kpi_alert_level_name(options->level)) &&
-           add_string(data, "campaign", options->campaign->id) &&
-           add_string(data, "kpi", options->kpi->name) && add_titles(data, options->kpi) &&
-           add_scope(data, options) && add_double(data, "value", number) &&
-           add_double(data, "target", options->target->value) &&
-           (!options->target->varies ||
-            add_string(data, "target_expression", options->target->expression)) &&
-           add_deviation(data, options, number) &&
-           add_derived(data, "band", options->target->band) &&
-           add_number(data, "numerator", &value->numerator) &&
-           add_number(data, "denominator", &value->denominator) &&
-           add_time(data, "since", options->zone, options->since) && add_links(data, options);
+           (!options->removed || add_reason(data)) &&
+           (options->about || add_time(data, "since", options->zone, options->since));
 }
 
 int alert_body_new(char **ret_body, size_t *ret_size, const struct alert_body *options)
 {
-    CLEANUP(cjson_deletep) cJSON *root = cJSON_CreateObject();
-    cJSON *data;
+    CLEANUP(cjson_deletep) cJSON *root = cJSON_CreateObject(), *head = cJSON_CreateObject();
+    CLEANUP(freep) char *text = NULL, *data = NULL;
     char *body;
 
     assert(options->transition != KPI_TRANSITION_NONE);
-    if (!root ||
+    if (!root || !head ||
         !add_text(root, "type",
                   options->transition == KPI_TRANSITION_FIRING ? "kpi.deviation.firing"
                                                                : "kpi.deviation.resolved") ||
-        !add_time(root, "timestamp", options->zone, options->at) ||
-        !(data = cJSON_AddObjectToObject(root, "data")) || !add_data(data, options))
+        !add_time(root, "timestamp", options->zone, options->at) || !add_head(head, options) ||
+        !(text = cJSON_PrintUnformatted(head)))
         return error_origin(-ENOMEM);
-    body = cJSON_PrintUnformatted(root);
-    if (!body)
+    /* Two objects become one as texts: to read one would round its numbers. */
+    if (options->about) {
+        text[strlen(text) - 1] = '\0';
+        if (asprintf(&data, "%s,%s", text, options->about + 1) < 0) {
+            data = NULL;
+            return error_origin(-ENOMEM);
+        }
+    }
+    if (!cJSON_AddRawToObject(root, "data", data ? data : text) ||
+        !(body = cJSON_PrintUnformatted(root)))
         return error_origin(-ENOMEM);
     *ret_size = strlen(body);
     *ret_body = body;

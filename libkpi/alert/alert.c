@@ -177,6 +177,14 @@ static enum kpi_transition resolve(struct kpi_alert *alert, kpi_time now)
     return KPI_TRANSITION_RESOLVED;
 }
 
+enum kpi_transition kpi_alert_end(struct kpi_alert *alert, kpi_time now)
+{
+    if (alert->status == KPI_ALERT_FIRING)
+        return resolve(alert, now);
+    move(alert, KPI_ALERT_OK, now);
+    return KPI_TRANSITION_NONE;
+}
+
 static enum kpi_transition deviates(struct kpi_alert *alert, const struct kpi_target *target,
                                     enum kpi_alert_level level, kpi_time now)
 {
@@ -198,12 +206,8 @@ enum kpi_transition kpi_alert_step(struct kpi_alert *alert, const struct kpi_tar
     enum kpi_alert_status why;
     double distance;
 
-    if (!in_time(target, now)) {
-        if (firing)
-            return resolve(alert, now);
-        move(alert, KPI_ALERT_OK, now);
-        return KPI_TRANSITION_NONE;
-    }
+    if (!in_time(target, now))
+        return kpi_alert_end(alert, now);
 
     why = inconclusive(observation);
     if (why == KPI_ALERT_OK && sample_suffices(target, &observation->value)) {

@@ -71,46 +71,62 @@ static const struct kpi_value rate_value = {
     .complete = 0.1,
 };
 
-static struct alert_body firing(void)
+struct message {
+    struct alert_about about;
+    struct alert_body body;
+};
+
+static struct message firing(void)
 {
     static struct kpi_scope scope;
 
     scope = (struct kpi_scope){
         .kind = KPI_SCOPE_CAMPAIGN, .start = day_starts[0], .end = day_starts[3]};
-    return (struct alert_body){
-        .group = "kpid",
-        .external_url = "https://kpid.example.com/",
-        .target = &rate_target,
-        .campaign = &campaign,
-        .kpi = &rate,
-        .zone = &zone,
-        .scope = &scope,
-        .value = &rate_value,
-        .transition = KPI_TRANSITION_FIRING,
-        .sequence = 3,
-        .level = KPI_LEVEL_GENERAL,
-        .since = day_starts[1] + 3723 * KPI_SECOND,
-        .at = day_starts[1] + 4023 * KPI_SECOND + 250 * KPI_MILLISECOND,
+    return (struct message){
+        .about = {.external_url = "https://kpid.example.com/",
+                  .target = &rate_target,
+                  .campaign = &campaign,
+                  .kpi = &rate,
+                  .zone = &zone,
+                  .scope = &scope,
+                  .value = &rate_value,
+                  .since = day_starts[1] + 3723 * KPI_SECOND},
+        .body = {.group = "kpid",
+                 .fingerprint = 0x0f2c4e0d1b7a6533,
+                 .transition = KPI_TRANSITION_FIRING,
+                 .sequence = 3,
+                 .level = KPI_LEVEL_GENERAL,
+                 .at = day_starts[1] + 4023 * KPI_SECOND + 250 * KPI_MILLISECOND,
+                 .zone = &zone},
     };
 }
 
-static void assert_body(const struct alert_body *options, const char *expected)
+static char *body_of(const struct message *message)
 {
+    struct alert_body options = message->body;
+    char *about, *body;
     size_t size;
-    char *body;
 
-    assert_int_equal(alert_body_new(&body, &size, options), 0);
-    assert_string_equal(body, expected);
+    assert_int_equal(alert_about_new(&about, &message->about), 0);
+    options.about = about;
+    assert_int_equal(alert_body_new(&body, &size, &options), 0);
     assert_int_equal(size, strlen(body));
+    free(about);
+    return body;
+}
+
+static void assert_body(const struct message *message, const char *expected)
+{
+    char *body = body_of(message);
+
+    assert_string_equal(body, expected);
     free(body);
 }
 
-static void assert_part(const struct alert_body *options, const char *expected)
+static void assert_part(const struct message *message, const char *expected)
 {
-    size_t size;
-    char *body;
+    char *body = body_of(message);
 
-    assert_int_equal(alert_body_new(&body, &size, options), 0);
     if (!strstr(body, expected))
         fail_msg("%s not in %s", expected, body);
     free(body);
@@ -118,7 +134,7 @@ static void assert_part(const struct alert_body *options, const char *expected)
 
 static void test_firing_in_points(void **state)
 {
-    const struct alert_body options = firing();
+    const struct message options = firing();
 
     assert_body(
         &options,
@@ -147,16 +163,16 @@ static void test_resolved_in_ratio_with_money(void **state)
         .denominator = {.kind = KPI_NUMBER_MONEY, .value = 500000000000, .real = 500000},
         .complete = 1,
     };
-    struct alert_body options = firing();
+    struct message options = firing();
 
-    options.transition = KPI_TRANSITION_RESOLVED;
-    options.level = KPI_LEVEL_SERIOUS;
-    options.kpi = &roi;
-    options.target = &roi_target;
-    options.value = &value;
-    options.zone = NULL;
-    options.external_url = NULL;
-    options.sequence = 4;
+    options.body.transition = KPI_TRANSITION_RESOLVED;
+    options.body.level = KPI_LEVEL_SERIOUS;
+    options.about.kpi = &roi;
+    options.about.target = &roi_target;
+    options.about.value = &value;
+    options.about.zone = options.body.zone = NULL;
+    options.about.external_url = NULL;
+    options.body.sequence = 4;
     assert_part(&options,
                 "{\"type\":\"kpi.deviation.resolved\",\"timestamp\":\"2026-11-10T17:07:03.250Z\"");
     assert_part(&options, "\"status\":\"resolved\",\"level\":\"serious\"");
@@ -172,12 +188,12 @@ static void test_resolved_in_ratio_with_money(void **state)
 static void test_numbers_lose_nothing(void **state)
 {
     struct kpi_value value = rate_value;
-    struct alert_body options = firing();
+    struct message options = firing();
 
     value.numerator.value = 9007199254740993;
     value.value = 0.1 + 0.2;
-    options.value = &value;
-    options.sequence = 9007199254740993;
+    options.about.value = &value;
+    options.body.sequence = 9007199254740993;
     assert_part(&options, "\"value\":0.30000000000000004,");
     assert_part(&options, "\"numerator\":9007199254740993,");
     assert_part(&options, "\"sequence\":9007199254740993,");
@@ -187,13 +203,13 @@ static void test_numbers_lose_nothing(void **state)
 static void test_what_is_not_there_is_null(void **state)
 {
     struct kpi_value value = rate_value;
-    struct alert_body options = firing();
+    struct message options = firing();
 
     value.state = KPI_VALUE_UNDEFINED;
     value.value = NAN;
     value.denominator.kind = KPI_NUMBER_NONE;
-    options.value = &value;
-    options.since = KPI_TIME_NONE;
+    options.about.value = &value;
+    options.about.since = KPI_TIME_NONE;
     assert_part(&options,
                 "\"value\":null,\"target\":0.65,\"deviation\":\"10pp\",\"deviation_points\":null,"
                 "\"deviation_ratio\":null,");
@@ -203,17 +219,17 @@ static void test_what_is_not_there_is_null(void **state)
 static void test_a_target_that_varies_says_how_it_was_made(void **state)
 {
     struct kpi_target target = rate_target;
-    struct alert_body options = firing();
+    struct message options = firing();
 
     target.varies = true;
     target.expression = (struct kpi_string){"0.5 * gauge(\"行业\")", 21};
-    options.target = &target;
+    options.about.target = &target;
     assert_part(&options, "\"value\":0.549,\"target\":0.65,"
                           "\"target_expression\":\"0.5 * gauge(\\\"行业\\\")\","
                           "\"deviation\":\"10pp\",\"deviation_points\":-10.1,");
     /* resolved because its time is over, and nobody has set the gauge since */
     target.value = target.band = NAN;
-    options.transition = KPI_TRANSITION_RESOLVED;
+    options.body.transition = KPI_TRANSITION_RESOLVED;
     assert_part(&options, "\"target\":null,\"target_expression\":");
     assert_part(&options, "\"deviation_points\":null,\"deviation_ratio\":null,\"band\":null,");
 }
@@ -255,16 +271,58 @@ static void test_deviations_of_all_units_and_modes(void **state)
                                           .deviation_amount = cases[i].amount};
         const struct kpi_value value = {.state = KPI_VALUE_OK, .value = cases[i].value};
         struct kpi_kpi_info kpi = rate;
-        struct alert_body options = firing();
+        struct message options = firing();
         char part[256];
 
         kpi.unit = cases[i].unit;
-        options.kpi = &kpi;
-        options.target = &target;
-        options.value = &value;
+        options.about.kpi = &kpi;
+        options.about.target = &target;
+        options.about.value = &value;
         (void)snprintf(part, sizeof(part), ",\"deviation\":%s", cases[i].part);
         assert_part(&options, part);
     }
+}
+
+/* All that is known is told as it was last, to the byte; without it who and since when. */
+static void test_a_target_that_is_removed(void **state)
+{
+    struct message options = firing();
+    struct kpi_value value = rate_value;
+    size_t size;
+    char *body;
+
+    value.numerator.value = 9007199254740993;
+    options.about.value = &value;
+    options.body.transition = KPI_TRANSITION_RESOLVED;
+    options.body.removed = true;
+    options.body.zone = NULL;
+    assert_body(&options,
+                "{\"type\":\"kpi.deviation.resolved\",\"timestamp\":\"2026-11-10T17:07:03.250Z\","
+                "\"data\":{\"id\":\"al_" ID "\",\"fingerprint\":\"0f2c4e0d1b7a6533\","
+                "\"sequence\":3,\"status\":\"resolved\",\"level\":\"general\","
+                "\"reason\":\"target_removed\","
+                "\"reason_title\":{\"en\":\"The target was removed\",\"zh\":\"目标已被移除\"},"
+                "\"campaign\":\"yueyue 2026/11\",\"kpi\":\"participation_rate\","
+                "\"title\":{\"en\":\"Participation rate\",\"zh\":\"活动参与率\"},"
+                "\"scope\":{\"kind\":\"campaign\",\"start\":\"2026-11-10T00:00:00+08:00\","
+                "\"end\":\"2026-11-13T00:00:00+08:00\"},"
+                "\"value\":0.549,\"target\":0.65,\"deviation\":\"10pp\",\"deviation_points\":-10.1,"
+                "\"deviation_ratio\":-0.155384615385,\"band\":0.1,"
+                "\"numerator\":9007199254740993,\"denominator\":10000,"
+                "\"since\":\"2026-11-11T01:02:03+08:00\","
+                "\"links\":{\"alerts\":\"https://kpid.example.com/api/v1/alerts\","
+                "\"kpi\":\"https://kpid.example.com/api/v1/kpis?campaign=yueyue%202026%2F11"
+                "&kpi=participation_rate\"}}}");
+    options.body.since = day_starts[1];
+    assert_int_equal(alert_body_new(&body, &size, &options.body), 0);
+    assert_string_equal(
+        body, "{\"type\":\"kpi.deviation.resolved\",\"timestamp\":\"2026-11-10T17:07:03.250Z\","
+              "\"data\":{\"id\":\"al_" ID "\",\"fingerprint\":\"0f2c4e0d1b7a6533\","
+              "\"sequence\":3,\"status\":\"resolved\",\"level\":\"general\","
+              "\"reason\":\"target_removed\","
+              "\"reason_title\":{\"en\":\"The target was removed\",\"zh\":\"目标已被移除\"},"
+              "\"since\":\"2026-11-10T16:00:00Z\"}}");
+    free(body);
 }
 
 static void test_scopes(void **state)
@@ -286,7 +344,7 @@ static void test_scopes(void **state)
         {"rolling:6x5m", "\"scope\":{\"kind\":\"rolling\",",
          ",\"count\":6,\"unit\":\"minutes\",\"minutes\":5},\"value\""},
     };
-    struct alert_body options = firing();
+    struct message options = firing();
     size_t i;
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -298,7 +356,7 @@ static void test_scopes(void **state)
         name.scope.phase = 1;
         name.scope.start = day_starts[0];
         name.scope.end = day_starts[1];
-        options.scope = &name.scope;
+        options.about.scope = &name.scope;
         assert_part(&options, cases[i].begin);
         assert_part(&options, cases[i].end);
     }
@@ -317,11 +375,11 @@ static void test_times_name_the_right_instant(void **state)
         {INT64_C(1794614400) * KPI_SECOND - 7 * KPI_HOUR, "\"2026-11-14T00:00:00+07:00\""},
         {INT64_C(1794700800) * KPI_SECOND - 7 * KPI_HOUR, "\"2026-11-14T17:00:00Z\""},
     };
-    struct alert_body options = firing();
+    struct message options = firing();
     size_t i;
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        options.at = cases[i].at;
+        options.body.at = cases[i].at;
         assert_part(&options, cases[i].text);
     }
 }
@@ -350,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_there_is_null),
         cmocka_unit_test(test_a_target_that_varies_says_how_it_was_made),
         cmocka_unit_test(test_deviations_of_all_units_and_modes),
+        cmocka_unit_test(test_a_target_that_is_removed),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_times_name_the_right_instant),
         cmocka_unit_test(test_id_is_of_the_transition_and_the_group),

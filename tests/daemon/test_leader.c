@@ -1,6 +1,7 @@
 /*
- * The leader without a store, over a view of one shard: it says once what is so, and targets for
- * one KPI at different times are one alert. Windows are judged once they are over.
+ * The leader over a view of one shard: it says once what is so, and targets for one KPI at
+ * different times are one alert. Windows are judged once they are over. A target that is removed
+ * ends its alert, once, with all that is known. The store, where there is one, is a list of fields.
  */
 #include "server_internal.h"
 
@@ -10,6 +11,7 @@
 #include "util/clock.h"
 #include "util/memory.h"
 
+#include <kpi/object.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,10 +21,84 @@
 
 #include <cmocka.h>
 
-#define SETTINGS                                                                                   \
+#define UNHEARD                                                                                    \
     "  topics: [" MOCK_EVENTS "]\n"                                                                \
-    "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"                   \
     "kpis: {hourly: {formula: participants / reached, grains: [hour], rolling: [24h]}}\n"
+#define SETTINGS                                                                                   \
+    UNHEARD "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"
+#define TARGET "{kpi: participation_rate, value: 65%, for: 0s}"
+
+/* What is in the store. */
+static struct {
+    struct store_field fields[16];
+    uint32_t n;
+    int outcome; /* of what is put */
+} stored;
+
+static void stored_remove(const char *name)
+{
+    for (uint32_t i = 0; i < stored.n; i++) {
+        if (strcmp(stored.fields[i].name, name) != 0)
+            continue;
+        free((void *)stored.fields[i].bytes);
+        stored.fields[i--] = stored.fields[--stored.n];
+    }
+}
+
+static void stored_put(const struct store_field *field)
+{
+    void *bytes = malloc(field->size);
+
+    assert_non_null(bytes);
+    memcpy(bytes, field->bytes, field->size);
+    stored_remove(field->name);
+    assert_true(stored.n < sizeof(stored.fields) / sizeof(stored.fields[0]));
+    stored.fields[stored.n] = *field;
+    stored.fields[stored.n++].bytes = bytes;
+}
+
+static void stored_clear(void)
+{
+    while (stored.n > 0)
+        stored_remove(stored.fields[0].name);
+    stored.outcome = 0;
+}
+
+int __wrap_store_get_fields(struct store *store, store_field_fn fn, void *userdata);
+int __wrap_store_get_fields(struct store *store, store_field_fn fn, void *userdata)
+{
+    for (uint32_t i = 0; i < stored.n; i++)
+        assert_int_equal(fn(userdata, &stored.fields[i]), 0);
+    return 0;
+}
+
+int __wrap_store_put_fields(struct store *store, uint64_t epoch, const struct store_field *fields,
+                            uint32_t n_fields);
+int __wrap_store_put_fields(struct store *store, uint64_t epoch, const struct store_field *fields,
+                            uint32_t n_fields)
+{
+    for (uint32_t i = 0; i < n_fields && stored.outcome == 0; i++) {
+        if (fields[i].size > 0)
+            stored_put(&fields[i]);
+        else
+            stored_remove(fields[i].name);
+    }
+    return stored.outcome;
+}
+
+void __wrap_server_submit(struct server *server, struct server_job *job,
+                          enum store_priority priority,
+                          int (*run)(struct store_job *job, struct store *store),
+                          void (*finish)(struct server_job *job));
+void __wrap_server_submit(struct server *server, struct server_job *job,
+                          enum store_priority priority,
+                          int (*run)(struct store_job *job, struct store *store),
+                          void (*finish)(struct server_job *job))
+{
+    job->server = server;
+    job->job.outcome = run(&job->job, NULL);
+    finish(job);
+}
 
 static void on_assigned(void *userdata, const uint32_t *shards, uint32_t n_shards)
 {
@@ -293,6 +369,176 @@ static void test_incomplete_fires_nothing(void **state)
     fixture_free(fixture);
 }
 
+/* With a store, and an alert that fires. */
+static struct fixture *fixture_firing(void)
+{
+    static int store;
+    struct fixture *fixture = fixture_new(TARGET);
+
+    stored_clear();
+    fixture->server.store = (struct store_thread *)&store; /* who is asked is wrapped */
+    add(fixture, "exposure", 1000);
+    add(fixture, "participation", 300);
+    for (unsigned i = 0; i < 3; i++)
+        look(fixture);
+    assert_int_equal(n_sent(fixture), 1);
+    return fixture;
+}
+
+/* As SIGHUP. */
+static void reload(struct fixture *fixture, const char *settings, const char *targets)
+{
+    struct server *server = &fixture->server;
+
+    server->config = config_free(server->config);
+    server->config = mock_kafka_config(fixture->kafka, settings, targets);
+    merge_plan(server);
+    merge_tick(server);
+    for (unsigned i = 0; i < 3; i++)
+        leader_tick(server->leader);
+}
+
+/* Another instance, or this one after kill -9: it has what the store has. */
+static void take_over(struct fixture *fixture)
+{
+    leader_lose(fixture->server.leader);
+    leader_gain(fixture->server.leader, 2);
+    for (unsigned i = 0; i < 3; i++)
+        leader_tick(fixture->server.leader);
+}
+
+/* How many messages in the outbox have the text in their body. */
+static unsigned n_telling(const char *text)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < stored.n; i++)
+        n += stored.fields[i].name[0] == 'o' &&
+             memmem(stored.fields[i].bytes, stored.fields[i].size, text, strlen(text)) != NULL;
+    return n;
+}
+
+#define ENDS                                                                                       \
+    "\"sequence\":2,\"status\":\"resolved\",\"level\":\"critical\",\"reason\":\"target_removed\","
+#define ABOUT "\"zh\":\"目标已被移除\"},\"campaign\":\"c\",\"kpi\":\"participation_rate\","
+
+static void test_a_target_that_is_removed_ends_once(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+
+    reload(fixture, SETTINGS, "");
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_telling(ABOUT), 1);
+    assert_int_equal(n_sent(fixture), 2);
+    take_over(fixture);
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_sent(fixture), 2);
+    fixture_free(fixture);
+}
+
+static void test_a_target_that_is_removed_before_a_take_over_ends_once(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+
+    leader_lose(fixture->server.leader);
+    reload(fixture, SETTINGS, "");
+    assert_int_equal(n_telling(ENDS), 0);
+    take_over(fixture);
+    take_over(fixture);
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_telling(ABOUT), 1);
+    assert_int_equal(n_sent(fixture), 2);
+    fixture_free(fixture);
+}
+
+/* Nothing has happened until it is durable. */
+static void test_a_removal_waits_for_the_store(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+
+    stored.outcome = STORE_E_AWAY;
+    reload(fixture, SETTINGS, "");
+    assert_int_equal(n_sent(fixture), 1);
+    stored.outcome = 0;
+    for (unsigned i = 0; i < 3; i++)
+        leader_tick(fixture->server.leader);
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_sent(fixture), 2);
+    fixture_free(fixture);
+}
+
+/* A target that is there again goes on with the sequence: no id is used twice. */
+static void test_without_receivers_nobody_is_told(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+    struct server *server = &fixture->server;
+    struct kpi_alert alert;
+
+    reload(fixture, UNHEARD, "");
+    assert_int_equal(n_sent(fixture), 1);
+    assert_int_equal(n_telling("target_removed"), 0);
+    reload(fixture, SETTINGS, TARGET);
+    alert = leader_alert(server->leader, kpi_plan_target(server->config->plan, 0));
+    assert_int_equal(alert.status, KPI_ALERT_FIRING);
+    assert_int_equal(alert.sequence, 3);
+    assert_int_equal(n_telling("\"sequence\":3,\"status\":\"firing\""), 1);
+    assert_int_equal(n_telling("target_removed"), 0);
+    assert_int_equal(n_sent(fixture), 2);
+    fixture_free(fixture);
+}
+
+/* The states of a kpid that did not keep what they are about. */
+static void store_version_1(void)
+{
+    char bytes[KPI_OBJECT_HEADER_BYTES + sizeof(uint64_t) + sizeof(struct kpi_alert)];
+
+    for (uint32_t i = 0; i < stored.n; i++) {
+        struct store_field field = stored.fields[i];
+
+        if (field.name[0] != 'a')
+            continue;
+        assert_true(field.size > sizeof(bytes));
+        memcpy(bytes, field.bytes, sizeof(bytes));
+        kpi_object_seal(bytes, KPI_OBJECT_ALERT, 1, sizeof(bytes) - KPI_OBJECT_HEADER_BYTES);
+        field.bytes = bytes;
+        field.size = sizeof(bytes);
+        stored_put(&field);
+        return;
+    }
+    fail();
+}
+
+static void test_an_old_state_of_a_target_that_is_removed(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+
+    store_version_1();
+    leader_lose(fixture->server.leader);
+    reload(fixture, SETTINGS, "");
+    take_over(fixture);
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_telling("\"zh\":\"目标已被移除\"},\"since\":\"20"), 1);
+    assert_int_equal(n_sent(fixture), 2);
+    fixture_free(fixture);
+}
+
+/* It is found out while the target is there. */
+static void test_an_old_state_learns_what_it_is_about(void **state)
+{
+    struct fixture *fixture = fixture_firing();
+
+    store_version_1();
+    take_over(fixture);
+    assert_int_equal(
+        leader_alert(fixture->server.leader, kpi_plan_target(fixture->server.config->plan, 0))
+            .sequence,
+        1);
+    reload(fixture, SETTINGS, "");
+    assert_int_equal(n_telling(ENDS), 1);
+    assert_int_equal(n_telling(ABOUT), 1);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +546,12 @@ int main(void)
         cmocka_unit_test(test_windows_are_judged_when_they_are_over),
         cmocka_unit_test(test_a_target_that_varies_says_from_when_it_counts),
         cmocka_unit_test(test_targets_of_different_times_are_one_alert),
+        cmocka_unit_test(test_a_target_that_is_removed_ends_once),
+        cmocka_unit_test(test_a_target_that_is_removed_before_a_take_over_ends_once),
+        cmocka_unit_test(test_a_removal_waits_for_the_store),
+        cmocka_unit_test(test_without_receivers_nobody_is_told),
+        cmocka_unit_test(test_an_old_state_of_a_target_that_is_removed),
+        cmocka_unit_test(test_an_old_state_learns_what_it_is_about),
         cmocka_unit_test(test_who_is_not_leader_says_nothing),
         cmocka_unit_test(test_incomplete_fires_nothing),
     };

@@ -455,6 +455,26 @@ static void test_judged_only_in_its_time(void **state)
     assert_int_equal(alert.sequence, 2);
 }
 
+/* A target that is there again needs all of its patience again, and no id twice. */
+static void test_what_is_removed_ends(void **state)
+{
+    struct kpi_target target = target_65();
+    struct kpi_alert alert = fired(&target, 0.5);
+
+    assert_int_equal(kpi_alert_end(&alert, T0 + 1), KPI_TRANSITION_RESOLVED);
+    assert_int_equal(alert.status, KPI_ALERT_OK);
+    assert_int_equal(alert.sequence, 2);
+    assert_int_equal(kpi_alert_end(&alert, T0 + 2), KPI_TRANSITION_NONE);
+    assert_int_equal(alert.since, T0 + 1);
+    target.hold = KPI_MINUTE;
+    assert_int_equal(look(&alert, &target, 0.5, T0 + 3), KPI_TRANSITION_NONE);
+    assert_int_equal(alert.status, KPI_ALERT_PENDING);
+    assert_int_equal(kpi_alert_end(&alert, T0 + 4), KPI_TRANSITION_NONE);
+    assert_int_equal(look(&alert, &target, 0.5, T0 + KPI_HOUR), KPI_TRANSITION_NONE);
+    assert_int_equal(look(&alert, &target, 0.5, T0 + KPI_HOUR + KPI_MINUTE), KPI_TRANSITION_FIRING);
+    assert_int_equal(alert.sequence, 3);
+}
+
 static void test_clock_set_back_restarts_hold(void **state)
 {
     struct kpi_target target = target_65();
@@ -590,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_a_value_that_began_late_does_not_fire),
         cmocka_unit_test(test_sample_is_denominator_or_else_numerator),
         cmocka_unit_test(test_judged_only_in_its_time),
+        cmocka_unit_test(test_what_is_removed_ends),
         cmocka_unit_test(test_clock_set_back_restarts_hold),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_random_walk),

@@ -67,7 +67,7 @@ struct kpi_observation {
 enum kpi_transition {
     KPI_TRANSITION_NONE,
     KPI_TRANSITION_FIRING,   /* began, or rose to a higher level */
-    KPI_TRANSITION_RESOLVED, /* back within half the band, or the target's time is over */
+    KPI_TRANSITION_RESOLVED, /* back within half the band, or the target is over or no more */
 };
 
 /*
@@ -98,3 +98,8 @@ double kpi_target_distance(const struct kpi_target *target, double value);
  */
 enum kpi_transition kpi_alert_step(struct kpi_alert *alert, const struct kpi_target *target,
                                    const struct kpi_observation *observation, kpi_time now);
+/*
+ * The target is no more: nothing deviates. NONE or RESOLVED, as kpi_alert_step() for a target whose
+ * time is over. The sequence goes on if there is such a target again.
+ */
+enum kpi_transition kpi_alert_end(struct kpi_alert *alert, kpi_time now);
