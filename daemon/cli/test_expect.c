@@ -224,45 +224,51 @@ static bool same_scope(const struct kpi_scope *a, const struct kpi_scope *b)
            a->start_minute == b->start_minute;
 }
 
-/* The target that an alert belongs to. Without a scope it is the only one of its KPI. */
+/* The target that an alert belongs to. Without scope and better it is the only one of its KPI. */
 static void find_target(const struct test_reader *reader, const struct doc_node *node,
-                        const struct subject *subject, struct test_alert *alert)
+                        const struct subject *subject, const struct doc_node *better_node,
+                        struct test_alert *alert)
 {
     struct load *load = &reader->file->load;
     struct kpi_scope pattern;
+    unsigned better = KPI_BETTER_UP; /* in the order of enum kpi_better */
     bool several = false;
     uint32_t kpi;
 
-    if (!find_subject(reader, node, subject, &kpi, &pattern))
+    if (!find_subject(reader, node, subject, &kpi, &pattern) ||
+        (better_node && !load_choice(load, better_node, "better", "up|down|band", &better)))
         return;
     for (uint32_t i = 0; i < kpi_plan_n_targets(reader->plan); i++) {
         const struct kpi_target *target = kpi_plan_target(reader->plan, i);
 
         if (target->kpi != kpi || target->campaign != pattern.campaign ||
-            (subject->scope && !same_scope(&target->scope_pattern, &pattern)))
+            (subject->scope && !same_scope(&target->scope_pattern, &pattern)) ||
+            (better_node && target->better != (enum kpi_better)better))
             continue;
         several |= alert->target && alert->target->fingerprint != target->fingerprint;
         alert->target = target;
     }
     if (several)
         report_error(&load->report, load_begin_of(node),
-                     "scope is missing or not enough: there are several targets for %s",
+                     "scope is missing or not enough, or better: there are several targets for %s",
                      QUOTE(doc_string(subject->kpi)));
     else if (!alert->target)
         report_error(&load->report, doc_node_place(subject->scope ? subject->scope : subject->kpi),
-                     "there is no target for %s%s", QUOTE(doc_string(subject->kpi)),
-                     subject->scope ? " in this scope" : "");
+                     "there is no target for %s%s%s", QUOTE(doc_string(subject->kpi)),
+                     subject->scope ? " in this scope" : "",
+                     better_node ? " with this better" : "");
 }
 
 static void read_alert(const struct test_reader *reader, const struct doc_node *node,
                        struct test_alert *alert)
 {
-    struct doc_node *status, *level, *since;
+    struct doc_node *better, *status, *level, *since;
     struct subject subject;
     const struct load_field fields[] = {
         {"kpi", &subject.kpi},     {"campaign", &subject.campaign},
-        {"scope", &subject.scope}, {"status", &status},
-        {"level", &level},         {"since", &since},
+        {"scope", &subject.scope}, {"better", &better},
+        {"status", &status},       {"level", &level},
+        {"since", &since},
     };
     struct load *load = &reader->file->load;
     unsigned choice;
@@ -280,7 +286,7 @@ static void read_alert(const struct test_reader *reader, const struct doc_node *
     }
     if (since && test_read_time(reader, since, "since", &alert->since))
         alert->since_node = since;
-    find_target(reader, node, &subject, alert);
+    find_target(reader, node, &subject, better, alert);
 }
 
 int test_read_alerts(const struct test_reader *reader, const struct doc_node *list,

@@ -25,7 +25,8 @@
  *
  * An expectation names kpi, scope (campaign) and campaign (needed if there are several), a group of
  * a breakdown if it is meant (by: {channel: wechat}; see test_by.h), and one or more of value,
- * state, numerator, denominator, complete; tolerance makes it compare as doubles.
+ * state, numerator, denominator, complete; tolerance makes it compare as doubles. An alert names
+ * kpi, scope and campaign likewise, and better if that tells it from another one.
  */
 #pragma once
 

@@ -1,10 +1,13 @@
 """A KPI leaves its target: one message under a stable id, through kill -9 and a dead receiver, and one
-when it is back."""
+when it is back, or when its target is removed."""
 
+import json
 import os
+import re
 
 from support import stream
 from support.case import ProcessCase
+from support.paths import ROOT
 from support.ports import wait_until
 from support.receiver import SECRET
 
@@ -19,9 +22,9 @@ class Alerts(ProcessCase):
         with open(secret, "w", encoding="ascii") as f:
             f.write(SECRET + "\n")
         os.chmod(secret, 0o600)
-        campaign = stream.campaign_now().configuration()
-        campaign["targets"] = [{"kpi": "participation_rate", "value": "65%", "for": "2s",
-                                "min_sample": 20, **target}]
+        self.untargeted = stream.campaign_now().configuration()
+        campaign = {**self.untargeted, "targets": [
+            {"kpi": "participation_rate", "value": "65%", "for": "2s", "min_sample": 20, **target}]}
         self.topic = self.cluster().create_topic()
         settings = self.settings(
             self.cluster(), self.topic, self.redis(), [stream.campaign_now()],
@@ -48,7 +51,8 @@ class Alerts(ProcessCase):
         self.assertEqual((data["numerator"], data["denominator"], data["level"]),
                          (500, 1000, "general"))
         self.assertEqual((data["value"], data["target"]), (0.5, 0.65))
-        self.assertAlmostEqual(data["deviation_points"], -15)
+        self.assertEqual((data["deviation"], data["deviation_points"], data["deviation_ratio"]),
+                         ("10pp", -15, -0.230769230769))
         for name in ("id", "fingerprint", "sequence", "title", "scope", "band", "since", "links"):
             self.assertIn(name, data)
         self.assertEqual(set(data["title"]), {"en", "zh"})
@@ -178,6 +182,56 @@ class Alerts(ProcessCase):
         self.produce(stream.crowd("c1", 2000, 1900))
         self.app.wait(self.judged("ok"), 60, "it is resolved")
         self.assertEqual(len(self.hook.deliveries()), 1)
+
+    def test_a_target_that_is_removed_ends_its_alert(self):
+        """Whoever was told that it fires is told that it does not, what it was, and why: once. Both
+        messages have the members that config/README.md shows."""
+        with open(os.path.join(ROOT, "config", "README.md"), encoding="utf-8") as file:
+            shown = {kind: json.loads(text)["data"] for kind, text in re.findall(
+                r"^```json (firing|resolved)\n(.*?)^```", file.read(), re.M | re.S)}
+        self.begin()
+        self.produce(stream.crowd("c1", 1000, 300))
+        wait_until(lambda: [m for m in self.hook.accepted("firing") if m.data["level"] == "critical"],
+                   60, "it is critical", alive=self.app.alive)
+        fired = self.hook.accepted("firing")[-1].data
+        self.app.reload(campaigns=[self.untargeted])
+        (message,) = self.wait_message("resolved")
+        self.assertEqual(message.type, "kpi.deviation.resolved")
+        self.assertEqual((message.data["reason"], message.data["reason_title"]),
+                         ("target_removed", {"en": "The target was removed", "zh": "目标已被移除"}))
+        told = {name: value for name, value in message.data.items() if not name.startswith("reason")}
+        self.assertEqual(told, {**fired, "id": message.id, "sequence": fired["sequence"] + 1,
+                                "status": "resolved"})
+        self.assertEqual((list(fired), list(message.data)), (list(shown["firing"]), list(shown["resolved"])))
+        self.assertEqual(self.app.alerts()["alerts"], [])
+        self.app.restart(kill=True)
+        self.app.wait_ready()
+        # What would be sent again has been by the time that a target is judged once more.
+        self.app.reload(campaigns=[
+            {**self.untargeted, "targets": [{"kpi": "participation_rate", "value": "65%", "for": "0s",
+                                             "min_sample": 20}]}])
+        wait_until(lambda: self.hook.accepted("firing")[-1].data["sequence"] > message.data["sequence"],
+                   60, "it fires anew", alive=self.app.alive)
+        self.assertEqual(len({m.id for m in self.hook.deliveries("resolved")}), 1)
+        self.hook.transitions()
+
+    def test_a_target_that_is_gone_after_a_take_over_ends_its_alert(self):
+        """Another instance with other definitions, which is refused and killed on the way."""
+        self.begin(script=[200, 500, "reset"], value="56%", deviation="5pp")
+        self.produce(stream.crowd("c1", 1000, 500))
+        (fired,) = self.wait_message("firing")
+        self.app.kill()
+        self.app = self.kpid({**self.app.settings, "campaigns": [self.untargeted]},
+                             directory=self.app.directory)
+        wait_until(lambda: self.hook.deliveries("resolved"), 60, "the first attempt", alive=self.app.alive)
+        self.app.restart(kill=True)
+        (message,) = self.wait_message("resolved")
+        self.assertEqual((message.data["reason"], message.data["campaign"], message.data["kpi"],
+                          message.data["level"], message.data["since"], message.data["deviation"]),
+                         ("target_removed", "c1", "participation_rate", "general", fired.data["since"],
+                          "5pp"))
+        self.assertEqual(len(self.hook.transitions()), 2)
+        self.assertEqual(len({m.id for m in self.hook.deliveries("firing")}), 1)
 
     def test_nothing_fires_while_it_catches_up(self):
         """What is low only because not all is read yet is no deviation."""

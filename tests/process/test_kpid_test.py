@@ -174,6 +174,12 @@ MISTAKES = (
      "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate}", 32, "scope is missing"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, scope: day}", 65,
      "in this scope"),
+    (HEAD.replace("65%}", "65%}, {kpi: participation_rate, value: 65%, better: down}") +
+     "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, scope: campaign}", 32, "or better"),
+    (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, better: down}", 38,
+     "with this better"),
+    (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, better: more}", 66,
+     "is none of"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, status: fires}", 66,
      "is none of"),
     (HEAD + "    steps: [{at: +1h, alerts: [@]}]", "{kpi: participation_rate, level: seriuos}", 65,
