@@ -11,6 +11,7 @@ enum {
 static const kpi_duration hold_default = 5 * KPI_MINUTE;
 static const kpi_duration hold_max = 30 * KPI_DAY;
 static const int64_t sample_min_default = 100;
+static const kpi_decimal deviation_max = 1000000 * (1000000 * KPI_DECIMAL_ONE);
 
 static kpi_time day_start(const struct campaign_draft *draft, kpi_day day)
 {
@@ -159,6 +160,8 @@ static const char *parse_deviation(struct kpi_string text, enum kpi_unit unit,
         amount = amount / 100 + (amount % 100 >= 50);
     if (amount == 0)
         return "is too small";
+    if (amount > deviation_max)
+        return "is too large";
     *ret_deviation = deviation;
     *ret_amount = amount;
     return NULL;

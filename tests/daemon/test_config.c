@@ -361,6 +361,8 @@ static const struct bad bad_definitions[] = {
      "\"0\" is neither a share, as 10%, nor an amount above 0, as 0.5, nor a factor, as 1.5x"},
     {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: -0.5}\n", "7:41",
      "\"-0.5\" is neither"},
+    {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: 1000000000000.1}\n", "7:41",
+     "is too large"},
     {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: 1x}\n", "7:41",
      "\"1x\" leaves no room"},
     {CAMPAIGN "    targets:\n      - {kpi: roi, value: 4, deviation: 0x}\n", "7:41",

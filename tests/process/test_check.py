@@ -125,7 +125,7 @@ campaigns:
     start: 2099-01-01
     end: 2099-03-01
     targets:
-      - {kpi: roi, value: 5}
+      - {kpi: roi, value: 5, deviation: 0.5}
       - {kpi: fresh_rate, value: 2}
 """
 
@@ -151,6 +151,7 @@ campaigns
 targets
   ~ c roi campaign
       value: 4 -> 5
+      deviation: 10% -> 0.5
       band: 0.4 -> 0.5
   + c fresh_rate campaign: 2
   - c share_rate campaign: 0.2
