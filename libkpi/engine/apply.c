@@ -311,8 +311,7 @@ static int feed_levels(struct kpi_engine *engine, const struct kpi_match *match,
         if (r < 0)
             return r;
         cell->n_events++;
-        cell->pack->dirty = true;
-        cell->version = series->version = engine->version;
+        kpi_cell_touch(engine, series, cell);
         frozen = cell->form == KPI_CELL_FROZEN;
         r = kpi_cell_add_user(engine, cell, user);
         if (r < 0)
@@ -344,8 +343,7 @@ static int feed_latest(struct kpi_engine *engine, const struct kpi_match *match,
     if (r < 0)
         return r;
     cell->n_events++;
-    cell->pack->dirty = true;
-    cell->version = series->version = engine->version;
+    kpi_cell_touch(engine, series, cell);
     r = kpi_latest_put(&cell->latest, &engine->mem, applying->user,
                        stamp_of(engine, match, applying->event), &changed);
     if (r < 0 || !changed)
@@ -367,8 +365,7 @@ static int feed_scores(struct kpi_engine *engine, const struct kpi_match *match,
     if (r < 0)
         return r;
     cell->n_events++;
-    cell->pack->dirty = true;
-    cell->version = series->version = engine->version;
+    kpi_cell_touch(engine, series, cell);
     r = kpi_latest_put_number(&cell->latest, &engine->mem, applying->user,
                               stamp_of(engine, match, applying->event),
                               applying->event->fields[field].number, &changed);
@@ -389,8 +386,8 @@ static int feed_quantiles(struct kpi_engine *engine, const struct kpi_match *mat
         return r;
     cell->n_events++;
     cell->quantiles.sum += number;
-    cell->dirty = cell->pack->dirty = true;
-    cell->version = series->version = engine->version;
+    cell->dirty = true;
+    kpi_cell_touch(engine, series, cell);
     return kpi_quantiles_put(&cell->quantiles.sketch, &engine->mem, number);
 }
 
@@ -414,8 +411,7 @@ static int feed_scalar(struct kpi_engine *engine, const struct kpi_match *match,
         if (gauge > cell->sum)
             cell->sum = gauge;
     }
-    cell->pack->dirty = true;
-    cell->version = series->version = engine->version;
+    kpi_cell_touch(engine, series, cell);
     return 0;
 }
 

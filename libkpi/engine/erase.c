@@ -105,8 +105,8 @@ static void sweep_answers(struct kpi_latest *latest, const struct sweep *sweep, 
         *changed |= kpi_latest_remove(latest, sweep->ids[i]);
 }
 
-static int sweep_cell(struct kpi_engine *engine, struct kpi_cell *cell, const struct sweep *sweep,
-                      bool *ret_changed)
+static int sweep_cell(struct kpi_engine *engine, struct kpi_series *series, struct kpi_cell *cell,
+                      const struct sweep *sweep, bool *ret_changed)
 {
     bool changed = false;
     int r = 0;
@@ -128,8 +128,7 @@ static int sweep_cell(struct kpi_engine *engine, struct kpi_cell *cell, const st
     }
     if (changed) {
         cell->dirty = true;
-        cell->pack->dirty = true;
-        cell->version = engine->version;
+        kpi_cell_touch(engine, series, cell);
         *ret_changed = true;
     }
     return r;
@@ -141,16 +140,14 @@ static int sweep_series(struct kpi_engine *engine, struct kpi_series *series,
     bool changed = false;
 
     for (uint32_t i = 0; i < series->n_cells; i++) {
-        int r = sweep_cell(engine, series->cells[i], sweep, &changed);
+        int r = sweep_cell(engine, series, series->cells[i], sweep, &changed);
 
         if (r < 0)
             return r;
     }
     /* Who is in a cache is in a cell that it was made of. */
-    if (changed) {
-        series->version = engine->version;
+    if (changed)
         kpi_unions_remove(engine, series, sweep->gone);
-    }
     return 0;
 }
 

@@ -170,25 +170,6 @@ static bool day_turn(struct kpi_making *making)
     return turned;
 }
 
-/* Is anything of the series in the windows newer than the rows that are kept? */
-static bool series_changed(const struct kpi_making *making, uint32_t instance, uint32_t tuple,
-                           struct kpi_windows windows)
-{
-    const struct kpi_series *series = kpi_series_find(making->engine, instance, tuple);
-    uint64_t version = making->version;
-
-    if (!series || series->version < version)
-        return false;
-    if (series->version_dropped >= version)
-        return true;
-    /* From the back: what changes is mostly new. */
-    for (uint32_t i = kpi_series_position(series, windows.to);
-         i > 0 && series->cells[i - 1]->window >= windows.from; i--)
-        if (series->cells[i - 1]->version >= version)
-            return true;
-    return false;
-}
-
 static int64_t clamp_sum(__int128 sum)
 {
     return sum > INT64_MAX || sum < INT64_MIN ? INT64_MAX : (int64_t)sum;
@@ -364,10 +345,10 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
         return true;
     /* A first day depends on all days before it, as a gauge does. */
     if (at->leaf->kind == KPI_LEAF_FIRST_TIME || at->leaf->kind == KPI_LEAF_GAUGE)
-        return series_changed(making, instance, at->tuple,
+        return kpi_changes_in(&making->changes, instance, at->tuple,
                               (struct kpi_windows){ever.from, at->windows.to});
     if (at->leaf->kind != KPI_LEAF_RETAINED)
-        return series_changed(making, instance, at->tuple, at->windows);
+        return kpi_changes_in(&making->changes, instance, at->tuple, at->windows);
     /*
      * A cohort depends on all days before it, a return on days after; but only cohorts whose time
      * is over count, so that today's returns do not matter.
@@ -377,8 +358,8 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
     before_today.to = kpi_instance_day(&making->engine->program->instances[return_instance],
                                        making->cache->todays[at->zone]);
-    return series_changed(making, instance, at->tuple, ever) ||
-           series_changed(making, return_instance,
+    return kpi_changes_in(&making->changes, instance, at->tuple, ever) ||
+           kpi_changes_in(&making->changes, return_instance,
                           by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, before_today);
 }
 
@@ -515,11 +496,12 @@ int kpi_making_begin(struct kpi_making *making)
 {
     const struct kpi_program *program = making->engine->program;
     const struct kpi_mem *mem = &making->engine->mem;
+    int r = kpi_changes_init(&making->changes, making->engine, making->version);
 
     for (uint32_t i = 0; i < program->n_leaves; i++)
         making->n_returns += program->leaves[i].kind == KPI_LEAF_RETAINED;
-    if (!making->n_returns)
-        return 0;
+    if (r < 0 || !making->n_returns)
+        return r;
     making->cohorts = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts));
     making->cohorts_made = kpi_mem_zalloc(mem, making->n_returns * sizeof(*making->cohorts_made));
     return making->cohorts && making->cohorts_made ? 0 : -ENOMEM;
@@ -530,6 +512,7 @@ void kpi_making_end(struct kpi_making *making)
     const struct kpi_mem *mem = &making->engine->mem;
 
     temporary_free(making->engine);
+    kpi_changes_deinit(&making->changes);
     for (uint32_t i = 0; making->cohorts && i < making->n_returns; i++)
         kpi_cohorts_deinit(&making->cohorts[i], mem);
     kpi_mem_free(mem, making->cohorts, making->n_returns * sizeof(*making->cohorts));

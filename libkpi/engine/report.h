@@ -1,6 +1,7 @@
 /* What is kept from one report to the next: the rows, and of which state they are. */
 #pragma once
 
+#include "engine/changes.h"
 #include "engine/state.h"
 #include "spec/supplement.h"
 
@@ -42,11 +43,6 @@ void kpi_report_flush(struct kpi_engine *engine);
  */
 void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp);
 
-/* Cells of an instance: [from, to). */
-struct kpi_windows {
-    kpi_window from, to;
-};
-
 /* One report under way, of scopes or of their groups (groups.h). */
 struct kpi_making {
     struct kpi_engine *engine;
@@ -57,6 +53,7 @@ struct kpi_making {
     bool all;           /* nothing of what is kept may be used, of the scope being done */
     uint64_t version;   /* of the engine that what is kept tells */
     uint32_t n_returns; /* retained() leaves */
+    struct kpi_changes changes;
     /* of the campaign being done */
     uint32_t campaign;
     uint32_t campaign_tuple;

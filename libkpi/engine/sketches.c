@@ -83,7 +83,10 @@ int kpi_engine_sketches(struct kpi_engine *engine, const struct kpi_layout *layo
     };
     int r;
 
-    r = scopes_push(&making, &fresh);
+    r = kpi_making_begin(&making);
+    if (r == 0)
+        r = scopes_push(&making, &fresh);
+    kpi_making_end(&making);
     if (r == 0)
         r = kpi_sketches_copy(sketches, &fresh);
     if (r < 0) {

@@ -95,6 +95,7 @@ struct kpi_pack {
     bool dirty; /* a cell of it changed since it was saved */
     bool saved; /* an object of it exists */
     uint32_t n_cells;
+    uint64_t version; /* of the engine, when any cell of it last changed */
     struct kpi_cell *first, *last;
 };
 
@@ -254,6 +255,14 @@ int kpi_pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_p
 /* The cell, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
                  struct kpi_series **ret_series, struct kpi_cell **ret_cell);
+
+/* Notes that the content of a cell of the series changes. */
+static inline void kpi_cell_touch(const struct kpi_engine *engine, struct kpi_series *series,
+                                  struct kpi_cell *cell)
+{
+    cell->version = cell->pack->version = series->version = engine->version;
+    cell->pack->dirty = true;
+}
 
 /* Users of a LEVEL cell. */
 uint64_t kpi_cell_count(const struct kpi_cell *cell);

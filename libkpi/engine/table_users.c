@@ -11,19 +11,7 @@ static const struct kpi_instance *instance_of(const struct kpi_table_pass *pass,
 bool kpi_table_changed(const struct kpi_table_pass *pass, uint32_t instance, uint32_t tuple,
                        struct kpi_windows windows)
 {
-    const struct kpi_series *series = kpi_series_find(pass->engine, instance, tuple);
-
-    if (!pass->version)
-        return true;
-    if (!series || series->version < pass->version)
-        return false;
-    if (series->version_dropped >= pass->version)
-        return true;
-    for (uint32_t i = kpi_series_position(series, windows.to);
-         i > 0 && series->cells[i - 1]->window >= windows.from; i--)
-        if (series->cells[i - 1]->version >= pass->version)
-            return true;
-    return false;
+    return kpi_changes_in(pass->changes, instance, tuple, windows);
 }
 
 bool kpi_table_any_changed(const struct kpi_table_pass *pass)
@@ -294,7 +282,7 @@ static int first_times(struct kpi_table_pass *pass)
         struct kpi_table_users first = {firsts->days[i].bitmap, false};
 
         r = day_take(pass, firsts->days[i].day, &first,
-                     !pass->version || firsts->days[i].version >= pass->version, &unit);
+                     firsts->days[i].version >= pass->changes->version, &unit);
     }
     return r == 0 ? hot_days_take(pass, series, firsts, &unit) : r;
 }

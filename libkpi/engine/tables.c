@@ -112,11 +112,12 @@ static int rows_fill(struct kpi_table_pass *pass)
 /* Brings the rows of a group up to date. */
 static int group_fill(struct kpi_table_pass *pass, struct kpi_table_group *group)
 {
+    static const struct kpi_changes everything;
     int r;
 
     pass->kept = group;
     if (!group->made)
-        pass->version = 0;
+        pass->changes = &everything;
     if (group->made && pass->table->info.cohort != KPI_TABLE_FIRST_EVER &&
         kpi_period_compare(pass->first, group->first) >= 0 && !kpi_table_any_changed(pass))
         return 0;
@@ -319,9 +320,10 @@ static int users_from_push(const struct kpi_table_pass *pass, uint32_t index,
     return answer.start == KPI_TIME_NONE ? 0 : kpi_answers_push(answers, &answer);
 }
 
-static int table_answer(struct kpi_engine *engine, const struct kpi_layout *layout, uint32_t index,
-                        uint32_t n_returns, struct kpi_answers *answers)
+static int table_answer(const struct kpi_making *making, uint32_t index,
+                        struct kpi_answers *answers)
 {
+    struct kpi_engine *engine = making->engine;
     const struct kpi_table *table = &engine->program->tables[index];
     struct kpi_table_state *state = &engine->tables->tables[index];
     const struct kpi_answer key = {.kind = KPI_ANSWER_TABLE, .index = index};
@@ -336,13 +338,13 @@ static int table_answer(struct kpi_engine *engine, const struct kpi_layout *layo
                                   .start = table->start,
                                   .back = table->back,
                                   .bounced = table->bounced,
-                                  .version = engine->tables->version,
-                                  .n_returns = n_returns,
+                                  .changes = &making->changes,
+                                  .n_returns = making->n_returns,
                               },
                           whole;
     int r;
 
-    pass.first = first_wanted(&pass, kpi_layout_as_of(layout));
+    pass.first = first_wanted(&pass, kpi_layout_as_of(making->layout));
     whole = pass;
     r = group_fill(&whole, &state->whole);
     if (r == 0)
@@ -367,11 +369,12 @@ int kpi_tables_answer(struct kpi_engine *engine, const struct kpi_layout *layout
         kpi_tables_flush(engine);
         return r;
     }
-    /* for the views of hot cells, and the number of retained() leaves */
+    /* for the views of hot cells, what has changed, and the number of retained() leaves */
     making.cache = engine->report;
+    making.version = engine->tables->version;
     r = kpi_making_begin(&making);
     for (uint32_t i = 0; i < engine->program->n_tables && r == 0; i++)
-        r = table_answer(engine, layout, i, making.n_returns, answers);
+        r = table_answer(&making, i, answers);
     kpi_making_end(&making);
     if (r < 0)
         kpi_tables_flush(engine); /* rows of a pass that failed half way are of no state */

@@ -73,9 +73,9 @@ struct kpi_table_pass {
     enum kpi_table_basis basis;  /* of units */
     uint32_t start, start_tuple; /* instance and tuple */
     uint32_t back, back_tuple;
-    uint32_t bounced;        /* instance; of sessions */
-    uint64_t version;        /* kpi_tables.version; 0: all is changed */
-    struct kpi_period first; /* wanted: from here on */
+    uint32_t bounced;                  /* instance; of sessions */
+    const struct kpi_changes *changes; /* since kpi_tables.version */
+    struct kpi_period first;           /* wanted: from here on */
     const struct kpi_table_group *kept;
     uint32_t n_returns; /* for kpi_firsts_get() */
     struct kpi_table_unit *units;
