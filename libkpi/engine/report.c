@@ -442,13 +442,20 @@ static int fill_scope(struct kpi_making *making, uint32_t scope_index)
     return 0;
 }
 
+static void series_sweep(struct kpi_engine *engine, struct kpi_series *series, uint64_t stamp)
+{
+    kpi_unions_sweep(engine, series, stamp);
+    if (series->standing && series->standing->stamp < stamp)
+        kpi_standing_free(engine, series);
+}
+
 void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp)
 {
     for (uint32_t i = 0; i < engine->program->n_instances; i++)
         for (uint32_t t = 0; t < engine->instances[i].n_series; t++)
             if (engine->instances[i].series[t] &&
                 (engine->program->instances[i].dimensions >= KPI_DIMENSIONS_SETS) == groups)
-                kpi_unions_sweep(engine, engine->instances[i].series[t], stamp);
+                series_sweep(engine, engine->instances[i].series[t], stamp);
 }
 
 /*

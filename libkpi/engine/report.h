@@ -37,9 +37,9 @@ int kpi_report_make(struct kpi_engine *engine);
 /* Forgets everything kept for reports. */
 void kpi_report_flush(struct kpi_engine *engine);
 /*
- * Frees the unions that no report has used since `stamp`, of instances that are broken down
- * (groups) or of the others: they were of scopes that are no more, or of which nothing changes any
- * more.
+ * Frees the unions and standing answers that no report has used since `stamp`, of instances that
+ * are broken down (groups) or of the others: they were of scopes that are no more, or of which
+ * nothing changes any more.
  */
 void kpi_report_sweep(struct kpi_engine *engine, bool groups, uint64_t stamp);
 

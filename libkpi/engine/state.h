@@ -102,12 +102,13 @@ struct kpi_pack {
 struct kpi_series {
     struct kpi_cell **cells; /* by window */
     uint32_t n_cells, n_cells_max;
-    struct kpi_cell *current;  /* fed last */
-    uint64_t version;          /* of the engine, when any cell last changed */
-    uint64_t version_dropped;  /* of the engine, when a cell last expired */
-    struct kpi_union *unions;  /* caches of engine/unions.h */
-    struct kpi_firsts *firsts; /* engine/firsts.h */
-    struct kpi_hot *hot;       /* while a report is made; owned by the report */
+    struct kpi_cell *current;      /* fed last */
+    uint64_t version;              /* of the engine, when any cell last changed */
+    uint64_t version_dropped;      /* of the engine, when a cell last expired */
+    struct kpi_union *unions;      /* caches of engine/unions.h */
+    struct kpi_firsts *firsts;     /* engine/firsts.h */
+    struct kpi_standing *standing; /* engine/scores.h */
+    struct kpi_hot *hot;           /* while a report is made; owned by the report */
 };
 
 struct kpi_instance_state {

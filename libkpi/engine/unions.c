@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "engine/firsts.h"
 #include "engine/report.h"
+#include "engine/scores.h"
 
 static void union_free(struct kpi_engine *engine, struct kpi_union *u)
 {
@@ -18,6 +19,7 @@ void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series)
     if (series->firsts)
         kpi_firsts_free(engine, series->firsts);
     series->firsts = NULL;
+    kpi_standing_free(engine, series);
 }
 
 void kpi_unions_sweep(struct kpi_engine *engine, struct kpi_series *series, uint64_t stamp)
@@ -753,4 +755,5 @@ void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
     }
     if (series->firsts)
         kpi_firsts_remove(engine, series->firsts, users);
+    kpi_standing_free(engine, series); /* so that nothing of them is left */
 }
