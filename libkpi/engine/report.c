@@ -61,6 +61,7 @@ void kpi_report_flush(struct kpi_engine *engine)
     if (!cache)
         return;
     kpi_sketches_deinit(&cache->sketches);
+    kpi_sketch_totals_sweep(engine, UINT64_MAX);
     rows_free(engine, cache);
     kpi_mem_free(&engine->mem, cache->todays, cache->n_zones * sizeof(*cache->todays));
     kpi_mem_free(&engine->mem, cache, sizeof(*cache));

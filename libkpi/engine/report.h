@@ -6,6 +6,7 @@
 #include "spec/supplement.h"
 
 struct kpi_hot;
+struct kpi_sketch_total;
 
 /* A scope whose rows are kept. */
 struct kpi_kept_scope {
@@ -29,6 +30,7 @@ struct kpi_report_cache {
     struct kpi_cell *views;                     /* cells with a view */
     struct kpi_sketches sketches;               /* of the supplement before, for */
     uint64_t sketches_layout, sketches_version; /* this layout and version; 0: none */
+    struct kpi_sketch_total *totals;            /* sketches.c */
     struct kpi_hot *hots;
 };
 
@@ -83,3 +85,6 @@ bool kpi_making_find(const struct kpi_making *making, const struct kpi_scope *sc
 int kpi_making_fill(struct kpi_making *making, const struct kpi_leaf_at *at, struct kpi_row *rows);
 /* May they be others than those that are kept? */
 bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_at *at);
+
+/* sketches.c: frees the totals that no supplement has used since `stamp`. */
+void kpi_sketch_totals_sweep(struct kpi_engine *engine, uint64_t stamp);

@@ -5,24 +5,128 @@
 #include "engine/groups.h"
 #include "engine/report.h"
 
-static int cells_merge(const struct kpi_engine *engine, const struct kpi_leaf_at *at,
+/*
+ * What the finished windows of a scope that is going on add up to, so that only the others are
+ * added when something happens.
+ */
+struct kpi_sketch_total {
+    struct kpi_sketch_total *next;
+    uint32_t instance, tuple;
+    struct kpi_windows windows;
+    uint64_t version; /* of the engine that it tells, and one more */
+    uint64_t stamp;   /* of the report whose supplement used it last */
+    struct kpi_quantiles sum;
+};
+
+void kpi_sketch_totals_sweep(struct kpi_engine *engine, uint64_t stamp)
+{
+    struct kpi_sketch_total **at = &engine->report->totals;
+
+    while (*at) {
+        struct kpi_sketch_total *total = *at;
+
+        if (total->stamp >= stamp) {
+            at = &total->next;
+            continue;
+        }
+        *at = total->next;
+        kpi_quantiles_deinit(&total->sum, &engine->mem);
+        kpi_mem_free(&engine->mem, total, sizeof(*total));
+    }
+}
+
+/* `first` (or NULL), and the cells [i, end). */
+static int cells_merge(const struct kpi_engine *engine, const struct kpi_quantiles *first,
+                       const struct kpi_series *series, uint32_t i, uint32_t end,
                        struct kpi_quantiles *ret_sum)
 {
-    const struct kpi_series *series =
-        kpi_series_find(engine, at->leaf->instance[at->zone], at->tuple);
-    uint32_t first = series ? kpi_series_position(series, at->windows.from) : 0;
-    uint32_t end = series ? kpi_series_position(series, at->windows.to) : 0;
-    size_t size = (end - first) * sizeof(struct kpi_quantiles *);
+    size_t size = (end - i + 1) * sizeof(struct kpi_quantiles *);
     const struct kpi_quantiles **sketches = kpi_mem_alloc(&engine->mem, size);
+    uint32_t n = 0;
     int r;
 
-    if (size && !sketches)
+    if (!sketches)
         return -ENOMEM;
-    for (uint32_t i = first; i < end; i++)
-        sketches[i - first] = &series->cells[i]->quantiles.sketch;
-    r = kpi_quantiles_sum(ret_sum, &engine->mem, sketches, end - first);
+    if (first)
+        sketches[n++] = first;
+    for (; i < end; i++)
+        sketches[n++] = &series->cells[i]->quantiles.sketch;
+    r = kpi_quantiles_sum(ret_sum, &engine->mem, sketches, n);
     kpi_mem_free(&engine->mem, sketches, size);
     return r;
+}
+
+static bool is_current(const struct kpi_sketch_total *total, const struct kpi_series *series,
+                       kpi_window to)
+{
+    if (total->windows.to != to || series->version_dropped >= total->version)
+        return false;
+    for (uint32_t i = kpi_series_position(series, total->windows.from);
+         i < series->n_cells && series->cells[i]->window < to; i++)
+        if (series->cells[i]->version >= total->version)
+            return false;
+    return true;
+}
+
+/* The total of a scope's windows before `to`. */
+static int total_get(struct kpi_engine *engine, const struct kpi_leaf_at *at,
+                     const struct kpi_series *series, kpi_window to,
+                     const struct kpi_quantiles **ret_sum)
+{
+    uint32_t instance = at->leaf->instance[at->zone];
+    struct kpi_sketch_total *total = engine->report->totals;
+    int r;
+
+    while (total && (total->instance != instance || total->tuple != at->tuple ||
+                     total->windows.from != at->windows.from))
+        total = total->next;
+    if (!total) {
+        total = kpi_mem_zalloc(&engine->mem, sizeof(*total));
+        if (!total)
+            return -ENOMEM;
+        *total = (struct kpi_sketch_total){.next = engine->report->totals,
+                                           .instance = instance,
+                                           .tuple = at->tuple,
+                                           .windows = at->windows};
+        engine->report->totals = total;
+    }
+    if (!is_current(total, series, to)) {
+        kpi_quantiles_deinit(&total->sum, &engine->mem);
+        total->version = 0;
+        r = cells_merge(engine, NULL, series, kpi_series_position(series, at->windows.from),
+                        kpi_series_position(series, to), &total->sum);
+        if (r < 0)
+            return r;
+        total->windows.to = to;
+        total->version = engine->version + 1;
+    }
+    total->stamp = engine->report->stamp;
+    *ret_sum = &total->sum;
+    return 0;
+}
+
+static int scope_merge(struct kpi_engine *engine, const struct kpi_leaf_at *at,
+                       struct kpi_quantiles *ret_sum)
+{
+    uint32_t instance = at->leaf->instance[at->zone];
+    const struct kpi_series *series = kpi_series_find(engine, instance, at->tuple);
+    kpi_window finished = kpi_engine_finished_before(engine, instance);
+    const struct kpi_quantiles *total = NULL;
+    uint32_t i, end, hot;
+
+    if (!series)
+        return 0;
+    i = kpi_series_position(series, at->windows.from);
+    end = kpi_series_position(series, at->windows.to);
+    hot = kpi_series_position(series, finished);
+    if (i < hot && hot < end) {
+        int r = total_get(engine, at, series, finished, &total);
+
+        if (r < 0)
+            return r;
+        i = hot;
+    }
+    return cells_merge(engine, total, series, i, end, ret_sum);
 }
 
 /* Of a leaf in a scope; `place` is where the former one may be. */
@@ -44,7 +148,7 @@ static int sketch_push(const struct kpi_making *making, uint32_t scope, uint32_t
                                        former->bytes.data + kpi_sketches_at(former, *place)->at,
                                        kpi_sketches_at(former, *place)->size);
     }
-    r = cells_merge(making->engine, &at, &sum);
+    r = scope_merge(making->engine, &at, &sum);
     if (r == 0 && sum.n > 0)
         r = kpi_sketches_push(sketches, scope, leaf, &sum);
     kpi_quantiles_deinit(&sum, &making->engine->mem);
@@ -97,5 +201,7 @@ int kpi_engine_sketches(struct kpi_engine *engine, const struct kpi_layout *layo
     cache->sketches = fresh;
     cache->sketches_layout = kpi_layout_fingerprint(layout);
     cache->sketches_version = engine->version + 1;
+    if (making.all)
+        kpi_sketch_totals_sweep(engine, cache->stamp);
     return 0;
 }
