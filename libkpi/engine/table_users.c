@@ -99,7 +99,7 @@ int kpi_table_units_make(struct kpi_table_pass *pass, uint32_t before_first, uin
     to = kpi_period_advance(pass->plan, pass->basis, to, (int32_t)after_last);
     if (kpi_period_compare(from, to) > 0)
         return 0;
-    from.hour = 0; /* hours of a day are told apart together: see hours_split() */
+    from.hour = 0; /* hours of a day are told apart together: see hours_take() */
     from = kpi_period_advance(pass->plan, pass->basis, from, -(int32_t)before_first);
     for (at = from; kpi_period_compare(at, to) <= 0;
          at = kpi_period_advance(pass->plan, pass->basis, at, 1))
@@ -180,36 +180,78 @@ static int users_join(struct kpi_table_users *sum, const roaring_bitmap_t *users
     return 0;
 }
 
-/* The units are hours: tells the first users of a day apart by the hour that they were seen in. */
-static int hours_split(struct kpi_table_pass *pass, kpi_day day, const roaring_bitmap_t *firsts,
-                       bool changed, uint32_t *unit)
+/* Takes those of `left` out that were seen in an hour, as its cohort. */
+static int hour_take(struct kpi_table_pass *pass, uint32_t unit, roaring_bitmap_t *left)
+{
+    struct kpi_table_unit *at = &pass->units[unit];
+    struct kpi_table_users seen;
+    roaring_bitmap_t *cohort;
+    int r = kpi_table_users_get(pass, pass->start, pass->start_tuple, 1, at->start, &seen);
+
+    if (r < 0 || !seen.bitmap)
+        return r;
+    cohort = roaring_bitmap_and(left, seen.bitmap);
+    kpi_table_users_release(&seen);
+    if (!cohort)
+        return -ENOMEM;
+    roaring_bitmap_andnot_inplace(left, cohort);
+    roaring_bitmap_shrink_to_fit(cohort);
+    pass->rows[unit].cohort = cohort;
+    pass->engine->bytes_roaring += roaring_bitmap_size_in_bytes(cohort);
+    return 0;
+}
+
+/* The hours [unit, end) of a day of which nothing has changed. */
+static void hours_keep(struct kpi_table_pass *pass, uint32_t unit, uint32_t end)
+{
+    for (; unit < end; unit++) {
+        struct kpi_table_row *kept = kpi_table_kept(pass, unit);
+
+        if (!kept)
+            continue; /* it has become one since, and nobody was there */
+        pass->rows[unit].cohort = kept->cohort;
+        kept->cohort = NULL;
+    }
+}
+
+/* The same of a day whose first users have changed. */
+static int hours_split(struct kpi_table_pass *pass, uint32_t unit, uint32_t end,
+                       const roaring_bitmap_t *firsts)
 {
     roaring_bitmap_t *left = roaring_bitmap_copy(firsts);
     int r = left ? 0 : -ENOMEM;
 
-    /* Who is seen in an earlier hour now is in no later one any more. */
-    for (uint32_t i = *unit; i < pass->n_units && pass->units[i].period.day == day; i++)
-        changed |= pass->units[i].start_changed;
-    for (; r == 0 && *unit < pass->n_units && pass->units[*unit].period.day == day; ++*unit) {
-        struct kpi_table_unit *at = &pass->units[*unit];
-        struct kpi_table_users seen;
-        roaring_bitmap_t *cohort;
-
-        at->start_changed |= changed;
-        r = kpi_table_users_get(pass, pass->start, pass->start_tuple, 1, at->start, &seen);
-        if (r < 0 || !seen.bitmap)
-            continue;
-        cohort = roaring_bitmap_and(left, seen.bitmap);
-        kpi_table_users_release(&seen);
-        if (cohort) {
-            at->cohort = (struct kpi_table_users){cohort, true};
-            roaring_bitmap_andnot_inplace(left, cohort);
-        } else {
-            r = -ENOMEM;
-        }
+    for (; unit < end && r == 0; unit++) {
+        /* Who is seen in an earlier hour now is in no later one any more. */
+        pass->units[unit].start_changed = true;
+        r = hour_take(pass, unit, left);
     }
     if (left)
         roaring_bitmap_free(left);
+    return r;
+}
+
+/*
+ * The units are hours: tells the first users of a day apart by the hour that they were seen in.
+ * *unit is the first hour of the day, and moves on to the next one.
+ */
+static int hours_take(struct kpi_table_pass *pass, const roaring_bitmap_t *firsts, bool changed,
+                      uint32_t *unit)
+{
+    uint32_t first = *unit, end = first;
+    int r = 0;
+
+    changed |= !kpi_table_kept(pass, first);
+    for (; end < pass->n_units && pass->units[end].period.day == pass->units[first].period.day;
+         end++)
+        changed |= pass->units[end].start_changed;
+    *unit = end;
+    if (changed)
+        r = hours_split(pass, first, end, firsts);
+    else
+        hours_keep(pass, first, end);
+    for (uint32_t i = first; i < end; i++)
+        pass->units[i].cohort = (struct kpi_table_users){pass->rows[i].cohort, false};
     return r;
 }
 
@@ -226,7 +268,7 @@ static int day_take(struct kpi_table_pass *pass, kpi_day day, struct kpi_table_u
     if (*unit == pass->n_units || kpi_period_compare(pass->units[*unit].period, period) > 0)
         return 0;
     if (pass->basis == KPI_TABLE_HOUR)
-        return hours_split(pass, day, firsts->bitmap, changed, unit);
+        return hours_take(pass, firsts->bitmap, changed, unit);
     at = &pass->units[*unit];
     at->start_changed |= changed;
     r = users_join(&at->cohort, firsts->bitmap);
@@ -377,7 +419,7 @@ int kpi_table_cohorts(struct kpi_table_pass *pass, enum kpi_table_cohort cohort)
 
 /* --- rows --- */
 
-const struct kpi_table_row *kpi_table_kept(const struct kpi_table_pass *pass, uint32_t unit)
+struct kpi_table_row *kpi_table_kept(const struct kpi_table_pass *pass, uint32_t unit)
 {
     struct kpi_period period = pass->units[unit].period;
     uint32_t low = 0, high = pass->kept->n_rows;

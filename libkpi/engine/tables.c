@@ -6,19 +6,26 @@
 
 /* --- what is kept --- */
 
-static void rows_free(const struct kpi_mem *mem, struct kpi_table_row *rows, uint32_t n)
+static void rows_free(struct kpi_engine *engine, struct kpi_table_row *rows, uint32_t n)
 {
-    for (uint32_t i = 0; rows && i < n; i++)
+    const struct kpi_mem *mem = &engine->mem;
+
+    for (uint32_t i = 0; rows && i < n; i++) {
         kpi_mem_free(mem, rows[i].cells, rows[i].n_cells * sizeof(*rows[i].cells));
+        if (!rows[i].cohort)
+            continue;
+        engine->bytes_roaring -= roaring_bitmap_size_in_bytes(rows[i].cohort);
+        roaring_bitmap_free(rows[i].cohort);
+    }
     kpi_mem_free(mem, rows, n * sizeof(*rows));
 }
 
-static void state_free(const struct kpi_mem *mem, struct kpi_table_state *state)
+static void state_free(struct kpi_engine *engine, struct kpi_table_state *state)
 {
-    rows_free(mem, state->whole.rows, state->whole.n_rows);
+    rows_free(engine, state->whole.rows, state->whole.n_rows);
     for (uint32_t i = 0; i < state->n_groups; i++)
-        rows_free(mem, state->groups[i].rows, state->groups[i].n_rows);
-    kpi_mem_free(mem, state->groups, state->n_groups * sizeof(*state->groups));
+        rows_free(engine, state->groups[i].rows, state->groups[i].n_rows);
+    kpi_mem_free(&engine->mem, state->groups, state->n_groups * sizeof(*state->groups));
 }
 
 void kpi_tables_flush(struct kpi_engine *engine)
@@ -28,7 +35,7 @@ void kpi_tables_flush(struct kpi_engine *engine)
     if (!tables)
         return;
     for (uint32_t i = 0; i < tables->n_tables; i++)
-        state_free(&engine->mem, &tables->tables[i]);
+        state_free(engine, &tables->tables[i]);
     kpi_mem_free(&engine->mem, tables->tables, tables->n_tables * sizeof(*tables->tables));
     kpi_mem_free(&engine->mem, tables, sizeof(*tables));
     engine->tables = NULL;
@@ -123,13 +130,13 @@ static int group_fill(struct kpi_table_pass *pass, struct kpi_table_group *group
         return 0;
     r = rows_fill(pass);
     if (r == 0) {
-        rows_free(&pass->engine->mem, group->rows, group->n_rows);
+        rows_free(pass->engine, group->rows, group->n_rows);
         group->rows = pass->rows;
         group->n_rows = pass->n_units;
         group->first = pass->first;
         group->made = true;
     } else {
-        rows_free(&pass->engine->mem, pass->rows, pass->n_units);
+        rows_free(pass->engine, pass->rows, pass->n_units);
     }
     kpi_table_units_free(pass);
     return r;

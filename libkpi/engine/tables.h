@@ -18,6 +18,7 @@ struct kpi_table_row {
     struct kpi_period period; /* of the unit */
     uint32_t n_cells;
     uint32_t *cells;
+    roaring_bitmap_t *cohort; /* of an hour: whose first one it is; NULL: nobody's, or not asked */
 };
 
 struct kpi_table_group {
@@ -76,7 +77,7 @@ struct kpi_table_pass {
     uint32_t bounced;                  /* instance; of sessions */
     const struct kpi_changes *changes; /* since kpi_tables.version */
     struct kpi_period first;           /* wanted: from here on */
-    const struct kpi_table_group *kept;
+    struct kpi_table_group *kept;
     uint32_t n_returns; /* for kpi_firsts_get() */
     struct kpi_table_unit *units;
     uint32_t n_units;
@@ -103,11 +104,13 @@ struct kpi_windows kpi_table_windows(const struct kpi_table_pass *pass, uint32_t
 int kpi_table_users_get(struct kpi_table_pass *pass, uint32_t instance, uint32_t tuple,
                         uint32_t level, struct kpi_windows windows,
                         struct kpi_table_users *ret_users);
-/* Fills in who of the start has each unit as the first, or all, as the table's cohort is. 0 or
- * -ENOMEM. */
+/*
+ * Fills in who of the start has each unit as the first, or all, as the table's cohort is. Those of
+ * hours are of the row, and taken from the kept one where nothing has changed. 0 or -ENOMEM.
+ */
 int kpi_table_cohorts(struct kpi_table_pass *pass, enum kpi_table_cohort cohort);
 /* The kept row of a unit, or NULL. */
-const struct kpi_table_row *kpi_table_kept(const struct kpi_table_pass *pass, uint32_t unit);
+struct kpi_table_row *kpi_table_kept(const struct kpi_table_pass *pass, uint32_t unit);
 /* Room for the cells of a unit's row, zeroed. 0 or -ENOMEM. */
 int kpi_table_row_make(struct kpi_table_pass *pass, uint32_t unit, uint32_t n_cells);
 

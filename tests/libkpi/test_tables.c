@@ -13,26 +13,32 @@
 
 #include <cmocka.h>
 
+enum {
+    N_RETENTION = 14, /* tables of it, the first ones; two of lifecycle follow */
+};
+
 static struct fixture fixture;
 
 /* Every kind, basis, mode and cohort, and groups of some. */
 static void define_tables(struct fixture *f)
 {
     static const struct kpi_bracket brackets[] = {{0, 3}, {1, 2}, {2, 9}};
-    static const char *const names[] = {"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9"};
-    static const enum kpi_table_basis bases[] = {
-        KPI_TABLE_DAY,  KPI_TABLE_DAY,     KPI_TABLE_DAY,     KPI_TABLE_DAY,  KPI_TABLE_HOUR,
-        KPI_TABLE_WEEK, KPI_TABLE_ELAPSED, KPI_TABLE_ELAPSED, KPI_TABLE_HOUR, KPI_TABLE_DAY};
+    static const char *const names[N_RETENTION] = {"r0", "r1", "r2", "r3",  "r4",  "r5",  "r6",
+                                                   "r7", "r8", "r9", "r10", "r11", "r12", "r13"};
+    static const enum kpi_table_basis bases[N_RETENTION] = {
+        KPI_TABLE_DAY,     KPI_TABLE_DAY,     KPI_TABLE_DAY,     KPI_TABLE_DAY,    KPI_TABLE_HOUR,
+        KPI_TABLE_WEEK,    KPI_TABLE_ELAPSED, KPI_TABLE_ELAPSED, KPI_TABLE_HOUR,   KPI_TABLE_DAY,
+        KPI_TABLE_ELAPSED, KPI_TABLE_ELAPSED, KPI_TABLE_ELAPSED, KPI_TABLE_ELAPSED};
     struct kpi_table_definition *table;
 
-    for (unsigned i = 0; i < COUNT_OF(names); i++) {
+    for (unsigned i = 0; i < N_RETENTION; i++) {
         table = fixture_table(f, names[i], KPI_TABLE_RETENTION, i % 2 ? "participants" : "reached");
         table->back = TEXT("active");
         table->basis = bases[i];
         table->mode = i % 4;
         table->cohort = i % 3 == 1 && bases[i] != KPI_TABLE_ELAPSED ? KPI_TABLE_RECURRING
                                                                     : KPI_TABLE_FIRST_TIME;
-        if (i == 9)
+        if (i == 9 || i == 11)
             table->cohort = KPI_TABLE_FIRST_EVER;
         if (table->mode == KPI_TABLE_BRACKET) {
             table->brackets = brackets;
@@ -205,21 +211,21 @@ static struct kpi_engine *reload(const struct run *run)
     return engine;
 }
 
-static void check_kept(uint64_t seed, kpi_duration keep)
+/* Asks after each of n_rounds rounds of up to n_max events. */
+static void check_kept(struct run run, unsigned n_rounds, unsigned n_max)
 {
-    struct run run = run_begin(seed, keep);
-    uint64_t random = seed;
+    uint64_t random = run.stream.seed;
 
-    for (unsigned round = 0; round < 25; round++) {
+    for (unsigned round = 0; round < n_rounds; round++) {
         struct kpi_answers *warm, *cold;
         struct kpi_engine *fresh;
 
-        run_on(&run, 1 + (unsigned)(next_random(&random) % 200));
+        run_on(&run, 1 + (unsigned)(next_random(&random) % n_max));
         fresh = reload(&run);
         warm = answers_of(&run, run.engine);
         cold = answers_of(&run, fresh);
         assert_same(run.plan, warm, cold, run.stream.now);
-        assert_true(round < 5 || kpi_answers_n(warm) > 100);
+        assert_true(round < n_rounds / 2 || kpi_answers_n(warm) > 100);
         (void)kpi_answers_unref(warm);
         (void)kpi_answers_unref(cold);
         (void)kpi_engine_free(fresh);
@@ -230,13 +236,35 @@ static void check_kept(uint64_t seed, kpi_duration keep)
 static void what_is_kept_is_what_would_be_counted(void **state)
 {
     for (uint64_t seed = 1; seed <= 4; seed++)
-        check_kept(seed, 400 * KPI_DAY);
+        check_kept(run_begin(seed, 400 * KPI_DAY), 25, 200);
 }
 
 static void the_same_while_days_expire(void **state)
 {
     for (uint64_t seed = 5; seed <= 7; seed++)
-        check_kept(seed, 8 * KPI_DAY);
+        check_kept(run_begin(seed, 8 * KPI_DAY), 25, 200);
+}
+
+/* Few events change few cells: all that they do change must be counted anew. */
+static void the_same_after_each_few_events(void **state)
+{
+    struct run run = run_begin(10, 400 * KPI_DAY);
+
+    run.stream.step_s = 4000;
+    run.stream.late = 3;
+    run_on(&run, 300);
+    check_kept(run, 24, 3);
+}
+
+static void the_same_once_users_are_erased(void **state)
+{
+    struct run run = run_begin(11, 400 * KPI_DAY);
+
+    run.stream.step_s = 2000;
+    run.stream.late = 6;
+    run.stream.erase = 25;
+    run_on(&run, 300);
+    check_kept(run, 16, 20);
 }
 
 /* Reports share views and caches with answers. */
@@ -289,6 +317,32 @@ static void another_plan_and_back_counts_the_same(void **state)
     run_end(&run);
 }
 
+static uint64_t bytes_of(struct kpi_engine *engine)
+{
+    struct kpi_engine_stats stats;
+
+    kpi_engine_stats(engine, &stats);
+    return stats.bytes;
+}
+
+/* The same plan again makes an engine forget what it keeps, and nothing else. */
+static void what_is_kept_is_counted(void **state)
+{
+    struct run run = run_begin(12, 400 * KPI_DAY);
+    uint64_t bytes;
+
+    run_on(&run, 2000);
+    assert_int_equal(kpi_engine_replan(run.engine, run.plan), 0);
+    bytes = bytes_of(run.engine);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)kpi_answers_unref(answers_of(&run, run.engine));
+        assert_true(bytes_of(run.engine) > bytes);
+        assert_int_equal(kpi_engine_replan(run.engine, run.plan), 0);
+        assert_int_equal(bytes_of(run.engine), bytes);
+    }
+    run_end(&run);
+}
+
 /* --- identities --- */
 
 static int64_t cell(const struct kpi_answer *a, uint32_t i)
@@ -321,14 +375,14 @@ static void lifecycle_is_an_account(void **state)
 
         run_on(&run, 3000);
         answers = answers_of(&run, run.engine);
-        for (uint32_t table = 10; table < 12; table++) {
+        for (uint32_t table = N_RETENTION; table < N_RETENTION + 2; table++) {
             struct kpi_answer last = {0};
             int64_t active = 0, next, ever = 0;
 
             kpi_answers_find(answers, KPI_ANSWER_TABLE, table, &begin, &end);
             for (uint32_t i = begin; i < end; i++, n++) {
                 struct kpi_answer a = kpi_answers_get(answers, i);
-                int64_t step = table == 10 ? 1 : 7;
+                int64_t step = table == N_RETENTION ? 1 : 7;
                 bool group_begins = i == begin || !same_group(a, last);
 
                 if (group_begins)
@@ -603,8 +657,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_what_would_be_counted),
         cmocka_unit_test(the_same_while_days_expire),
+        cmocka_unit_test(the_same_after_each_few_events),
+        cmocka_unit_test(the_same_once_users_are_erased),
         cmocka_unit_test(reports_between_change_nothing),
         cmocka_unit_test(another_plan_and_back_counts_the_same),
+        cmocka_unit_test(what_is_kept_is_counted),
         cmocka_unit_test(lifecycle_is_an_account),
         cmocka_unit_test(retention_keeps_its_bounds),
         cmocka_unit_test(every_failed_allocation_is_enomem),
