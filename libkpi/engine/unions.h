@@ -1,16 +1,13 @@
 /*
  * Set algebra over the windows of a series, cached for finished ones.
  *
- * A *union* of a series over [start, end) holds, for users(n), L1 ⊇ L2 … ⊇ Ln: users seen at least
- * k times in those windows, made one by one: Lk <- Lk ∪ Sk ∪ (∪j L(k-j) ∩ Sj); for latest answers,
- * those whose latest one is yes; for first answers, who has answered ⊇ whose first one is yes. It
- * is kept over the finished windows and extended when more are; a late event is put into it
- * (kpi_unions_late()), so nothing is ever computed twice. Hot windows are added when asked; several
- * of them are made one first.
+ * A *union* of a series over [start, end) holds the levels (levels.h) of its finished windows, and
+ * is extended when more are; a late event is put into it (kpi_unions_late()), so nothing is ever
+ * computed twice. Hot windows are added when asked; several of them are made one first.
  */
 #pragma once
 
-#include "engine/state.h"
+#include "engine/levels.h"
 
 struct kpi_union {
     struct kpi_union *next;
@@ -21,17 +18,6 @@ struct kpi_union {
     size_t bytes;       /* of the bitmaps, as counted in the engine */
     roaring_bitmap_t *levels[KPI_LEVELS_MAX];
 };
-
-/* Some hot windows of a series as one: L1 … Ln of their own, or who answered ⊇ who said yes. */
-struct kpi_hot {
-    struct kpi_hot *next; /* of the report */
-    struct kpi_series *series;
-    kpi_window first, last;
-    uint32_t n;
-    roaring_bitmap_t *levels[KPI_LEVELS_MAX];
-};
-
-void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem);
 
 /* Forgets the caches of a series. */
 void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series);
@@ -49,15 +35,6 @@ void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
                        const roaring_bitmap_t *users);
 
 /*
- * Users seen at least `level` times in [start, end); or whose answer, the latest or the first as
- * the instance says, is yes. Returns 0 or -ENOMEM.
- */
-int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                           uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count);
-int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
-                            kpi_window start, kpi_window end, uint64_t *ret_count);
-
-/*
  * Users of all windows of [start, end). *ret_owned: the caller frees the bitmap; else it is
  * borrowed until an event is applied. Returns 0 or -ENOMEM.
  */
@@ -72,9 +49,35 @@ int kpi_unions_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
 int kpi_unions_make(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, uint32_t n,
                     kpi_window start, kpi_window end, roaring_bitmap_t **ret_levels);
 
-/* The bitmap of a LEVEL cell: its own, or made for this report. Returns 0 or -ENOMEM. */
-int kpi_cell_view(struct kpi_engine *engine, struct kpi_cell *cell,
-                  const roaring_bitmap_t **ret_bitmap);
+/*
+ * The union of a series over [start, end) with n levels, of its windows before `finished`; borrowed
+ * until an event is applied. Returns 0 or -ENOMEM.
+ */
+int kpi_union_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n,
+                  kpi_window start, kpi_window end, kpi_window finished,
+                  struct kpi_union **ret_union);
 
 /* Frees the unions of a series that no report has used since `stamp`. */
 void kpi_unions_sweep(struct kpi_engine *engine, struct kpi_series *series, uint64_t stamp);
+
+/* --- unions_count.c --- */
+
+/* Some hot windows of a series as one: L1 … Ln of their own, or who answered ⊇ who said yes. */
+struct kpi_hot {
+    struct kpi_hot *next; /* of the report */
+    struct kpi_series *series;
+    kpi_window first, last;
+    uint32_t n;
+    roaring_bitmap_t *levels[KPI_LEVELS_MAX];
+};
+
+void kpi_hot_free(struct kpi_hot *hot, const struct kpi_mem *mem);
+
+/*
+ * Users seen at least `level` times in [start, end); or whose answer, the latest or the first as
+ * the instance says, is yes. Returns 0 or -ENOMEM.
+ */
+int kpi_unions_count_users(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                           uint32_t level, kpi_window start, kpi_window end, uint64_t *ret_count);
+int kpi_unions_count_latest(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                            kpi_window start, kpi_window end, uint64_t *ret_count);
