@@ -2,8 +2,8 @@
  * Answers: a list in canonical order, whose values and cells stand in two growing blocks.
  *
  * Adding merges two such lists in one walk. As bytes: for each answer u8 kind and numbers of
- * variable length (base/number.h): index, u8 n_values, each value's length + 1 (0: none) and bytes,
- * part, start, from version 2 on the sketch's length and bytes, n_cells, cells.
+ * variable length (base/number.h): index, the values (spec/values.h), part, start, from version 2
+ * on the sketch's length and bytes, n_cells, cells.
  */
 #include "base/number.h"
 #include "sketch/quantiles.h"
@@ -18,18 +18,15 @@
 
 enum {
     VERSION = 2,
-    VALUE_BYTES_MAX = 256,
-    NONE = UINT32_MAX, /* length of a value that is none */
 };
 
 struct stored {
     enum kpi_answer_kind kind;
-    uint32_t index, part, n_values, n_cells;
-    uint32_t lengths[KPI_BREAKDOWN_DIMENSIONS_MAX];
+    uint32_t index, part, n_cells;
     int64_t start;
-    size_t bytes;  /* of the values and the sketch, one after the other: place in `bytes` */
-    size_t sketch; /* length */
-    size_t cells;  /* place in `cells` */
+    struct kpi_values values; /* in `bytes`; the sketch follows them */
+    size_t sketch;            /* length */
+    size_t cells;             /* place in `cells` */
 };
 
 struct content {
@@ -64,25 +61,20 @@ static uint32_t content_n(const struct content *content)
 static struct kpi_answer content_get(const struct content *content, uint32_t index)
 {
     const struct stored *stored = (const struct stored *)content->answers.data + index;
-    const char *bytes = (const char *)content->bytes.data + stored->bytes;
     struct kpi_answer answer = {
         .kind = stored->kind,
         .index = stored->index,
         .part = stored->part,
         .start = stored->start,
-        .n_values = stored->n_values,
+        .n_values = stored->values.n,
         .n_cells = stored->n_cells,
         .cells = (const kpi_wide *)content->cells.data + stored->cells,
     };
 
-    for (uint32_t i = 0; i < stored->n_values; ++i) {
-        if (stored->lengths[i] == NONE)
-            continue;
-        /* an empty value is none of nothing: it points somewhere */
-        answer.values[i] = (struct kpi_string){stored->lengths[i] ? bytes : "", stored->lengths[i]};
-        bytes += stored->lengths[i];
-    }
-    answer.sketch = (struct kpi_string){bytes, stored->sketch};
+    answer.sketch =
+        (struct kpi_string){(const char *)content->bytes.data +
+                                kpi_values_get(&stored->values, &content->bytes, answer.values),
+                            stored->sketch};
     return answer;
 }
 
@@ -94,18 +86,12 @@ static kpi_wide *content_push(struct content *content, const struct kpi_answer *
         .index = answer->index,
         .part = answer->part,
         .start = answer->start,
-        .n_values = answer->n_values,
         .n_cells = answer->n_cells,
-        .bytes = content->bytes.size,
+        .values = kpi_values_store(&content->bytes, answer->values, answer->n_values),
         .sketch = answer->sketch.length,
         .cells = content->cells.size / sizeof(kpi_wide),
     };
 
-    for (uint32_t i = 0; i < answer->n_values; ++i) {
-        stored.lengths[i] = answer->values[i].data ? (uint32_t)answer->values[i].length : NONE;
-        if (answer->values[i].data)
-            kpi_buffer_add(&content->bytes, answer->values[i].data, answer->values[i].length);
-    }
     kpi_buffer_add(&content->bytes, answer->sketch.data, answer->sketch.length);
     kpi_buffer_add(&content->answers, &stored, sizeof(stored));
     if (content->answers.failed || content->bytes.failed)
@@ -158,18 +144,15 @@ void kpi_answers_unrefp(struct kpi_answers **answers)
 
 int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
 {
+    int r;
+
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
     if (a->index != b->index)
         return a->index < b->index ? -1 : 1;
-    for (uint32_t i = 0; i < a->n_values && i < b->n_values; ++i) {
-        int r = kpi_value_compare(a->values[i], b->values[i]);
-
-        if (r != 0)
-            return r;
-    }
-    if (a->n_values != b->n_values)
-        return a->n_values < b->n_values ? -1 : 1;
+    r = kpi_values_compare(a->values, a->n_values, b->values, b->n_values);
+    if (r != 0)
+        return r;
     if (a->part != b->part)
         return a->part < b->part ? -1 : 1;
     return (a->start > b->start) - (a->start < b->start);
@@ -177,11 +160,7 @@ int kpi_answer_compare(const struct kpi_answer *a, const struct kpi_answer *b)
 
 bool kpi_answers_alike(const struct kpi_answer *a, const struct kpi_answer *b)
 {
-    bool alike = a->n_values == b->n_values;
-
-    for (uint32_t i = 0; i < a->n_values && alike; ++i)
-        alike = kpi_value_compare(a->values[i], b->values[i]) == 0;
-    return alike;
+    return kpi_values_compare(a->values, a->n_values, b->values, b->n_values) == 0;
 }
 
 /* Is there none yet that it would not come after? */
@@ -347,7 +326,7 @@ void kpi_answers_find(const struct kpi_answers *answers, enum kpi_answer_kind ki
 /* How an answer of a table or experiment may be told apart: not at all, or by its breakdown. */
 static bool fits_by(const struct kpi_breakdown_info *by, const struct stored *stored)
 {
-    return stored->n_values == 0 || (by && stored->n_values == by->n_dimensions);
+    return stored->values.n == 0 || (by && stored->values.n == by->n_dimensions);
 }
 
 static bool fits_table(const struct kpi_program *program, const struct stored *stored)
@@ -370,7 +349,7 @@ static bool fits_funnel(const struct kpi_program *program, const struct stored *
     if (stored->index >= program->n_funnels)
         return false;
     by = program->funnels[stored->index].info.by;
-    return stored->n_values == (by ? by->n_dimensions : 0);
+    return stored->values.n == (by ? by->n_dimensions : 0);
 }
 
 bool kpi_answers_fits(const struct kpi_answers *answers, const struct kpi_plan *plan)
@@ -406,11 +385,7 @@ static void put_answer(struct kpi_buffer *buffer, const struct kpi_answer *answe
 {
     kpi_buffer_u8(buffer, (uint8_t)answer->kind);
     kpi_number_put(buffer, answer->index);
-    kpi_buffer_u8(buffer, (uint8_t)answer->n_values);
-    for (uint32_t i = 0; i < answer->n_values; ++i) {
-        kpi_number_put(buffer, answer->values[i].data ? answer->values[i].length + 1 : 0);
-        kpi_buffer_add(buffer, answer->values[i].data, answer->values[i].length);
-    }
+    kpi_values_encode(buffer, answer->values, answer->n_values);
     kpi_number_put(buffer, answer->part);
     kpi_number_put_signed(buffer, answer->start);
     kpi_number_put(buffer, answer->sketch.length);
@@ -449,21 +424,9 @@ static bool get_key(struct kpi_reader *reader, uint16_t version, struct kpi_answ
 {
     *answer = (struct kpi_answer){.kind = kpi_reader_u8(reader)};
     answer->index = (uint32_t)kpi_number_get(reader, 32);
-    answer->n_values = kpi_reader_u8(reader);
-    if (reader->failed || answer->kind >= KPI_N_ANSWER_KINDS ||
-        answer->n_values > KPI_BREAKDOWN_DIMENSIONS_MAX)
+    if (answer->kind >= KPI_N_ANSWER_KINDS ||
+        !kpi_values_decode(reader, answer->values, &answer->n_values))
         return false;
-    for (uint32_t i = 0; i < answer->n_values; ++i) {
-        uint32_t length = (uint32_t)kpi_number_get(reader, 32);
-        struct kpi_reader taken;
-
-        if (length == 0)
-            continue;
-        if (length - 1 > VALUE_BYTES_MAX)
-            return false;
-        taken = kpi_reader_take(reader, length - 1);
-        answer->values[i] = (struct kpi_string){(const char *)taken.at, length - 1};
-    }
     answer->part = (uint32_t)kpi_number_get(reader, 32);
     answer->start = (int64_t)kpi_number_get_signed(reader, 64);
     if (version > 1) {

@@ -3,8 +3,8 @@
  *
  * Adding merges two such lists in one walk. As bytes: sections of u8 kind and u64 length, so that
  * there is room for other things that add up. The section of groups is, for each, numbers of
- * variable length: scope, breakdown, u8 n_values, each value's length + 1 (0: none) and bytes,
- * n_rows, and of each row value and n_events.
+ * variable length: scope, breakdown, the values (spec/values.h), n_rows, and of each row value and
+ * n_events.
  */
 #include "base/buffer.h"
 #include "spec/evaluate.h"
@@ -22,15 +22,12 @@ enum {
     VERSION = 2,
     SECTION_GROUPS = 1,
     SECTION_SKETCHES, /* sketches.c; if there are any */
-    VALUE_BYTES_MAX = 256,
-    NONE = UINT32_MAX, /* length of a value that is none */
 };
 
 struct stored {
-    uint32_t scope, breakdown, n_values, n_rows;
-    uint32_t lengths[KPI_BREAKDOWN_DIMENSIONS_MAX];
-    size_t bytes; /* of the values, one after the other: place in `bytes` */
-    size_t rows;  /* place in `rows` */
+    uint32_t scope, breakdown, n_rows;
+    struct kpi_values values; /* in `bytes` */
+    size_t rows;              /* place in `rows` */
 };
 
 struct content {
@@ -76,22 +73,15 @@ static uint32_t content_n(const struct content *content)
 static struct kpi_group content_group(const struct content *content, uint32_t index)
 {
     const struct stored *stored = (const struct stored *)content->groups.data + index;
-    const char *bytes = (const char *)content->bytes.data + stored->bytes;
     struct kpi_group group = {
         .scope = stored->scope,
         .breakdown = stored->breakdown,
-        .n_values = stored->n_values,
+        .n_values = stored->values.n,
         .n_rows = stored->n_rows,
         .rows = (const struct kpi_row *)content->rows.data + stored->rows,
     };
 
-    for (uint32_t i = 0; i < stored->n_values; ++i) {
-        if (stored->lengths[i] == NONE)
-            continue;
-        /* an empty value is none of nothing: it points somewhere */
-        group.values[i] = (struct kpi_string){stored->lengths[i] ? bytes : "", stored->lengths[i]};
-        bytes += stored->lengths[i];
-    }
+    (void)kpi_values_get(&stored->values, &content->bytes, group.values);
     return group;
 }
 
@@ -101,17 +91,11 @@ static struct kpi_row *content_push(struct content *content, const struct kpi_gr
     struct stored stored = {
         .scope = group->scope,
         .breakdown = group->breakdown,
-        .n_values = group->n_values,
         .n_rows = group->n_rows,
-        .bytes = content->bytes.size,
+        .values = kpi_values_store(&content->bytes, group->values, group->n_values),
         .rows = content->rows.size / sizeof(struct kpi_row),
     };
 
-    for (uint32_t i = 0; i < group->n_values; ++i) {
-        stored.lengths[i] = group->values[i].data ? (uint32_t)group->values[i].length : NONE;
-        if (group->values[i].data)
-            kpi_buffer_add(&content->bytes, group->values[i].data, group->values[i].length);
-    }
     kpi_buffer_add(&content->groups, &stored, sizeof(stored));
     if (content->groups.failed || content->bytes.failed)
         return NULL;
@@ -164,13 +148,7 @@ int kpi_group_compare(const struct kpi_group *a, const struct kpi_group *b)
         return a->scope < b->scope ? -1 : 1;
     if (a->breakdown != b->breakdown)
         return a->breakdown < b->breakdown ? -1 : 1;
-    for (uint32_t i = 0; i < a->n_values && i < b->n_values; ++i) {
-        int r = kpi_value_compare(a->values[i], b->values[i]);
-
-        if (r != 0)
-            return r;
-    }
-    return (a->n_values > b->n_values) - (a->n_values < b->n_values);
+    return kpi_values_compare(a->values, a->n_values, b->values, b->n_values);
 }
 
 int kpi_supplement_push(struct kpi_supplement *supplement, const struct kpi_group *group)
@@ -263,7 +241,7 @@ bool kpi_supplement_fits(const struct kpi_supplement *supplement, const struct k
         const struct stored *group = (const struct stored *)supplement->content.groups.data + i;
 
         if (group->scope >= layout->n_scopes || group->breakdown >= program->n_breakdowns ||
-            group->n_values != program->breakdowns[group->breakdown].info.n_dimensions ||
+            group->values.n != program->breakdowns[group->breakdown].info.n_dimensions ||
             group->n_rows != program->breakdowns[group->breakdown].n_rows)
             return false;
     }
@@ -284,11 +262,7 @@ static void put_group(struct kpi_buffer *buffer, const struct kpi_group *group)
 {
     kpi_buffer_number(buffer, group->scope);
     kpi_buffer_number(buffer, group->breakdown);
-    kpi_buffer_u8(buffer, (uint8_t)group->n_values);
-    for (uint32_t i = 0; i < group->n_values; ++i) {
-        kpi_buffer_number(buffer, group->values[i].data ? group->values[i].length + 1 : 0);
-        kpi_buffer_add(buffer, group->values[i].data, group->values[i].length);
-    }
+    kpi_values_encode(buffer, group->values, group->n_values);
     kpi_buffer_number(buffer, group->n_rows);
     for (uint32_t i = 0; i < group->n_rows; ++i) {
         kpi_buffer_signed(buffer, group->rows[i].value);
@@ -355,20 +329,8 @@ static bool get_group(struct kpi_reader *reader, struct kpi_group *group)
 {
     *group = (struct kpi_group){.scope = get_small(reader)};
     group->breakdown = get_small(reader);
-    group->n_values = kpi_reader_u8(reader);
-    if (reader->failed || group->n_values > KPI_BREAKDOWN_DIMENSIONS_MAX)
+    if (!kpi_values_decode(reader, group->values, &group->n_values))
         return false;
-    for (uint32_t i = 0; i < group->n_values; ++i) {
-        uint32_t length = get_small(reader);
-        struct kpi_reader taken;
-
-        if (length == 0)
-            continue;
-        if (length - 1 > VALUE_BYTES_MAX)
-            return false;
-        taken = kpi_reader_take(reader, length - 1);
-        group->values[i] = (struct kpi_string){(const char *)taken.at, length - 1};
-    }
     group->n_rows = get_small(reader);
     return !reader->failed && group->n_rows > 0 && group->n_rows <= kpi_reader_left(reader) / 2;
 }
