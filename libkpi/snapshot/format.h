@@ -82,21 +82,28 @@ enum {
     KPI_STRINGS_SET, /* every other, behind its time */
 };
 
-/* Objects of funnels that exist: a base of chunks, rewritten in turn, and what changed since. */
-struct kpi_save_funnels {
-    bool saved;      /* `y` exists */
-    uint64_t layout; /* of what funnels: by kpi_save_funnels_layout() */
-    struct kpi_name *deltas;
-    size_t n_deltas, n_deltas_max;
-    uint32_t n_bases, cursor;
-    uint64_t cycle, credit; /* as those of rows */
-};
-
 /* Changed rows as they were saved, and of whom they are: an erasure must find them. */
 struct kpi_save_delta {
     struct kpi_name name;
-    uint32_t *users; /* ascending */
+    uint32_t *users; /* ascending; of funnels NULL */
     uint32_t n;
+};
+
+/* Objects of what each user has: chunks, rewritten in turn, and what changed since (save_base.c).
+ */
+struct kpi_save_base {
+    struct kpi_save_delta *deltas;
+    size_t n_deltas, n_deltas_max;
+    uint32_t n_chunks; /* that exist: 0 … n_chunks - 1 */
+    uint32_t cursor;   /* next chunk to rewrite */
+    uint64_t cycle;    /* save in which the cursor was at 0 */
+    uint64_t credit;   /* bytes that may be rewritten */
+};
+
+struct kpi_save_funnels {
+    bool saved;      /* `y` exists */
+    uint64_t layout; /* of what funnels: by kpi_save_funnels_layout() */
+    struct kpi_save_base base;
 };
 
 /* What the store holds, as far as the state itself does not tell. */
@@ -110,14 +117,7 @@ struct kpi_save {
     struct kpi_name *removals; /* cells' objects to be removed */
     size_t n_removals, n_removals_max;
 
-    /* Attribute rows: a base of chunks, rewritten in turn, and what changed since. */
-    struct kpi_save_delta *deltas;
-    size_t n_deltas, n_deltas_max;
-    uint32_t n_bases; /* chunks of the base that exist: 0 … n_bases - 1 */
-    uint32_t cursor;  /* next chunk to rewrite */
-    uint64_t cycle;   /* save in which the cursor was at 0 */
-    uint64_t credit;  /* bytes that may be rewritten */
-
+    struct kpi_save_base rows; /* of attributes */
     struct kpi_save_funnels funnels;
 
     /* Ids: the objects there are, by hour and index; and the last one, if it is not full. */
@@ -130,11 +130,10 @@ struct kpi_save {
 
 /* The engine's, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save);
-/* `users` are copied. */
-int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const uint32_t *users,
-                       uint32_t n);
+/* `users` are copied; n may be 0. */
+int kpi_save_add_delta(struct kpi_save *save, struct kpi_save_base *base,
+                       const struct kpi_name *name, const uint32_t *users, uint32_t n);
 void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta);
-int kpi_save_add_funnel_delta(struct kpi_save *save, const struct kpi_name *name);
 /* The layout of these funnels and one more, by their fingerprints. */
 uint64_t kpi_save_funnels_layout(uint64_t layout, uint64_t fingerprint);
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index);
@@ -150,13 +149,42 @@ struct kpi_saving {
     struct kpi_buffer buffer;
     struct kpi_name name;    /* of the object being written */
     uint16_t version;        /* likewise */
-    struct kpi_buffer users; /* u32 each: of whom the rows being written are */
+    struct kpi_buffer users; /* u32 each: of whom the delta being written is; of funnels empty */
 };
 
 /* Begins an object; its content goes into saving->buffer; kpi_saving_end() hands it out. */
 void kpi_saving_begin(struct kpi_saving *saving, char tag, uint64_t a, uint32_t b);
 int kpi_saving_end(struct kpi_saving *saving);
 int kpi_saving_remove(struct kpi_saving *saving, const struct kpi_name *name);
+
+/* --- save_base.c. Each returns 0 or -ENOMEM, or what the taker of objects said --- */
+
+/* A base being saved. */
+struct kpi_saving_base {
+    struct kpi_save_base *save;
+    char tag, delta_tag;  /* of names of chunks, and of deltas */
+    uint32_t n_chunks;    /* of the users there are */
+    uint64_t chunk_bytes; /* about */
+    /* Adds a chunk to saving->buffer; nothing of it is dirty any more. */
+    void (*chunk_add)(struct kpi_saving *saving, uint32_t chunk);
+};
+
+/* Writes one chunk, or all, after which there are no deltas. */
+int kpi_saving_base_chunk(struct kpi_saving *saving, const struct kpi_saving_base *base,
+                          uint32_t chunk);
+int kpi_saving_base_all(struct kpi_saving *saving, const struct kpi_saving_base *base);
+/* Writes as many as the deltas allow for; *ret_n: how many, from where the cursor was. */
+int kpi_saving_base_rewrite(struct kpi_saving *saving, const struct kpi_saving_base *base,
+                            uint32_t *ret_n);
+/* Removes all objects. */
+int kpi_saving_base_remove(struct kpi_saving *saving, const struct kpi_saving_base *base);
+/*
+ * This save's delta goes into saving->buffer, and whose it is into saving->users; before each user
+ * it is asked whether it is full, when another part of it begins.
+ */
+void kpi_saving_delta_begin(struct kpi_saving *saving, const struct kpi_saving_base *base);
+int kpi_saving_delta_turn(struct kpi_saving *saving, const struct kpi_saving_base *base);
+int kpi_saving_delta_end(struct kpi_saving *saving, const struct kpi_saving_base *base);
 
 void kpi_saving_starts(struct kpi_saving *saving); /* starts.c: the end of `v` */
 int kpi_saving_rows(struct kpi_saving *saving);    /* save_rows.c */

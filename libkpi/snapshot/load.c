@@ -137,8 +137,8 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
     if (r)
         return r;
     save->n = kpi_reader_u64(reader);
-    save->cycle = kpi_reader_u64(reader);
-    save->cursor = kpi_reader_u32(reader);
+    save->rows.cycle = kpi_reader_u64(reader);
+    save->rows.cursor = kpi_reader_u32(reader);
     loading->n_users = kpi_reader_u32(reader);
     loading->n_values = kpi_reader_u32(reader);
     loading->n_strings = kpi_reader_u32(reader);
@@ -152,8 +152,8 @@ static int load_meta(struct kpi_loading *loading, struct kpi_reader *reader)
         loading->n_barred = kpi_reader_u32(reader);
     if (!kpi_reader_done(reader) || !kpi_time_fits(engine->newest_record) ||
         !kpi_time_fits(engine->newest_event) || !engine->serial_next ||
-        (save->cursor &&
-         save->cursor >= (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK))
+        (save->rows.cursor &&
+         save->rows.cursor >= (loading->n_users + KPI_SLOTS_CHUNK - 1) / KPI_SLOTS_CHUNK))
         return KPI_ENGINE_E_CORRUPT;
     /* Cells take the place of those that were made while loading, from here on. */
     kpi_slots_init(&loading->slots, &engine->mem, loading->layout.n_slots);
@@ -358,7 +358,7 @@ static int load_delta(struct kpi_loading *loading, const struct kpi_name *name,
     int r = users || !n_max ? load_delta_rows(loading, name, reader, users, &n) : -ENOMEM;
 
     if (r == 0)
-        r = kpi_save_add_delta(loading->save, name, users, n);
+        r = kpi_save_add_delta(loading->save, &loading->save->rows, name, users, n);
     kpi_mem_free(&loading->engine->mem, users, n_max * sizeof(*users));
     return r;
 }
@@ -369,9 +369,10 @@ static int rows_end(struct kpi_loading *loading)
     struct kpi_attributes layout = kpi_attributes_of(engine->program);
     int r;
 
-    if (loading->n_bases_seen != loading->n_bases || loading->save->n_deltas != loading->n_deltas)
+    if (loading->n_bases_seen != loading->n_bases ||
+        loading->save->rows.n_deltas != loading->n_deltas)
         return KPI_ENGINE_E_CORRUPT;
-    loading->save->n_bases = loading->n_bases;
+    loading->save->rows.n_chunks = loading->n_bases;
     if (kpi_attributes_same(&layout, &loading->layout)) {
         engine->slots = loading->slots;
         loading->slots = (struct kpi_slots){.mem = &engine->mem};

@@ -38,12 +38,12 @@ int kpi_loading_funnels(struct kpi_loading *loading, struct kpi_reader *reader)
     loading->n_funnels = n;
     save->saved = true;
     save->layout = layout;
-    save->cycle = kpi_reader_u64(reader);
-    save->cursor = kpi_reader_u32(reader);
+    save->base.cycle = kpi_reader_u64(reader);
+    save->base.cursor = kpi_reader_u32(reader);
     loading->n_funnel_bases = kpi_reader_u32(reader);
     loading->n_funnel_deltas = kpi_reader_u32(reader);
-    if (save->cursor &&
-        save->cursor >= (loading->n_users + KPI_FUNNELS_CHUNK - 1) / KPI_FUNNELS_CHUNK)
+    if (save->base.cursor &&
+        save->base.cursor >= (loading->n_users + KPI_FUNNELS_CHUNK - 1) / KPI_FUNNELS_CHUNK)
         return KPI_ENGINE_E_CORRUPT;
     return 0;
 }
@@ -114,7 +114,7 @@ int kpi_loading_funnel_delta(struct kpi_loading *loading, const struct kpi_name 
         if (r)
             return r;
     }
-    return kpi_save_add_funnel_delta(loading->save, name);
+    return kpi_save_add_delta(loading->save, &loading->save->funnels.base, name, NULL, 0);
 }
 
 int kpi_loading_funnels_end(struct kpi_loading *loading)
@@ -122,9 +122,9 @@ int kpi_loading_funnels_end(struct kpi_loading *loading)
     struct kpi_funnels *funnels = &loading->engine->funnels;
 
     if (loading->n_funnel_bases_seen != loading->n_funnel_bases ||
-        loading->save->funnels.n_deltas != loading->n_funnel_deltas)
+        loading->save->funnels.base.n_deltas != loading->n_funnel_deltas)
         return KPI_ENGINE_E_CORRUPT;
-    loading->save->funnels.n_bases = loading->n_funnel_bases;
+    loading->save->funnels.base.n_chunks = loading->n_funnel_bases;
     if (!loading->n_funnels)
         begin_all(loading->engine);
     /* As it is in the store; if it is of other funnels there, it is saved anew anyway. */

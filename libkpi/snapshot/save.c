@@ -18,6 +18,13 @@ int kpi_save_get(struct kpi_engine *engine, struct kpi_save **ret_save)
     return 0;
 }
 
+static void base_free(struct kpi_save *save, struct kpi_save_base *base)
+{
+    for (size_t i = 0; i < base->n_deltas; i++)
+        kpi_save_delta_free(save, &base->deltas[i]);
+    kpi_mem_free(save->mem, base->deltas, base->n_deltas_max * sizeof(*base->deltas));
+}
+
 void kpi_save_free(struct kpi_engine *engine)
 {
     struct kpi_save *save = engine->save;
@@ -25,11 +32,8 @@ void kpi_save_free(struct kpi_engine *engine)
     if (!save)
         return;
     kpi_mem_free(save->mem, save->removals, save->n_removals_max * sizeof(*save->removals));
-    for (size_t i = 0; i < save->n_deltas; i++)
-        kpi_save_delta_free(save, &save->deltas[i]);
-    kpi_mem_free(save->mem, save->deltas, save->n_deltas_max * sizeof(*save->deltas));
-    kpi_mem_free(save->mem, save->funnels.deltas,
-                 save->funnels.n_deltas_max * sizeof(*save->funnels.deltas));
+    base_free(save, &save->rows);
+    base_free(save, &save->funnels.base);
     kpi_mem_free(save->mem, save->ids, save->n_ids_max * sizeof(*save->ids));
     kpi_mem_free(save->mem, save->tail, KPI_SAVE_IDS * KPI_SAVE_ID_BYTES);
     kpi_mem_free(&engine->mem, save, sizeof(*save));
@@ -64,39 +68,29 @@ int kpi_save_add_removal(struct kpi_save *save, const struct kpi_name *name)
     return r;
 }
 
-int kpi_save_add_delta(struct kpi_save *save, const struct kpi_name *name, const uint32_t *users,
-                       uint32_t n)
+int kpi_save_add_delta(struct kpi_save *save, struct kpi_save_base *base,
+                       const struct kpi_name *name, const uint32_t *users, uint32_t n)
 {
     struct kpi_save_delta delta = {.name = *name, .n = n};
-    void *array = save->deltas;
-    int r = reserve(save->mem, &array, save->n_deltas, &save->n_deltas_max, 1, sizeof(delta));
+    void *array = base->deltas;
+    int r = reserve(save->mem, &array, base->n_deltas, &base->n_deltas_max, 1, sizeof(delta));
 
-    save->deltas = array;
+    base->deltas = array;
     if (r < 0)
         return r;
-    delta.users = kpi_mem_alloc(save->mem, n * sizeof(*users));
-    if (!delta.users)
-        return -ENOMEM;
-    memcpy(delta.users, users, n * sizeof(*users));
-    save->deltas[save->n_deltas++] = delta;
+    if (n) {
+        delta.users = kpi_mem_alloc(save->mem, n * sizeof(*users));
+        if (!delta.users)
+            return -ENOMEM;
+        memcpy(delta.users, users, n * sizeof(*users));
+    }
+    base->deltas[base->n_deltas++] = delta;
     return 0;
 }
 
 void kpi_save_delta_free(struct kpi_save *save, struct kpi_save_delta *delta)
 {
     kpi_mem_free(save->mem, delta->users, delta->n * sizeof(*delta->users));
-}
-
-int kpi_save_add_funnel_delta(struct kpi_save *save, const struct kpi_name *name)
-{
-    struct kpi_save_funnels *funnels = &save->funnels;
-    void *array = funnels->deltas;
-    int r = reserve(save->mem, &array, funnels->n_deltas, &funnels->n_deltas_max, 1, sizeof(*name));
-
-    funnels->deltas = array;
-    if (r == 0)
-        funnels->deltas[funnels->n_deltas++] = *name;
-    return r;
 }
 
 int kpi_save_add_ids(struct kpi_save *save, int64_t hour, uint32_t index)
@@ -356,14 +350,14 @@ static int save_meta(struct kpi_saving *saving)
     add_counters(&saving->buffer, engine);
     add_attributes(&saving->buffer, engine->program);
     kpi_buffer_u64(&saving->buffer, save->n);
-    kpi_buffer_u64(&saving->buffer, save->cycle);
-    kpi_buffer_u32(&saving->buffer, save->cursor);
+    kpi_buffer_u64(&saving->buffer, save->rows.cycle);
+    kpi_buffer_u32(&saving->buffer, save->rows.cursor);
     kpi_buffer_u32(&saving->buffer, engine->users.n);
     kpi_buffer_u32(&saving->buffer, engine->values.n);
     kpi_buffer_u32(&saving->buffer, engine->strings.n);
     kpi_buffer_u32(&saving->buffer, engine->n_packs);
-    kpi_buffer_u32(&saving->buffer, save->n_bases);
-    kpi_buffer_u32(&saving->buffer, (uint32_t)save->n_deltas);
+    kpi_buffer_u32(&saving->buffer, save->rows.n_chunks);
+    kpi_buffer_u32(&saving->buffer, (uint32_t)save->rows.n_deltas);
     kpi_buffer_u64(&saving->buffer, engine->n_cells);
     kpi_buffer_u64(&saving->buffer, dedupe->n);
     kpi_buffer_u64(&saving->buffer, (uint64_t)floor);

@@ -1,20 +1,10 @@
 /*
- * Funnels, as attribute rows are saved (save_rows.c): dirty users go into a delta, and the chunks
- * of the base are rewritten in turn, four bytes for each byte of deltas. `y` says what funnels
- * these are of; when they are others than those saved, everything is written anew.
+ * Funnels, in objects as save_base.c says. `y` says what funnels these are of; when they are others
+ * than those saved, everything is written anew.
  */
 #include "snapshot/format.h"
 
 #include <xxhash.h>
-
-enum {
-    REWRITE = 4
-};
-
-static uint32_t count_chunks(const struct kpi_engine *engine)
-{
-    return (engine->users.n + KPI_FUNNELS_CHUNK - 1) / KPI_FUNNELS_CHUNK;
-}
 
 /* What all users have, and the counts before. */
 static uint64_t total_bytes(const struct kpi_engine *engine)
@@ -51,123 +41,53 @@ static void clean(struct kpi_funnels *funnels, struct kpi_funnels_chunk *chunk)
     memset(chunk->dirty, 0, sizeof(chunk->dirty));
 }
 
-static int save_base(struct kpi_saving *saving, uint32_t chunk)
+static void add_chunk(struct kpi_saving *saving, uint32_t chunk)
 {
     struct kpi_engine *engine = saving->engine;
     uint32_t end = (chunk + 1) * KPI_FUNNELS_CHUNK;
 
     if (chunk < engine->funnels.n_chunks)
         clean(&engine->funnels, engine->funnels.chunks[chunk]);
-    if (saving->save->funnels.n_bases <= chunk)
-        saving->save->funnels.n_bases = chunk + 1;
-    kpi_saving_begin(saving, 'f', chunk, 0);
     for (uint32_t user = chunk * KPI_FUNNELS_CHUNK; user < end && user < engine->users.n; user++)
         add_user(saving, user);
-    return kpi_saving_end(saving);
 }
 
-/* Removes the deltas of saves before `before`. */
-static int drop_deltas(struct kpi_saving *saving, uint64_t before)
+static struct kpi_saving_base base_of(const struct kpi_saving *saving)
 {
-    struct kpi_save_funnels *save = &saving->save->funnels;
-    size_t n = 0;
+    const struct kpi_engine *engine = saving->engine;
+    uint32_t n_chunks = (engine->users.n + KPI_FUNNELS_CHUNK - 1) / KPI_FUNNELS_CHUNK;
 
-    for (size_t i = 0; i < save->n_deltas; i++) {
-        int r;
-
-        if (save->deltas[i].a >= before) {
-            save->deltas[n++] = save->deltas[i];
-            continue;
-        }
-        r = kpi_saving_remove(saving, &save->deltas[i]);
-        if (r < 0)
-            return r;
-    }
-    save->n_deltas = n;
-    return 0;
+    return (struct kpi_saving_base){
+        .save = &saving->save->funnels.base,
+        .tag = 'f',
+        .delta_tag = 'g',
+        .n_chunks = n_chunks,
+        .chunk_bytes = n_chunks ? total_bytes(engine) / n_chunks + 1 : 0,
+        .chunk_add = add_chunk,
+    };
 }
 
-static int save_all(struct kpi_saving *saving)
-{
-    uint32_t n = count_chunks(saving->engine);
-
-    for (uint32_t i = 0; i < n; i++) {
-        int r = save_base(saving, i);
-
-        if (r < 0)
-            return r;
-    }
-    saving->save->funnels.cursor = 0;
-    saving->save->funnels.cycle = saving->save->n;
-    saving->save->funnels.credit = 0;
-    saving->engine->funnels.has_forgotten = false;
-    return drop_deltas(saving, UINT64_MAX);
-}
-
-static int delta_end(struct kpi_saving *saving, uint32_t *part)
-{
-    struct kpi_name name = {'g', saving->save->n, *part};
-    int r;
-
-    r = kpi_save_add_funnel_delta(saving->save, &name);
-    if (r == 0)
-        r = kpi_saving_end(saving);
-    saving->save->funnels.credit += REWRITE * saving->buffer.size;
-    ++*part;
-    return r;
-}
-
-static int save_delta(struct kpi_saving *saving)
+static int save_delta(struct kpi_saving *saving, const struct kpi_saving_base *base)
 {
     struct kpi_funnels *funnels = &saving->engine->funnels;
-    uint32_t part = 0;
-    int r;
 
-    kpi_saving_begin(saving, 'g', saving->save->n, part);
+    kpi_saving_delta_begin(saving, base);
     for (uint32_t c = 0; c < funnels->n_chunks; c++) {
         struct kpi_funnels_chunk *chunk = funnels->chunks[c];
 
         for (uint32_t w = 0; chunk->n_dirty && w < KPI_FUNNELS_CHUNK / 64; w++)
             for (uint64_t word = chunk->dirty[w]; word; word &= word - 1) {
                 uint32_t user = c * KPI_FUNNELS_CHUNK + w * 64 + (uint32_t)__builtin_ctzll(word);
+                int r = kpi_saving_delta_turn(saving, base);
 
-                if (saving->buffer.size > KPI_SAVE_DELTA_MAX) {
-                    r = delta_end(saving, &part);
-                    if (r < 0)
-                        return r;
-                    kpi_saving_begin(saving, 'g', saving->save->n, part);
-                }
+                if (r < 0)
+                    return r;
                 kpi_buffer_u32(&saving->buffer, user);
                 add_user(saving, user);
             }
         clean(funnels, chunk);
     }
-    return delta_end(saving, &part);
-}
-
-static int rewrite(struct kpi_saving *saving)
-{
-    struct kpi_save_funnels *save = &saving->save->funnels;
-    uint32_t n_chunks = count_chunks(saving->engine);
-    uint64_t chunk_bytes = total_bytes(saving->engine) / n_chunks + 1;
-
-    /* At most once each: an object is written once in a save. */
-    for (uint32_t n = n_chunks; n && save->credit >= chunk_bytes; n--) {
-        int r = save_base(saving, save->cursor);
-
-        if (r < 0)
-            return r;
-        save->credit -= chunk_bytes;
-        if (++save->cursor < n_chunks)
-            continue;
-        r = drop_deltas(saving, save->cycle);
-        if (r < 0)
-            return r;
-        save->cursor = 0;
-        /* The next turn begins after this save's delta: it may go only with the turn after that. */
-        save->cycle = saving->save->n + 1;
-    }
-    return 0;
+    return kpi_saving_delta_end(saving, base);
 }
 
 uint64_t kpi_save_funnels_layout(uint64_t layout, uint64_t fingerprint)
@@ -179,23 +99,29 @@ static int save_users(struct kpi_saving *saving, bool all)
 {
     struct kpi_engine *engine = saving->engine;
     const struct kpi_funnels *funnels = &engine->funnels;
+    struct kpi_saving_base base = base_of(saving);
     uint64_t total = total_bytes(engine), delta;
+    uint32_t n;
     int r;
 
     delta = engine->users.n ? funnels->n_dirty * (total / engine->users.n + 4) : 0;
     /* What is forgotten is in old objects, too. */
-    if (all || engine->funnels.has_forgotten || delta * 4 > total)
-        return save_all(saving);
+    if (all || engine->funnels.has_forgotten || delta * 4 > total) {
+        r = kpi_saving_base_all(saving, &base);
+        if (r == 0)
+            engine->funnels.has_forgotten = false;
+        return r;
+    }
     if (!delta)
         return 0;
-    r = save_delta(saving);
-    return r < 0 ? r : rewrite(saving);
+    r = save_delta(saving, &base);
+    return r < 0 ? r : kpi_saving_base_rewrite(saving, &base, &n);
 }
 
 static int save_head(struct kpi_saving *saving)
 {
     const struct kpi_program *program = saving->engine->program;
-    const struct kpi_save_funnels *save = &saving->save->funnels;
+    const struct kpi_save_base *save = &saving->save->funnels.base;
 
     kpi_saving_begin(saving, 'y', 0, 0);
     kpi_buffer_u32(&saving->buffer, program->n_funnels);
@@ -206,7 +132,7 @@ static int save_head(struct kpi_saving *saving)
     }
     kpi_buffer_u64(&saving->buffer, save->cycle);
     kpi_buffer_u32(&saving->buffer, save->cursor);
-    kpi_buffer_u32(&saving->buffer, save->n_bases);
+    kpi_buffer_u32(&saving->buffer, save->n_chunks);
     kpi_buffer_u32(&saving->buffer, (uint32_t)save->n_deltas);
     return kpi_saving_end(saving);
 }
@@ -215,19 +141,15 @@ static int save_head(struct kpi_saving *saving)
 static int remove_all(struct kpi_saving *saving)
 {
     struct kpi_save_funnels *save = &saving->save->funnels;
+    const struct kpi_saving_base base = base_of(saving);
     const struct kpi_name head = {'y', 0, 0};
     int r = save->saved ? kpi_saving_remove(saving, &head) : 0;
 
-    for (uint32_t i = 0; i < save->n_bases && r == 0; i++) {
-        struct kpi_name name = {'f', i, 0};
-
-        r = kpi_saving_remove(saving, &name);
-    }
-    if (r < 0)
-        return r;
-    save->n_bases = 0;
-    save->saved = false;
-    return drop_deltas(saving, UINT64_MAX);
+    if (r == 0)
+        r = kpi_saving_base_remove(saving, &base);
+    if (r == 0)
+        save->saved = false;
+    return r;
 }
 
 int kpi_saving_funnels(struct kpi_saving *saving)
