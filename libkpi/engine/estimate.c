@@ -2,6 +2,7 @@
 #include "engine/report.h"
 #include "engine/firsts.h"
 #include "engine/retained.h"
+#include "engine/scores.h"
 #include "engine/unions.h"
 
 #include <kpi/estimate.h>
@@ -154,12 +155,13 @@ static double sketch_bytes(double n_values)
     return bytes / 0.75;
 }
 
+/* A table of answers is between 1/2 and 3/4 full. */
+#define ANSWER_BYTES (sizeof(struct kpi_latest_entry) / 0.62)
+
 /* A user feeds each measure once a day, so one of its windows. */
 static void series_add(struct shard *shard, const struct kpi_instance *instance,
                        const struct stretch *of_days)
 {
-    /* a table of answers is between 1/2 and 3/4 full */
-    const double entry = sizeof(struct kpi_latest_entry) / 0.62;
     double windows = instance->minutes ? 1440.0 / instance->minutes : 1;
     const struct stretch stretch = {of_days->days * windows, of_days->users_daily / windows};
     double users = seen_in(shard->users, of_days->users_daily, of_days->days);
@@ -172,11 +174,11 @@ static void series_add(struct shard *shard, const struct kpi_instance *instance,
     if (instance->aggregate == KPI_AGGREGATE_LEVEL)
         sets_add(shard, instance, &stretch);
     else if (instance->aggregate == KPI_AGGREGATE_LATEST)
-        shard->bytes->answers += (uint64_t)(users * entry);
+        shard->bytes->answers += (uint64_t)(users * ANSWER_BYTES);
     else if (instance->aggregate == KPI_AGGREGATE_QUANTILES)
         shard->bytes->sketches += (uint64_t)(stretch.days * sketch_bytes(stretch.users_daily));
     else if (instance->aggregate == KPI_AGGREGATE_SCORES)
-        shard->bytes->answers += (uint64_t)(users * (entry + sizeof(int64_t) / 0.62));
+        shard->bytes->answers += (uint64_t)(users * (ANSWER_BYTES + sizeof(int64_t) / 0.62));
 }
 
 /* Into how many tuples a campaign's events fall. */
@@ -257,11 +259,18 @@ static double cohorts_bytes(const struct shard *shard, const struct kpi_leaf *le
     return bytes;
 }
 
-/* Is there a leaf before this one that asks for the same first days? */
+/* Of scores: which answers stand. */
+static double standing_bytes(const struct shard *shard, const struct stretch *stretch)
+{
+    return seen_in(shard->users, stretch->users_daily, stretch->days) * ANSWER_BYTES +
+           stretch->days * sizeof(struct kpi_standing_scores);
+}
+
+/* Is there a leaf before this one that asks for the same first days, or scores? */
 static bool seen_before(const struct kpi_program *program, uint32_t index, uint32_t zone)
 {
     for (uint32_t i = 0; i < index; ++i) {
-        if (program->leaves[i].kind == KPI_LEAF_RETAINED &&
+        if (program->leaves[i].kind == program->leaves[index].kind &&
             program->leaves[i].instance[zone] == program->leaves[index].instance[zone])
             return true;
     }
@@ -318,6 +327,8 @@ static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_r
 
         if (leaf->kind == KPI_LEAF_RETAINED && !seen_before(shard->program, i, campaign->zone))
             bytes += cohorts_bytes(shard, leaf, &stretch, n_returns);
+        if (leaf->kind == KPI_LEAF_SCORES && !seen_before(shard->program, i, campaign->zone))
+            bytes += standing_bytes(shard, &stretch);
         if (leaf->kind != KPI_LEAF_USERS && leaf->kind != KPI_LEAF_LATEST)
             continue;
         bytes += union_bytes(shard, leaf, campaign->zone, &stretch,
