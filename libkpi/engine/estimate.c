@@ -235,23 +235,32 @@ static double union_bytes(const struct shard *shard, const struct kpi_leaf *leaf
     return bytes;
 }
 
+/* Users by their first days: they came one after the other, so their ids stand together. */
+static double firsts_bytes(const struct shard *shard, const struct stretch *stretch)
+{
+    double bytes = 0, before = 0;
+
+    for (double day = 1; day <= stretch->days; ++day) {
+        double now = seen_in(shard->users, stretch->users_daily, day);
+
+        bytes += bitmap_bytes(now - before, now - before);
+        before = now;
+    }
+    return bytes;
+}
+
 /* First days of a campaign's users, and the periods in which they may return. */
 static double cohorts_bytes(const struct shard *shard, const struct kpi_leaf *leaf,
                             const struct stretch *stretch, uint32_t n_returns)
 {
     double period = leaf->basis == KPI_BASIS_MONTH ? 30 : leaf->basis == KPI_BASIS_WEEK ? 7 : 1;
     double all = seen_in(shard->users, stretch->users_daily, stretch->days);
-    double bytes = sizeof(struct kpi_firsts) + bitmap_bytes(shard->users, all), before = 0;
+    double bytes = sizeof(struct kpi_firsts) + bitmap_bytes(shard->users, all);
     const struct stretch anybody = {shard->days, shard->users_daily};
 
-    for (double day = 1; day <= stretch->days; ++day) {
-        double now = seen_in(shard->users, stretch->users_daily, day);
-
-        /* they came one after the other, so their ids stand together */
-        bytes += sizeof(struct kpi_first) + n_returns * sizeof(struct kpi_return) +
-                 bitmap_bytes(now - before, now - before);
-        before = now;
-    }
+    bytes +=
+        floor(stretch->days) * (sizeof(struct kpi_first) + n_returns * sizeof(struct kpi_return));
+    bytes += firsts_bytes(shard, stretch);
     if (period > 1)
         bytes += floor(shard->days / period) *
                  (sizeof(struct kpi_union) +
@@ -329,6 +338,8 @@ static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_r
             bytes += cohorts_bytes(shard, leaf, &stretch, n_returns);
         if (leaf->kind == KPI_LEAF_SCORES && !seen_before(shard->program, i, campaign->zone))
             bytes += standing_bytes(shard, &stretch);
+        if (leaf->kind == KPI_LEAF_RETAINED && leaf->mode == KPI_TABLE_UNBOUNDED)
+            bytes += firsts_bytes(shard, &stretch); /* at most: those who have not been back */
         if (leaf->kind != KPI_LEAF_USERS && leaf->kind != KPI_LEAF_LATEST)
             continue;
         bytes += union_bytes(shard, leaf, campaign->zone, &stretch,

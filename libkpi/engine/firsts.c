@@ -1,10 +1,28 @@
 /* First days: see firsts.h. */
 #include "engine/firsts.h"
 
+/* Who is left of a day is known no more. */
+static void left_forget(struct kpi_first *first, uint32_t n_returns)
+{
+    for (uint32_t i = 0; i < n_returns; i++) {
+        if (first->returns[i].left)
+            roaring_bitmap_free(first->returns[i].left);
+        first->returns[i].left = NULL;
+    }
+}
+
+static void first_changed(const struct kpi_engine *engine, const struct kpi_firsts *firsts,
+                          struct kpi_first *first)
+{
+    first->version = engine->version;
+    left_forget(first, firsts->n_returns);
+}
+
 void kpi_firsts_free(struct kpi_engine *engine, struct kpi_firsts *firsts)
 {
     engine->bytes_roaring -= firsts->bytes;
     for (uint32_t i = 0; i < firsts->n_days; i++) {
+        left_forget(&firsts->days[i], firsts->n_returns);
         roaring_bitmap_free(firsts->days[i].bitmap);
         kpi_mem_free(&engine->mem, firsts->days[i].returns,
                      firsts->n_returns * sizeof(struct kpi_return));
@@ -66,7 +84,7 @@ static int firsts_add_day(struct kpi_engine *engine, struct kpi_firsts *firsts, 
     roaring_bitmap_andnot_inplace(first->bitmap, firsts->all);
     roaring_bitmap_or_inplace(firsts->all, first->bitmap);
     first->count = roaring_bitmap_get_cardinality(first->bitmap);
-    first->version = engine->version;
+    first_changed(engine, firsts, first);
     return 0;
 }
 
@@ -92,12 +110,18 @@ static int firsts_extend(struct kpi_engine *engine, const struct kpi_series *ser
     return 0;
 }
 
-static void firsts_recount(struct kpi_engine *engine, struct kpi_firsts *firsts)
+void kpi_firsts_recount(struct kpi_engine *engine, struct kpi_firsts *firsts)
 {
     engine->bytes_roaring -= firsts->bytes;
     firsts->bytes = roaring_bitmap_size_in_bytes(firsts->all);
-    for (uint32_t i = 0; i < firsts->n_days; i++)
-        firsts->bytes += roaring_bitmap_size_in_bytes(firsts->days[i].bitmap);
+    for (uint32_t i = 0; i < firsts->n_days; i++) {
+        const struct kpi_first *first = &firsts->days[i];
+
+        firsts->bytes += roaring_bitmap_size_in_bytes(first->bitmap);
+        for (uint32_t k = 0; k < firsts->n_returns; k++)
+            if (first->returns[k].left)
+                firsts->bytes += roaring_bitmap_size_in_bytes(first->returns[k].left);
+    }
     engine->bytes_roaring += firsts->bytes;
 }
 
@@ -128,7 +152,7 @@ int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_
 
         if (r < 0)
             return r;
-        firsts_recount(engine, firsts);
+        kpi_firsts_recount(engine, firsts);
     }
     *ret_firsts = firsts;
     return 0;
@@ -152,7 +176,7 @@ int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_da
             return 0;
         roaring_bitmap_remove(first->bitmap, user);
         first->count--;
-        first->version = engine->version;
+        first_changed(engine, firsts, first);
     }
     r = first_get(engine, firsts, day, &first);
     if (r < 0)
@@ -160,7 +184,7 @@ int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_da
     roaring_bitmap_add(firsts->all, user);
     roaring_bitmap_add(first->bitmap, user);
     first->count++;
-    first->version = engine->version;
+    first_changed(engine, firsts, first);
     return 0;
 }
 
@@ -177,7 +201,7 @@ void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
             continue;
         roaring_bitmap_andnot_inplace(first->bitmap, users);
         first->count = roaring_bitmap_get_cardinality(first->bitmap);
-        first->version = engine->version;
+        first_changed(engine, firsts, first);
     }
-    firsts_recount(engine, firsts);
+    kpi_firsts_recount(engine, firsts);
 }

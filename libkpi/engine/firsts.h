@@ -10,6 +10,9 @@
 struct kpi_return {
     uint64_t version; /* of the engine, when computed; 0: never */
     uint64_t retained;
+    /* UNBOUNDED instead: who has not been back on the days before `through`; NULL: not known */
+    roaring_bitmap_t *left;
+    kpi_day through;
 };
 
 struct kpi_first {
@@ -28,6 +31,9 @@ struct kpi_firsts {
     uint32_t n_returns;
     size_t bytes;
 };
+
+/* Counts the bytes of its bitmaps in the engine, after a change. */
+void kpi_firsts_recount(struct kpi_engine *engine, struct kpi_firsts *firsts);
 
 /* Brings the firsts of a series up to the finished days. Returns 0 or -ENOMEM. */
 int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,

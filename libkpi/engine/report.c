@@ -338,7 +338,7 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
 {
     uint32_t instance = at->leaf->instance[at->zone];
     uint32_t return_instance;
-    struct kpi_windows before_today = ever;
+    struct kpi_windows returns = ever;
     bool by_campaign;
 
     if (making->all ||
@@ -352,16 +352,17 @@ bool kpi_making_changed(const struct kpi_making *making, const struct kpi_leaf_a
         return kpi_changes_in(&making->changes, instance, at->tuple, at->windows);
     /*
      * A cohort depends on all days before it, a return on days after; but only cohorts whose time
-     * is over count, so that today's returns do not matter.
+     * is over count, so that today's returns do not matter, unless at any later time will do.
      */
     return_instance = at->leaf->return_instance[at->zone];
     by_campaign =
         making->engine->program->instances[return_instance].dimensions == KPI_DIMENSIONS_CAMPAIGN;
-    before_today.to = kpi_instance_day(&making->engine->program->instances[return_instance],
-                                       making->cache->todays[at->zone]);
+    if (at->leaf->mode != KPI_TABLE_UNBOUNDED)
+        returns.to = kpi_instance_day(&making->engine->program->instances[return_instance],
+                                      making->cache->todays[at->zone]);
     return kpi_changes_in(&making->changes, instance, at->tuple, ever) ||
            kpi_changes_in(&making->changes, return_instance,
-                          by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, before_today);
+                          by_campaign ? at->campaign_tuple : KPI_DICTIONARY_NONE, returns);
 }
 
 /* Cohorts are made once for all scopes of a campaign. */

@@ -3,7 +3,8 @@
 #include "engine/retained.h"
 #include "engine/unions.h"
 
-/* What the loop over days carries: the leaf resolved for a tuple, and the last period looked at. */
+/* What the loop over days carries: the leaf resolved for a tuple, and the last periods looked at.
+ */
 struct making {
     struct kpi_engine *engine;
     const struct kpi_leaf *leaf;
@@ -11,10 +12,11 @@ struct making {
     uint32_t start_instance, start_tuple;
     uint32_t instance, tuple; /* of the return */
     kpi_day today;
-    kpi_day start, end;               /* of the period that `returned` is for */
+    kpi_day through;                  /* days before it are finished */
+    kpi_day start, end;               /* of the periods that `returned` is for */
     const roaring_bitmap_t *returned; /* NULL: nobody */
     bool owned, known;
-    uint64_t version; /* of the engine, when anything in the period last changed */
+    uint64_t version; /* of the engine, when anything in these periods last changed */
 };
 
 void kpi_cohorts_deinit(struct kpi_cohorts *cohorts, const struct kpi_mem *mem)
@@ -53,7 +55,16 @@ static const struct kpi_instance *instance_of(const struct making *making, uint3
     return &making->engine->program->instances[instance];
 }
 
-/* Turns to the period [start, end); tells when anything in it changed, not yet who returned. */
+/* The first day of the period n behind that of a day. */
+static kpi_day period_behind(const struct making *making, kpi_day day, uint32_t n)
+{
+    enum kpi_basis basis = making->leaf->basis;
+
+    day = kpi_period_start(basis, making->engine->program->week_start, day);
+    return kpi_period_next(basis, day, (int32_t)n);
+}
+
+/* Turns to the periods [start, end); tells when anything in them changed, not yet who returned. */
 static void period_turn(struct making *making, kpi_day start, kpi_day end)
 {
     const struct kpi_instance *instance = instance_of(making, making->instance);
@@ -75,22 +86,74 @@ static void period_turn(struct making *making, kpi_day start, kpi_day end)
             making->version = series->cells[i]->version;
 }
 
+static int returned_get(struct making *making)
+{
+    const struct kpi_instance *instance = instance_of(making, making->instance);
+    int r;
+
+    if (making->known)
+        return 0;
+    r = kpi_unions_get(making->engine, making->instance, making->tuple,
+                       kpi_instance_day(instance, making->start),
+                       kpi_instance_day(instance, making->end), &making->returned, &making->owned);
+    making->known = r == 0;
+    return r;
+}
+
 static int count_returned(struct making *making, const roaring_bitmap_t *cohort,
                           uint64_t *ret_count)
 {
-    if (!making->known) {
-        const struct kpi_instance *instance = instance_of(making, making->instance);
-        int r = kpi_unions_get(making->engine, making->instance, making->tuple,
-                               kpi_instance_day(instance, making->start),
-                               kpi_instance_day(instance, making->end), &making->returned,
-                               &making->owned);
+    int r = returned_get(making);
 
-        if (r < 0)
-            return r;
-        making->known = true;
+    if (r == 0)
+        *ret_count =
+            making->returned ? roaring_bitmap_and_cardinality(cohort, making->returned) : 0;
+    return r;
+}
+
+/* Users of a day's cohort who came in any, or in each, of the leaf's periods. */
+static int count_periods(struct making *making, const roaring_bitmap_t *cohort, kpi_day day,
+                         uint64_t *ret_count)
+{
+    bool every = making->leaf->mode == KPI_TABLE_EVERY;
+    roaring_bitmap_t *left = roaring_bitmap_copy(cohort);
+    int r = left ? 0 : -ENOMEM;
+
+    for (uint32_t n = making->leaf->from; n < making->leaf->to && r == 0; n++) {
+        period_turn(making, period_behind(making, day, n), period_behind(making, day, n + 1));
+        r = returned_get(making);
+        if (r < 0 || roaring_bitmap_is_empty(left))
+            break;
+        if (every && making->returned)
+            roaring_bitmap_and_inplace(left, making->returned);
+        else if (every)
+            roaring_bitmap_clear(left);
+        else if (making->returned)
+            roaring_bitmap_andnot_inplace(left, making->returned);
     }
-    *ret_count = making->returned ? roaring_bitmap_and_cardinality(cohort, making->returned) : 0;
-    return 0;
+    if (r == 0) {
+        *ret_count = roaring_bitmap_get_cardinality(left);
+        if (!every)
+            *ret_count = roaring_bitmap_get_cardinality(cohort) - *ret_count;
+    }
+    if (left)
+        roaring_bitmap_free(left);
+    return r;
+}
+
+/* Of a cohort those who came on the day `start` or later, today too. */
+static int count_later(struct making *making, const roaring_bitmap_t *users, kpi_day start,
+                       const struct kpi_return *cached, struct kpi_cohort *cohort)
+{
+    const roaring_bitmap_t *left = cached && cached->left ? cached->left : users;
+    int r;
+
+    if (left != users && start < making->through)
+        start = making->through;
+    period_turn(making, start, INT32_MAX);
+    r = count_returned(making, left, &cohort->retained);
+    cohort->retained += cohort->users - roaring_bitmap_get_cardinality(left);
+    return r;
 }
 
 /* Fills in what is known of a cohort whose users are given; `cached` may be NULL. */
@@ -98,26 +161,154 @@ static int cohort_judge(struct making *making, const roaring_bitmap_t *users, ui
                         struct kpi_return *cached, struct kpi_cohort *cohort)
 {
     const struct kpi_leaf *leaf = making->leaf;
-    uint8_t week_start = making->engine->program->week_start;
-    kpi_day period = kpi_period_start(leaf->basis, week_start, cohort->day);
-    kpi_day start = kpi_period_next(leaf->basis, period, leaf->at);
-    kpi_day end = kpi_period_next(leaf->basis, period, leaf->at + 1);
+    kpi_day start = period_behind(making, cohort->day, leaf->from);
+    kpi_day end = period_behind(making, cohort->day, leaf->to);
     int r;
 
     cohort->mature = end <= making->today;
     if (!cohort->mature)
         return 0;
+    if (leaf->mode == KPI_TABLE_UNBOUNDED)
+        return count_later(making, users, start, cached, cohort);
     period_turn(making, start, end);
     if (cached && cached->version && cached->version >= version &&
         cached->version >= making->version) {
         cohort->retained = cached->retained;
         return 0;
     }
-    r = count_returned(making, users, &cohort->retained);
+    r = leaf->mode == KPI_TABLE_CLASSIC
+            ? count_returned(making, users, &cohort->retained)
+            : count_periods(making, users, cohort->day, &cohort->retained);
     if (r == 0 && cached)
-        *cached = (struct kpi_return){making->engine->version, cohort->retained};
+        *cached =
+            (struct kpi_return){.version = making->engine->version, .retained = cohort->retained};
     return r;
 }
+
+/* --- unbounded: who of a finished day has not been back on finished days --- */
+
+/* Who came on finished days from some day on, as cells are taken in from the last one. */
+struct since {
+    const struct kpi_series *series; /* of the return */
+    roaring_bitmap_t *users;
+    uint32_t from, end; /* cells that are in; those before `end` are finished */
+    uint64_t version;   /* of the engine, when any finished cell last changed */
+};
+
+static int since_init(struct making *making, const struct kpi_series *series,
+                      struct since *ret_since)
+{
+    const struct kpi_instance *instance = instance_of(making, making->instance);
+    uint32_t end = kpi_series_position(series, kpi_instance_day(instance, making->through));
+    struct since since = {series, roaring_bitmap_create(), end, end, series->version_dropped};
+
+    if (!since.users)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < end; i++)
+        if (series->cells[i]->version > since.version)
+            since.version = series->cells[i]->version;
+    *ret_since = since;
+    return 0;
+}
+
+/* Of those who came from cell i on, none is left. */
+static int left_make(struct making *making, struct since *since, uint32_t i,
+                     const roaring_bitmap_t *users, roaring_bitmap_t **left)
+{
+    const roaring_bitmap_t *bitmap;
+    roaring_bitmap_t *made;
+
+    for (; since->from > i; since->from--) {
+        int r = kpi_cell_view(making->engine, since->series->cells[since->from - 1], &bitmap);
+
+        if (r < 0)
+            return r;
+        roaring_bitmap_or_inplace(since->users, bitmap);
+    }
+    made = roaring_bitmap_andnot(users, since->users);
+    if (!made)
+        return -ENOMEM;
+    if (*left)
+        roaring_bitmap_free(*left);
+    *left = made;
+    return 0;
+}
+
+/* Takes those away who came on days that have finished since, or late. */
+static int left_cut(struct making *making, const struct since *since, uint32_t i,
+                    const struct kpi_return *cached)
+{
+    kpi_window through = kpi_instance_day(instance_of(making, making->instance), cached->through);
+
+    for (; i < since->end; i++) {
+        struct kpi_cell *cell = since->series->cells[i];
+        const roaring_bitmap_t *bitmap;
+        int r;
+
+        if (cell->version <= cached->version && cell->window < through)
+            continue;
+        r = kpi_cell_view(making->engine, cell, &bitmap);
+        if (r < 0)
+            return r;
+        roaring_bitmap_andnot_inplace(cached->left, bitmap);
+    }
+    return 0;
+}
+
+/* The same of a day; *changed says whether it was not up to date. */
+static int left_bring(struct making *making, struct since *since, struct kpi_first *first,
+                      bool *changed)
+{
+    const struct kpi_instance *instance = instance_of(making, making->instance);
+    struct kpi_return *cached = &first->returns[making->i_return];
+    kpi_day start = period_behind(making, first->day, making->leaf->from);
+    uint32_t i = kpi_series_position(since->series, kpi_instance_day(instance, start));
+    int r;
+
+    if (cached->left && cached->version >= since->version && cached->through == making->through)
+        return 0;
+    if (!cached->left || cached->version < since->series->version_dropped)
+        r = left_make(making, since, i, first->bitmap, &cached->left);
+    else
+        r = left_cut(making, since, i, cached);
+    if (r < 0)
+        return r;
+    cached->version = making->engine->version;
+    cached->through = making->through;
+    *changed = true;
+    return 0;
+}
+
+/*
+ * Brings all mature days up to date, so that a report only looks at today's returns. Later days
+ * come first: who came since then came since an earlier day, too.
+ */
+static int lefts_bring(struct making *making, struct kpi_firsts *firsts)
+{
+    const struct kpi_series *series =
+        kpi_series_find(making->engine, making->instance, making->tuple);
+    struct since since;
+    bool changed = false;
+    int r;
+
+    if (!series)
+        return 0; /* nobody has ever come */
+    r = since_init(making, series, &since);
+    if (r < 0)
+        return r;
+    for (uint32_t i = firsts->n_days; i > 0 && r == 0; i--) {
+        struct kpi_first *first = &firsts->days[i - 1];
+
+        if (period_behind(making, first->day, making->leaf->to) <= making->today)
+            r = left_bring(making, &since, first, &changed);
+    }
+    roaring_bitmap_free(since.users);
+    if (changed)
+        kpi_firsts_recount(making->engine, firsts);
+    return r;
+}
+
+/* --- all days --- */
 
 static int add_finished(struct making *making, struct kpi_firsts *firsts,
                         struct kpi_cohorts *cohorts)
@@ -223,6 +414,11 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
     if (!series || !series->n_cells)
         return 0;
     r = kpi_firsts_get(engine, series, n_returns, &firsts);
+    if (r < 0)
+        return r;
+    making.through = firsts->through;
+    if (leaf->mode == KPI_TABLE_UNBOUNDED)
+        r = lefts_bring(&making, firsts);
     if (r == 0)
         r = add_finished(&making, firsts, cohorts);
     if (r == 0)

@@ -254,10 +254,10 @@ static uint32_t shift_days(const struct kpi_shift *shift, kpi_duration period)
     }
 }
 
-/* The shortest that n + 1 periods can be. */
+/* The shortest that a cohort can take to be mature. */
 static uint32_t cohort_days(const struct kpi_leaf *leaf)
 {
-    uint32_t periods = leaf->at + 1;
+    uint32_t periods = leaf->to;
 
     if (leaf->kind != KPI_LEAF_RETAINED)
         return 0;

@@ -60,3 +60,16 @@ void kpi_build_unknown(struct kpi_builder *builder, const struct kpi_node *node)
 void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *measure);
 /* A call. sides: as kpi_build_sides(). */
 void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bool sides);
+/* The measure that an argument names; it must count users. NULL: reported. */
+struct kpi_measure_work *kpi_build_users(struct kpi_builder *builder,
+                                         const struct kpi_function *function,
+                                         const struct kpi_node *node);
+/* The leaf's own fingerprint is of what it counts; here comes what it is about. */
+void kpi_build_leaf(struct kpi_builder *builder, struct kpi_leaf_work leaf);
+/* Writes what leaves are about here; nothing if it is the scope itself. */
+void kpi_build_context(const struct kpi_builder *builder, struct kpi_writer *writer);
+
+/* --- retained.c --- */
+
+void kpi_build_retained(struct kpi_builder *builder, const struct kpi_node *node,
+                        const struct kpi_function *function, const struct kpi_bound *bound);

@@ -9,8 +9,6 @@
 
 #include <xxhash.h>
 
-static const char *const basis_names[] = {"day", "week", "month"};
-
 /* --- leaves --- */
 
 static uint32_t measure_index(const struct kpi_compile *compile,
@@ -35,8 +33,7 @@ static uint32_t leaf_intern(struct kpi_compile *compile, const struct kpi_leaf_w
     return compile->leaves.n - 1;
 }
 
-/* Writes what leaves are about here; nothing if it is the scope itself. */
-static void context_add(const struct kpi_builder *builder, struct kpi_writer *writer)
+void kpi_build_context(const struct kpi_builder *builder, struct kpi_writer *writer)
 {
     static const char *const names[] = {
         [KPI_SHIFT_NONE] = "",
@@ -63,8 +60,7 @@ static void context_add(const struct kpi_builder *builder, struct kpi_writer *wr
         kpi_writer_format(writer, " trailing %d", (int64_t)builder->trailing);
 }
 
-/* The leaf's own fingerprint is of what it counts; here comes what it is about. */
-static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
+void kpi_build_leaf(struct kpi_builder *builder, struct kpi_leaf_work leaf)
 {
     struct kpi_compile *compile = builder->compile;
     uint32_t index, *known, *added;
@@ -77,7 +73,7 @@ static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
     if (leaf.shift.kind != KPI_SHIFT_NONE || leaf.total || leaf.mature || leaf.trailing) {
         struct kpi_writer context = {.mem = compile->mem};
 
-        context_add(builder, &context);
+        kpi_build_context(builder, &context);
         leaf.fingerprint = XXH3_64bits_withSeed(context.data, context.length, leaf.fingerprint);
         compile->temp.failed |= context.failed;
         kpi_writer_deinit(&context);
@@ -99,7 +95,7 @@ static void leaf_add(struct kpi_builder *builder, struct kpi_leaf_work leaf)
 static void meant_add(struct kpi_builder *builder, uint64_t fingerprint)
 {
     kpi_writer_format(&builder->meant, "%x", fingerprint);
-    context_add(builder, &builder->meant);
+    kpi_build_context(builder, &builder->meant);
 }
 
 void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *measure)
@@ -117,17 +113,17 @@ void kpi_build_measure(struct kpi_builder *builder, struct kpi_measure_work *mea
     meant_add(builder, measure->fingerprint);
     if (measure->broken)
         return;
-    leaf_add(builder, (struct kpi_leaf_work){
-                          .fingerprint = measure->fingerprint,
-                          .kind = measure->is_mean ? KPI_LEAF_MEAN : kinds[measure->aggregate],
-                          .measure = measure_index(builder->compile, measure),
-                      });
+    kpi_build_leaf(builder,
+                   (struct kpi_leaf_work){
+                       .fingerprint = measure->fingerprint,
+                       .kind = measure->is_mean ? KPI_LEAF_MEAN : kinds[measure->aggregate],
+                       .measure = measure_index(builder->compile, measure),
+                   });
 }
 
-/* The measure that an argument names; it must count users. */
-static struct kpi_measure_work *users_measure(struct kpi_builder *builder,
-                                              const struct kpi_function *function,
-                                              const struct kpi_node *node)
+struct kpi_measure_work *kpi_build_users(struct kpi_builder *builder,
+                                         const struct kpi_function *function,
+                                         const struct kpi_node *node)
 {
     struct kpi_measure_work *measure = kpi_measures_find(builder->compile, node->string);
 
@@ -144,39 +140,6 @@ static struct kpi_measure_work *users_measure(struct kpi_builder *builder,
               "%s() takes measures with the aggregate users; \"%S\" is none", function->name,
               node->string);
     return NULL;
-}
-
-static void build_retained(struct kpi_builder *builder, const struct kpi_function *function,
-                           const struct kpi_bound *bound)
-{
-    struct kpi_compile *compile = builder->compile;
-    struct kpi_measure_work *start = users_measure(builder, function, bound[0].node);
-    struct kpi_measure_work *back = users_measure(builder, function, bound[1].node);
-    struct kpi_leaf_work leaf = {.kind = KPI_LEAF_RETAINED};
-    size_t begin;
-
-    if (!start || !back)
-        return;
-    leaf.measure = measure_index(compile, start);
-    leaf.return_measure = measure_index(compile, back);
-    leaf.basis = (enum kpi_basis)bound[2].integer;
-    leaf.at = (uint32_t)bound[3].integer;
-    leaf.match_both = bound[4].node && bound[4].integer == 1;
-    if (!builder->hidden)
-        kpi_writer_format(&builder->shown, "retained(start=%S, return=%S, basis=%s, at=%d%s)",
-                          kpi_text_string(&start->definition->name),
-                          kpi_text_string(&back->definition->name), basis_names[leaf.basis],
-                          (int64_t)leaf.at, leaf.match_both ? ", match=both" : "");
-    begin = builder->meant.length;
-    kpi_writer_format(&builder->meant, "retained(%x, %x, %s, %d, %s, %d)", start->fingerprint,
-                      back->fingerprint, basis_names[leaf.basis], (int64_t)leaf.at,
-                      leaf.match_both ? "both" : "start",
-                      leaf.basis == KPI_BASIS_WEEK ? (int64_t)compile->in->week_start : (int64_t)0);
-    leaf.fingerprint = builder->meant.failed ? 0
-                                             : XXH3_64bits(builder->meant.data + begin,
-                                                           builder->meant.length - begin);
-    context_add(builder, &builder->meant);
-    leaf_add(builder, leaf);
 }
 
 /* Of the values of a measure that keeps them: one of them, or their mean. */
@@ -216,7 +179,7 @@ static void build_quantile(struct kpi_builder *builder, const struct kpi_functio
     }
     kpi_writer_format(&builder->meant, "quantile %d ", leaf.share);
     meant_add(builder, measure->fingerprint);
-    leaf_add(builder, leaf);
+    kpi_build_leaf(builder, leaf);
 }
 
 /* Gauges know no campaign, and are what they are at the scope's end. */
@@ -259,7 +222,7 @@ static void build_budget(struct kpi_builder *builder, const struct kpi_bound *bo
 static void build_days(struct kpi_builder *builder, const struct kpi_function *function,
                        const struct kpi_bound *bound, enum kpi_leaf_kind kind)
 {
-    struct kpi_measure_work *measure = users_measure(builder, function, bound[0].node);
+    struct kpi_measure_work *measure = kpi_build_users(builder, function, bound[0].node);
 
     if (!measure)
         return;
@@ -268,12 +231,12 @@ static void build_days(struct kpi_builder *builder, const struct kpi_function *f
                           kpi_text_string(&measure->definition->name));
     kpi_writer_format(&builder->meant, "%s ", function->name);
     meant_add(builder, measure->fingerprint);
-    leaf_add(builder, (struct kpi_leaf_work){
-                          .fingerprint = XXH3_64bits_withSeed(
-                              function->name, strlen(function->name), measure->fingerprint),
-                          .kind = kind,
-                          .measure = measure_index(builder->compile, measure),
-                      });
+    kpi_build_leaf(builder, (struct kpi_leaf_work){
+                                .fingerprint = XXH3_64bits_withSeed(
+                                    function->name, strlen(function->name), measure->fingerprint),
+                                .kind = kind,
+                                .measure = measure_index(builder->compile, measure),
+                            });
 }
 
 /* --- when and whose --- */
@@ -512,7 +475,7 @@ void kpi_build_call(struct kpi_builder *builder, const struct kpi_node *node, bo
         return;
     switch (function->id) {
     case KPI_FUNCTION_RETAINED:
-        build_retained(builder, function, bound);
+        kpi_build_retained(builder, node, function, bound);
         break;
     case KPI_FUNCTION_GAUGE:
         build_gauge(builder, bound);

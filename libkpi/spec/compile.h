@@ -137,7 +137,8 @@ struct kpi_leaf_work {
     uint32_t measure;        /* RETAINED: start */
     uint32_t return_measure; /* RETAINED */
     enum kpi_basis basis;
-    uint32_t at;
+    enum kpi_table_mode mode;
+    uint32_t from, to;
     bool match_both;
     kpi_decimal share; /* QUANTILE */
     struct kpi_shift shift;

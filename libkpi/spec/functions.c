@@ -17,6 +17,8 @@
 /* In the order of enum kpi_basis. */
 static const char *const basis_words[] = {"day", "week", "month", NULL};
 static const char *const match_words[] = {"start", "both", NULL};
+/* In the order of enum kpi_table_mode. */
+static const char *const mode_words[] = {"classic", "unbounded", "bracket", "every", NULL};
 /* In the order of the shifts by a year. */
 static const char *const align_words[] = {"date", "weekday", "lunar", NULL};
 static const char *const time_words[] = {"time", NULL};
@@ -187,13 +189,22 @@ static const struct kpi_function functions[] = {
         .name = "retained",
         .roles = IN_FORMULA,
         .usage = "retained(start=MEASURE, return=MEASURE, basis=day|week|month, at=n, "
-                 "match=start|both): users seen again n periods after their first start",
+                 "match=start|both, mode=classic|unbounded|every): users seen again n periods "
+                 "after their first start, or with mode=bracket, from=a, to=b instead of at in "
+                 "any of the periods a to b - 1",
         .arguments =
             {{.name = "start", .kind = KPI_ARGUMENT_MEASURE},
              {.name = "return", .kind = KPI_ARGUMENT_MEASURE},
              {.name = "basis", .kind = KPI_ARGUMENT_WORD, .words = basis_words},
-             {.name = "at", .kind = KPI_ARGUMENT_INTEGER, .min = 1, .max = 1000},
-             {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words}},
+             {.name = "at",
+              .kind = KPI_ARGUMENT_INTEGER,
+              .optional = true, /* of brackets */
+              .min = 1,
+              .max = 1000},
+             {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words},
+             {.name = "mode", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = mode_words},
+             {.name = "from", .kind = KPI_ARGUMENT_INTEGER, .optional = true, .max = 1000},
+             {.name = "to", .kind = KPI_ARGUMENT_INTEGER, .optional = true, .max = 1000}},
     },
     {
         .id = KPI_FUNCTION_GAUGE,

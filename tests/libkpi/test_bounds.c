@@ -126,6 +126,10 @@ static void looking_back_takes_days(void **state)
     assert_in_range(bounds_of("retained(buyers, active, month, 12)", KPI_UNIT_RATIO).days_kept, 390,
                     395);
     assert_int_equal(
+        bounds_of("retained(buyers, active, day, 7, mode=every)", KPI_UNIT_RATIO).days_kept, 8);
+    assert_int_equal(
+        bounds_of("retained(buyers, active, week, from=2, to=4)", KPI_UNIT_RATIO).days_kept, 28);
+    assert_int_equal(
         bounds_of("buyers + 2 * retained(buyers, active, day, 30)", KPI_UNIT_COUNT).days_kept, 31);
 }
 

@@ -24,6 +24,7 @@ struct shape {
     unsigned campaigns;
     const char *quantiles; /* NULL: none, else by this grain */
     bool funnel;
+    bool unbounded; /* retention on or after each of 20 days */
 };
 
 static const struct shape shapes[] = {
@@ -38,6 +39,7 @@ static const struct shape shapes[] = {
     {"many quantiles", 20000, 4000, 30, 1, false, false, 1, "day"},
     {"a funnel", 60000, 12000, 10, 3, false, false, 1, NULL, true},
     {"quantiles of windows", 30000, 12000, 20, 1, false, false, 1, "5m"},
+    {"unbounded retention", 100000, 1000, 60, 1, .campaigns = 1, .unbounded = true},
 };
 
 static const struct kpi_funnel_step_definition steps[] = {
@@ -78,6 +80,15 @@ static struct kpi_plan *plan_of(const struct shape *shape)
         fixture_kpi(&f, "dwell_p90", "quantile(dwell, 0.9)", KPI_UNIT_DURATION);
         f.kpis[f.in.n_kpis - 1].grains = f.kpi_grains;
         f.kpis[f.in.n_kpis - 1].n_grains = 1;
+    }
+    for (unsigned at = 1; shape->unbounded && at <= 20; ++at) {
+        static char names[20][8], formulas[20][64];
+        char *formula = formulas[at - 1];
+
+        snprintf(names[at - 1], sizeof(names[0]), "r%u", at);
+        snprintf(formula, sizeof(formulas[0]),
+                 "retained(reached, reached, day, %u, mode=unbounded)", at);
+        fixture_kpi(&f, names[at - 1], formula, KPI_UNIT_RATIO);
     }
     if (shape->funnel) {
         f.in.funnels = &funnel;

@@ -51,7 +51,7 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
     for (unsigned i = 0; i < N_NAMES; i++)
         snprintf(name[i], sizeof(name[i]), "%s%s", prefix, names[i]);
     by_touch[another] = fixture_by(f, name[TOUCH]);
-    for (unsigned i = f->in.n_kpis - 5; i < f->in.n_kpis - 1; i++) { /* k21 to k24 */
+    for (unsigned i = f->in.n_kpis - 5; i < f->in.n_kpis - 1; i++) { /* k24 to k27 */
         f->kpis[i].has_by = true;
         f->kpis[i].by = &by_touch[another];
         f->kpis[i].n_by = 1;

@@ -384,7 +384,7 @@ static void retained_names_both_instances(void **state)
         bool both = leaf->basis == KPI_BASIS_WEEK;
 
         assert_int_equal(leaf->kind, KPI_LEAF_RETAINED);
-        assert_int_equal(leaf->at, both ? 2 : 3);
+        assert_int_equal(leaf->from, both ? 2 : 3);
         assert_int_equal(program->grains[0].leaf_rows[i], 3 * i);
         assert_int_equal(program->instances[leaf->instance[0]].dimensions, KPI_DIMENSIONS_CAMPAIGN);
         assert_int_equal(program->instances[leaf->return_instance[0]].dimensions,
@@ -606,7 +606,7 @@ static void kpi_fingerprint_is_of_meaning(void **state)
     assert_int_not_equal(kpi_fingerprint("m", "type == 'x'", "1 * m / other"), base);
 }
 
-static uint64_t retained_fingerprint(const char *basis, uint8_t week_start)
+static uint64_t retained_fingerprint(const char *rest, uint8_t week_start)
 {
     char formula[64];
     struct kpi_plan *plan;
@@ -614,7 +614,7 @@ static uint64_t retained_fingerprint(const char *basis, uint8_t week_start)
 
     fixture_init(&f);
     f.in.week_start = week_start;
-    snprintf(formula, sizeof(formula), "retained(m, m, %s, 1)", basis);
+    snprintf(formula, sizeof(formula), "retained(m, m, %s)", rest);
     fixture_measure(&f, "m", "users", "");
     fixture_kpi(&f, "k", formula, KPI_UNIT_RATIO);
     plan = fixture_plan(&f);
@@ -626,9 +626,30 @@ static uint64_t retained_fingerprint(const char *basis, uint8_t week_start)
 
 static void weeks_mean_where_they_begin(void **state)
 {
-    assert_int_equal(retained_fingerprint("day", 0), retained_fingerprint("day", 6));
-    assert_int_not_equal(retained_fingerprint("week", 0), retained_fingerprint("week", 6));
-    assert_int_not_equal(retained_fingerprint("week", 0), retained_fingerprint("month", 0));
+    assert_int_equal(retained_fingerprint("day, 1", 0), retained_fingerprint("day, 1", 6));
+    assert_int_not_equal(retained_fingerprint("week, 1", 0), retained_fingerprint("week, 1", 6));
+    assert_int_not_equal(retained_fingerprint("week, 1", 0), retained_fingerprint("month, 1", 0));
+}
+
+/* What is asked for is the same however it is said, and else another KPI. */
+static void a_retention_means_its_periods(void **state)
+{
+    static const char *const others[] = {"day, 2",
+                                         "day, 2, mode=unbounded",
+                                         "day, 2, mode=every",
+                                         "day, from=2, to=4",
+                                         "day, from=1, to=4",
+                                         "day, 2, match=both",
+                                         "day, 3, mode=every"};
+
+    for (unsigned i = 0; i < COUNT_OF(others); i++)
+        for (unsigned k = 0; k < i; k++)
+            assert_int_not_equal(retained_fingerprint(others[i], 0),
+                                 retained_fingerprint(others[k], 0));
+    assert_int_equal(retained_fingerprint("day, 2", 0),
+                     retained_fingerprint("at=2, basis=day, mode=classic", 0));
+    assert_int_equal(retained_fingerprint("day, from=1, to=4", 0),
+                     retained_fingerprint("day, mode=bracket, to=4, from=1", 0));
 }
 
 /* Only a value of what is counted varies; what it says is of the plan's identity, not the alert's.
@@ -1078,6 +1099,7 @@ int main(void)
         cmocka_unit_test_setup(kpi_info_has_its_measures_as_written, setup),
         cmocka_unit_test_setup(kpi_fingerprint_is_of_meaning, setup),
         cmocka_unit_test_setup(weeks_mean_where_they_begin, setup),
+        cmocka_unit_test_setup(a_retention_means_its_periods, setup),
         cmocka_unit_test_setup(targets_get_value_band_and_scope, setup),
         cmocka_unit_test_setup(targets_that_vary, setup),
         cmocka_unit_test_setup(target_fingerprint_is_its_identity, setup),

@@ -108,12 +108,24 @@ static inline void world_fixture(struct fixture *f)
         KPI_UNIT_COUNT);
     fixture_kpi(f, "k20", "won_over / responses + total(won_over) - previous(at_first)",
                 KPI_UNIT_RATIO);
-    fixture_kpi(f, "k21", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
+    fixture_kpi(f, "k21",
+                "retained(participants, active, day, 2, mode=unbounded)"
+                " + retained(reached, buyers, week, 1, match=both, mode=unbounded)",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k22",
+                "retained(participants, active, day, 3, mode=every)"
+                " + previous(total(retained(reached, active, week, 2, mode=every)))",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k23",
+                "retained(reached, buyers, day, from=0, to=5)"
+                " + retained(participants, buyers, week, mode=bracket, from=1, to=3, match=both)",
+                KPI_UNIT_RATIO);
+    fixture_kpi(f, "k24", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
-    fixture_kpi(f, "k22", "touched_orders / total(events) + total(later) + previous(later_users)",
+    fixture_kpi(f, "k25", "touched_orders / total(events) + total(later) + previous(later_users)",
                 KPI_UNIT_COUNT);
-    fixture_kpi(f, "k23", "capped / total(mature(capped, 1)) + shared_of_few", KPI_UNIT_MONEY);
-    fixture_kpi(f, "k24", "shared / total(shared)", KPI_UNIT_RATIO);
+    fixture_kpi(f, "k26", "capped / total(mature(capped, 1)) + shared_of_few", KPI_UNIT_MONEY);
+    fixture_kpi(f, "k27", "shared / total(shared)", KPI_UNIT_RATIO);
     campaign = fixture_campaign(f, "a", 0);
     campaign->start_day = DAY_2026_10_25 - 10;
     campaign->end_day = DAY_2026_10_25 + 12;
@@ -679,6 +691,18 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
     return kpi_string_equal(naive_campaign(naive, e, instance), campaign);
 }
 
+/* The period that a day is in, counted from the one that begins on `from`; if these are to be told
+ * apart. */
+static inline uint32_t naive_period(const struct kpi_leaf *leaf, kpi_day from, kpi_day day)
+{
+    uint32_t n = 0;
+
+    while (leaf->mode == KPI_TABLE_EVERY &&
+           kpi_period_next(leaf->basis, from, (int32_t)n + 1) <= day)
+        n++;
+    return n;
+}
+
 static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
                                   const struct kpi_range *range, kpi_time as_of,
                                   struct kpi_row *rows)
@@ -689,7 +713,7 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
     struct kpi_string id = info->id;
     uint8_t week_start = naive->program->week_start;
     kpi_day first[WORLD_USERS], from[WORLD_USERS], to[WORLD_USERS], day;
-    bool returned[WORLD_USERS] = {false};
+    uint32_t returned[WORLD_USERS] = {0}; /* bits of periods */
 
     for (uint32_t u = 0; u < WORLD_USERS; u++)
         first[u] = INT32_MAX;
@@ -706,8 +730,8 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
         if (first[u] == INT32_MAX)
             continue;
         day = kpi_period_start(leaf->basis, week_start, first[u]);
-        from[u] = kpi_period_next(leaf->basis, day, leaf->at);
-        to[u] = kpi_period_next(leaf->basis, day, leaf->at + 1);
+        from[u] = kpi_period_next(leaf->basis, day, (int32_t)leaf->from);
+        to[u] = kpi_period_next(leaf->basis, day, (int32_t)leaf->to);
         rows[0].value += leaf->kind == KPI_LEAF_FIRST_TIME;
     }
     if (leaf->kind == KPI_LEAF_FIRST_TIME)
@@ -716,15 +740,18 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
         const struct naive_event *e = &naive->events[i];
 
         if (e->user != UINT32_MAX && naive_feeds(naive, e, leaf->return_instance[zone], id, &day) &&
-            first[e->user] != INT32_MAX && day >= from[e->user] && day < to[e->user])
-            returned[e->user] = true;
+            first[e->user] != INT32_MAX && day >= from[e->user] &&
+            (day < to[e->user] || leaf->mode == KPI_TABLE_UNBOUNDED))
+            returned[e->user] |= 1u << naive_period(leaf, from[e->user], day);
     }
     for (uint32_t u = 0; u < WORLD_USERS; u++) {
         if (first[u] == INT32_MAX)
             continue;
         rows[2].value++;
         rows[1].value += to[u] <= today;
-        rows[0].value += to[u] <= today && returned[u];
+        rows[0].value += to[u] <= today &&
+                         (leaf->mode == KPI_TABLE_EVERY ? returned[u] == (1u << (leaf->to - 1)) - 1
+                                                        : returned[u] > 0);
     }
 }
 
