@@ -1,5 +1,6 @@
 """Tables of `kpid replay` equal the oracle's SQL, for every mode, cohort and basis that is offered,
-whatever the number of shards and the order of arrival; those of a running kpid do, too."""
+whatever the number of shards and the order of arrival; those of a running kpid do, too. What retained()
+says of the users of one period is what a table says of that cohort."""
 
 import contextlib
 import datetime
@@ -83,6 +84,17 @@ def definition_of(table):
     return {table["kind"]: definition}
 
 
+def kpis_of(tables):
+    """What tables of retention by first times tell, as KPIs: by name the table and the cell."""
+    found = {}
+    for name, table in tables.items():
+        what = "retained(start={start}, return={return}, basis={basis}, mode={mode}".format(**table)
+        periods = ["from={}, to={}".format(*b) for b in table["brackets"]] if table["mode"] == "bracket" else \
+            [None] + [f"at={n}" for n in range(1, table["periods"] + 1)]
+        found.update({f"{name}_{i}": (name, i, f"total({what}, {p}))") for i, p in enumerate(periods) if p})
+    return found
+
+
 def settings_of(tables, zone, week_start=0):
     return configs.merged({
         "kafka": {"brokers": "localhost:1", "topics": ["events"], "group": "tables"},
@@ -105,7 +117,7 @@ class Checks(ProcessCase):
         done = daemon.run("replay", "-c", os.path.join(directory, "kpid.yaml"), "-o", "json",
                           *arguments, write(directory, "events.ndjson", lines))
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
-        return json.loads(done.stdout)["tables"]
+        return json.loads(done.stdout)
 
     def tried(self, **what):
         return self.subTest(**what)
@@ -190,7 +202,7 @@ class Replay(Checks):
             rng.shuffle(events)  # the order of arrival means nothing
         judge = Oracle(events, Calendar(zone, week_start))
         got = self.replay(settings_of(tables, zone, week_start), events, "--shards",
-                          (1, 4, 16)[seed // 2 % 3])
+                          (1, 4, 16)[seed // 2 % 3])["tables"]
         self.check(tables, got, judge)
 
     def test_more_sessions_than_are_kept_one_by_one(self):
@@ -202,9 +214,46 @@ class Replay(Checks):
         events = stream(51, zone, 30, n_users=300, n_events=14000)
         judge = Oracle(events, Calendar(zone))
         for shards in (1, 8):
-            self.check(tables, self.replay(settings_of(tables, zone), events, "--shards", shards), judge)
+            self.check(tables, self.replay(settings_of(tables, zone), events, "--shards", shards)["tables"],
+                       judge)
         sizes = [p["sessions"] for t in tables.values() for p in judge.sessions(t, {})]
         self.assertTrue(min(sizes) < EXACT < max(sizes))
+
+    def check_values(self, tables, document):
+        """What KPIs say of each period is what tables say of its cohort. Returns the tables that told."""
+        values = {(e["kpi"], e["scope"]["kind"], e["scope"]["start"], json.dumps(e.get("by"))): e
+                  for e in document["kpis"]}
+        told = set()
+        for kpi, (name, i, formula) in kpis_of(tables).items():
+            for entry, cohort in ((e, c) for e in document["tables"] if e["table"] == name for c in e["cohorts"]):
+                value = values[kpi, entry["basis"], cohort["start"], json.dumps(entry.get("by"))]
+                cell = cohort["cells"][i] if i < len(cohort["cells"]) else {"mature": False}
+                with self.subTest(formula, by=entry.get("by"), start=cohort["start"]):
+                    if cell["mature"]:
+                        self.assertEqual((value["state"], value["numerator"], value["denominator"]),
+                                         ("ok", cell["users"], cohort["size"]))
+                        told.add(name)
+                    else:
+                        self.assertEqual((value["state"], value["complete"]), ("no_data", 0))
+        return told
+
+    def test_retained_says_what_tables_say(self):
+        """In every mode, of every group, by any number of shards; mature where they are."""
+        tables = {f"{basis}_{mode}": {
+            "kind": "retention", "start": "starts", "return": "active", "basis": basis, "mode": mode,
+            "cohort": "first_time", "percent": "start", "periods": 4, "last": 60, "match": "start",
+            "brackets": [(0, 2), (1, 2), (2, 5)], "by": ["channel"]}
+            for basis, mode in itertools.product(("day", "week", "month"), MODES)}
+        kpis = {name: {"formula": formula, "unit": "ratio", "by": "channel"}
+                for name, (_table, _cell, formula) in kpis_of(tables).items()}
+        for seed, (zone, week_start), shards in zip((61, 62, 63), ZONES, (1, 4, 16)):
+            events = stream(seed, zone, 60)
+            random.Random(seed).shuffle(events)
+            settings = configs.merged(settings_of(tables, zone, week_start), {
+                "grains": ["day", "week", "month"], "kpis": kpis,
+                "campaigns": [{"id": "any", "start": "2026-08-31", "end": "2026-12-01"}]})
+            document = self.replay(settings, events, "--shards", shards)
+            self.assertEqual(self.check_values(tables, document), set(tables))
 
     def test_all_variants_are_tried(self):
         tried = [(t["basis"], t["cohort"], t["mode"]) for seed in SEEDS

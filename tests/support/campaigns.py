@@ -11,8 +11,17 @@ ACTIVE_TYPES = ("signup", "login", "session", "participation", "comment", "like"
 ROLLING_DAYS = (7, 30)
 KEEP_DAYS = 400
 # Of the catalogue, the KPIs that the oracle knows: none of them depends on the order of arrival.
-KPIS = ("participation_rate", "retention_d1", "retention_d7", "retention_m3", "repeat_purchase_rate",
-        "roi", "roi_net", "nps")
+CATALOGUE = ("participation_rate", "retention_d1", "retention_d7", "retention_m3", "repeat_purchase_rate",
+             "roi", "roi_net", "nps")
+# And retention as it may be meant instead.
+RETENTION = {
+    "later_d3": "retained(start=participants, return=active, basis=day, at=3, mode=unbounded)",
+    "later_m1": "retained(start=participants, return=active, basis=month, at=1, mode=unbounded)",
+    "each_d2": "retained(start=participants, return=active, basis=day, at=2, mode=every)",
+    "any_d1_7": "retained(start=participants, return=active, basis=day, mode=bracket, from=1, to=8)",
+    "any_w0_2": "retained(start=participants, return=active, basis=week, from=0, to=3)",
+}
+KPIS = CATALOGUE + tuple(RETENTION)
 WINDOWS = {"hour": ("hour", 60), "5m": ("minutes", 5)}  # kind and minutes
 
 
@@ -129,7 +138,8 @@ def campaigns_before(anchor):
 def configuration(campaigns, **more):
     """What generated streams need of a configuration, without the places to connect to."""
     result = {"timezone": "Asia/Shanghai", "week_start": "monday", "currency": "CNY",
-              "keep": f"{KEEP_DAYS}d", "catalogue": list(KPIS),
+              "keep": f"{KEEP_DAYS}d", "catalogue": list(CATALOGUE),
+              "kpis": {name: {"formula": formula, "unit": "ratio"} for name, formula in RETENTION.items()},
               "campaigns": [c.configuration() for c in campaigns]}
     result.update(more)
     return result

@@ -19,7 +19,17 @@ from support.campaigns import ACTIVE_TYPES, KPIS, day_start, local_day
 
 OK, UNDEFINED, NO_DATA = "ok", "undefined", "no_data"
 
-RETENTIONS = {"retention_d1": ("day", 1), "retention_d7": ("day", 7), "retention_m3": ("month", 3)}
+# Basis, mode, and the periods behind that of the start: from, to (left out).
+RETENTIONS = {
+    "retention_d1": ("day", "any", 1, 2),
+    "retention_d7": ("day", "any", 7, 8),
+    "retention_m3": ("month", "any", 3, 4),
+    "later_d3": ("day", "later", 3, 4),
+    "later_m1": ("month", "later", 1, 2),
+    "each_d2": ("day", "each", 1, 3),
+    "any_d1_7": ("day", "any", 1, 8),
+    "any_w0_2": ("week", "any", 0, 3),
+}
 MONEY = ("roi", "roi_net")
 
 # What breakdowns of tests are by, as SQL over the event. A newcomer has bought nothing before, in the
@@ -113,15 +123,18 @@ WHERE type IN (SELECT type FROM active_types)
 """
 
 # A user's cohort is the period of the first participation in the campaign (of that group), ever; who came
-# back is who was active in the period :at later. Materialized: a user is looked at once, not in each scope.
+# back is who was active in any of the periods that are asked for, in any later one, too, or in each.
+# Materialized: a user is looked at once, not in each scope.
 RETENTION = """
 WITH first AS (
     SELECT user, d, min(day) AS day FROM act
     WHERE campaign = :campaign AND type = 'participation' GROUP BY user, d),
 member AS MATERIALIZED (
-    SELECT f.user, f.d, f.day, period(:basis, :today) > period(:basis, f.day) + :at AS mature,
-           EXISTS (SELECT 1 FROM active a WHERE a.basis = :basis AND a.user = f.user
-                   AND a.period = period(:basis, f.day) + :at) AS retained
+    SELECT f.user, f.d, f.day, period(:basis, :today) >= period(:basis, f.day) + :to AS mature,
+           (SELECT count(*) FROM active a WHERE a.basis = :basis AND a.user = f.user
+            AND a.period >= period(:basis, f.day) + :from
+            AND (a.period < period(:basis, f.day) + :to OR :mode = 'later'))
+           >= CASE :mode WHEN 'each' THEN :to - :from ELSE 1 END AS retained
     FROM first f)
 SELECT s.n, m.d, sum(m.mature AND m.retained), sum(m.mature), count(*)
 FROM scope s JOIN member m ON m.day >= s.start_day AND m.day < s.end_day GROUP BY s.n, m.d
@@ -129,9 +142,11 @@ FROM scope s JOIN member m ON m.day >= s.start_day AND m.day < s.end_day GROUP B
 
 
 def period(basis, day):
-    """Consecutive numbers of days or of calendar months."""
+    """Consecutive numbers of days, weeks (from Monday; day 0 was a Thursday) or calendar months."""
     if basis == "day":
         return day
+    if basis == "week":
+        return (day + 3) // 7
     date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
     return date.year * 12 + date.month
 
@@ -181,7 +196,7 @@ class Oracle:
             "INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, score, "
             f"json_array({', '.join(DIMENSIONS[n] for n in names)}) FROM event e")
         self.db.execute("DELETE FROM active")
-        for basis in {basis for basis, _at in RETENTIONS.values()}:
+        for basis in {basis for basis, *_ in RETENTIONS.values()}:
             self.db.execute(ACTIVE, {"basis": basis})
 
     def _campaign(self, campaign, as_of, names):
@@ -200,8 +215,8 @@ class Oracle:
         answers = {row[:2]: row[2:] for row in self.db.execute(ANSWERS)}
         retained = {
             kpi: {row[:2]: row[2:] for row in
-                  self.db.execute(RETENTION, dict(given, basis=basis, at=at))}
-            for kpi, (basis, at) in RETENTIONS.items()}
+                  self.db.execute(RETENTION, {**given, "basis": basis, "mode": mode, "from": first, "to": to})}
+            for kpi, (basis, mode, first, to) in RETENTIONS.items()}
 
         groups = {key[1] for key in counts} if names else {"[]"}
         result = {}
