@@ -416,6 +416,112 @@ static void law_3_order_of_arrival_does_not_matter(void **state)
     world_close(&world);
 }
 
+/* A retained() by days, of the only ones that a plan has by that mode. */
+static uint32_t retained_leaf(const struct kpi_plan *plan, enum kpi_table_mode mode, uint32_t from,
+                              uint32_t to)
+{
+    const struct kpi_program *program = kpi_plan_program(plan);
+
+    for (uint32_t i = 0; i < program->n_leaves; i++) {
+        const struct kpi_leaf *leaf = &program->leaves[i];
+
+        if (leaf->kind == KPI_LEAF_RETAINED && leaf->basis == KPI_BASIS_DAY && leaf->mode == mode &&
+            leaf->from == from && leaf->to == to)
+            return i;
+    }
+    fail_msg("no such leaf");
+    return 0;
+}
+
+/* What modes are to each other in a scope, n days after the start. Returns how many came that day.
+ */
+static int64_t check_modes(const struct kpi_plan *plan, const struct kpi_row *rows,
+                           const uint32_t *leaf_rows, uint32_t n)
+{
+    const struct kpi_row *classic =
+        rows + leaf_rows[retained_leaf(plan, KPI_TABLE_CLASSIC, n, n + 1)];
+    const struct kpi_row *bracket =
+        rows + leaf_rows[retained_leaf(plan, KPI_TABLE_BRACKET, n, n + 1)];
+    const struct kpi_row *later =
+        rows + leaf_rows[retained_leaf(plan, KPI_TABLE_UNBOUNDED, n, n + 1)];
+    const struct kpi_row *each = rows + leaf_rows[retained_leaf(plan, KPI_TABLE_EVERY, 1, n + 1)];
+
+    assert_memory_equal(bracket, classic, 3 * sizeof(*classic));
+    assert_true(later[0].value >= classic[0].value && each[0].value <= classic[0].value);
+    assert_true(later[1].value == classic[1].value && each[1].value == classic[1].value);
+    if (n > 1) {
+        assert_true(rows[leaf_rows[retained_leaf(plan, KPI_TABLE_UNBOUNDED, n - 1, n)]].value >=
+                    later[0].value);
+        assert_true(rows[leaf_rows[retained_leaf(plan, KPI_TABLE_EVERY, 1, n)]].value >=
+                    each[0].value);
+    }
+    return classic[0].value;
+}
+
+enum {
+    RETENTION_DAYS = 5
+};
+
+/* KPIs of each mode for each of the days 1 to 5. */
+static void modes_add(struct fixture *f)
+{
+    static const char *const modes[] = {"classic", "unbounded", "every"};
+    static char names[RETENTION_DAYS * 4][12], formulas[RETENTION_DAYS * 4][96];
+    unsigned k = 0;
+
+    for (unsigned n = 1; n <= RETENTION_DAYS; n++)
+        for (unsigned i = 0; i < 4; i++, k++) {
+            snprintf(names[k], sizeof(names[k]), "r%u", k);
+            if (i < COUNT_OF(modes))
+                snprintf(formulas[k], sizeof(formulas[k]),
+                         "retained(participants, active, day, %u, mode=%s)", n, modes[i]);
+            else
+                snprintf(formulas[k], sizeof(formulas[k]),
+                         "retained(participants, active, day, from=%u, to=%u)", n, n + 1);
+            fixture_kpi(f, names[k], formulas[k], KPI_UNIT_RATIO);
+        }
+}
+
+/* A bracket of one day is that day; who came on or after a day are not fewer, and who came on each
+ * not more; both fall with n. */
+static void retention_keeps_its_bounds(void **state)
+{
+    static struct fixture f;
+    struct world world;
+    struct world_stream stream = world_stream_make(31);
+    struct kpi_engine *engine;
+    int64_t n_returned = 0;
+
+    orderless_fixture(&f);
+    f.in.n_kpis = 0;
+    modes_add(&f);
+    world_open(&world, &f);
+    assert_int_equal(kpi_engine_new(&engine, world.plan, &world.counting.mem), 0);
+    for (unsigned round = 0; round < 30; round++) {
+        struct world_event *events = make_events(&world, 100, &stream);
+        struct kpi_layout *layout;
+        struct kpi_row *rows;
+
+        apply_all(&world, engine, events, 100, 16);
+        assert_int_equal(kpi_layout_new(&layout, world.plan, stream.now, &world.counting.mem), 0);
+        rows = report(engine, layout);
+        for (uint32_t s = 0; s < kpi_layout_n_scopes(layout); s++) {
+            const uint32_t *leaf_rows =
+                kpi_plan_program(world.plan)->grains[kpi_layout_scope(layout, s)->grain].leaf_rows;
+
+            for (uint32_t n = 1; n <= RETENTION_DAYS; n++)
+                n_returned +=
+                    check_modes(world.plan, rows + kpi_layout_first_row(layout, s), leaf_rows, n);
+        }
+        free(rows);
+        free(events);
+        kpi_layout_unref(layout);
+    }
+    assert_true(n_returned > 1000);
+    kpi_engine_free(engine);
+    world_close(&world);
+}
+
 static void law_6_shards_add_up(void **state)
 {
     static struct fixture f;
@@ -937,6 +1043,7 @@ int main(void)
         cmocka_unit_test(expired_days_leave_the_rows),
         cmocka_unit_test(time_alone_matures_cohorts),
         cmocka_unit_test(law_3_order_of_arrival_does_not_matter),
+        cmocka_unit_test(retention_keeps_its_bounds),
         cmocka_unit_test(law_6_shards_add_up),
         cmocka_unit_test(refuses_what_cannot_be_counted),
         cmocka_unit_test(expired_days_are_dropped_whole),
