@@ -200,7 +200,7 @@ static int since_init(struct making *making, const struct kpi_series *series,
 {
     const struct kpi_instance *instance = instance_of(making, making->instance);
     uint32_t end = kpi_series_position(series, kpi_instance_day(instance, making->through));
-    struct since since = {series, roaring_bitmap_create(), end, end, series->version_dropped};
+    struct since since = {series, roaring_bitmap_create(), end, end, 0};
 
     if (!since.users)
         return -ENOMEM;
@@ -216,7 +216,6 @@ static int left_make(struct making *making, struct since *since, uint32_t i,
                      const roaring_bitmap_t *users, roaring_bitmap_t **left)
 {
     const roaring_bitmap_t *bitmap;
-    roaring_bitmap_t *made;
 
     for (; since->from > i; since->from--) {
         int r = kpi_cell_view(making->engine, since->series->cells[since->from - 1], &bitmap);
@@ -225,13 +224,8 @@ static int left_make(struct making *making, struct since *since, uint32_t i,
             return r;
         roaring_bitmap_or_inplace(since->users, bitmap);
     }
-    made = roaring_bitmap_andnot(users, since->users);
-    if (!made)
-        return -ENOMEM;
-    if (*left)
-        roaring_bitmap_free(*left);
-    *left = made;
-    return 0;
+    *left = roaring_bitmap_andnot(users, since->users);
+    return *left ? 0 : -ENOMEM;
 }
 
 /* Takes those away who came on days that have finished since, or late. */
@@ -267,7 +261,7 @@ static int left_bring(struct making *making, struct since *since, struct kpi_fir
 
     if (cached->left && cached->version >= since->version && cached->through == making->through)
         return 0;
-    if (!cached->left || cached->version < since->series->version_dropped)
+    if (!cached->left)
         r = left_make(making, since, i, first->bitmap, &cached->left);
     else
         r = left_cut(making, since, i, cached);
@@ -281,7 +275,8 @@ static int left_bring(struct making *making, struct since *since, struct kpi_fir
 
 /*
  * Brings all mature days up to date, so that a report only looks at today's returns. Later days
- * come first: who came since then came since an earlier day, too.
+ * come first: who came since then came since an earlier day, too. A day that expires takes with it
+ * all first days whose users it could be a return of.
  */
 static int lefts_bring(struct making *making, struct kpi_firsts *firsts)
 {

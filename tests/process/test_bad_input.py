@@ -313,6 +313,27 @@ TABLE = {
     "a retention after no period": (
         'kpis: {k: {formula: "retained(buyers, active, basis=day, at=0)"}}', "1:61",
         "whole number from 1 to 1000"),
+    "a retention bracket of no period": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, from=7, to=7)"}}', "1:69",
+        'holds no period: "to" is left out'),
+    "a retention bracket that ends before it begins": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, mode=bracket, from=7, to=1)"}}', "1:83",
+        'holds no period: "to" is left out'),
+    "a retention bracket without its end": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, mode=bracket, from=7)"}}', "1:22",
+        'mode=bracket needs "from" and "to"'),
+    "a retention bracket on a day": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, mode=bracket, at=7)"}}', "1:75",
+        '"from" and "to" say which periods'),
+    "a bracket of another mode": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, at=7, mode=every, to=7)"}}', "1:79",
+        '"from" and "to" are for mode=bracket only'),
+    "a retention of each of no periods": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, mode=every)"}}', "1:22",
+        'the argument "at" is missing'),
+    "a mode that tables have not": (
+        'kpis: {k: {formula: "retained(buyers, active, basis=day, at=7, mode=rolling)"}}', "1:69",
+        'is one of classic, unbounded, bracket, every'),
     # KPIs that are right by themselves, and wrong where they are named.
     "a time before of a KPI that has one": (
         "kpis:\n  gone: {formula: orders - previous(orders)}\n  k: {formula: previous(gone)}", "3:25",
