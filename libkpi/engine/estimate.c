@@ -235,15 +235,26 @@ static double union_bytes(const struct shard *shard, const struct kpi_leaf *leaf
     return bytes;
 }
 
-/* Users by their first days: they came one after the other, so their ids stand together. */
-static double firsts_bytes(const struct shard *shard, const struct stretch *stretch)
+/* Days after which everybody starts anew by a leaf; 0: never. */
+static double leaf_period(const struct kpi_leaf *leaf)
 {
-    double bytes = 0, before = 0;
+    if (leaf->cohort != KPI_TABLE_RECURRING)
+        return 0;
+    return leaf->basis == KPI_BASIS_MONTH ? 30 : leaf->basis == KPI_BASIS_WEEK ? 7 : 1;
+}
 
-    for (double day = 1; day <= stretch->days; ++day) {
-        double now = seen_in(shard->users, stretch->users_daily, day);
+/* Users by their first days: where they never start anew their ids stand together. */
+static double firsts_bytes(const struct shard *shard, const struct kpi_leaf *leaf,
+                           const struct stretch *stretch)
+{
+    double bytes = 0, before = 0, period = leaf_period(leaf);
 
-        bytes += bitmap_bytes(now - before, now - before);
+    for (double day = 0; day < stretch->days; ++day) {
+        double of_period = period > 0 ? fmod(day, period) : day;
+        double now = seen_in(shard->users, stretch->users_daily, of_period + 1);
+
+        before = of_period > 0 ? before : 0;
+        bytes += bitmap_bytes(period > 0 ? shard->users : now - before, now - before);
         before = now;
     }
     return bytes;
@@ -260,7 +271,7 @@ static double cohorts_bytes(const struct shard *shard, const struct kpi_leaf *le
 
     bytes +=
         floor(stretch->days) * (sizeof(struct kpi_first) + n_returns * sizeof(struct kpi_return));
-    bytes += firsts_bytes(shard, stretch);
+    bytes += firsts_bytes(shard, leaf, stretch);
     if (period > 1)
         bytes += floor(shard->days / period) *
                  (sizeof(struct kpi_union) +
@@ -280,7 +291,8 @@ static bool seen_before(const struct kpi_program *program, uint32_t index, uint3
 {
     for (uint32_t i = 0; i < index; ++i) {
         if (program->leaves[i].kind == program->leaves[index].kind &&
-            program->leaves[i].instance[zone] == program->leaves[index].instance[zone])
+            program->leaves[i].instance[zone] == program->leaves[index].instance[zone] &&
+            leaf_period(&program->leaves[i]) == leaf_period(&program->leaves[index]))
             return true;
     }
     return false;
@@ -339,7 +351,8 @@ static void unions_of_campaign(struct shard *shard, uint32_t index, uint32_t n_r
         if (leaf->kind == KPI_LEAF_SCORES && !seen_before(shard->program, i, campaign->zone))
             bytes += standing_bytes(shard, &stretch);
         if (leaf->kind == KPI_LEAF_RETAINED && leaf->mode == KPI_TABLE_UNBOUNDED)
-            bytes += firsts_bytes(shard, &stretch); /* at most: those who have not been back */
+            bytes +=
+                firsts_bytes(shard, leaf, &stretch); /* at most: those who have not been back */
         if (leaf->kind != KPI_LEAF_USERS && leaf->kind != KPI_LEAF_LATEST)
             continue;
         bytes += union_bytes(shard, leaf, campaign->zone, &stretch,

@@ -20,17 +20,40 @@ static void first_changed(const struct kpi_engine *engine, const struct kpi_firs
 
 void kpi_firsts_free(struct kpi_engine *engine, struct kpi_firsts *firsts)
 {
-    engine->bytes_roaring -= firsts->bytes;
-    for (uint32_t i = 0; i < firsts->n_days; i++) {
-        left_forget(&firsts->days[i], firsts->n_returns);
-        roaring_bitmap_free(firsts->days[i].bitmap);
-        kpi_mem_free(&engine->mem, firsts->days[i].returns,
-                     firsts->n_returns * sizeof(struct kpi_return));
+    for (struct kpi_firsts *next; firsts; firsts = next) {
+        next = firsts->next;
+        engine->bytes_roaring -= firsts->bytes;
+        for (uint32_t i = 0; i < firsts->n_days; i++) {
+            left_forget(&firsts->days[i], firsts->n_returns);
+            roaring_bitmap_free(firsts->days[i].bitmap);
+            kpi_mem_free(&engine->mem, firsts->days[i].returns,
+                         firsts->n_returns * sizeof(struct kpi_return));
+        }
+        kpi_mem_free(&engine->mem, firsts->days, firsts->n_days_max * sizeof(*firsts->days));
+        if (firsts->all)
+            roaring_bitmap_free(firsts->all);
+        kpi_mem_free(&engine->mem, firsts, sizeof(*firsts));
     }
-    kpi_mem_free(&engine->mem, firsts->days, firsts->n_days_max * sizeof(*firsts->days));
-    if (firsts->all)
-        roaring_bitmap_free(firsts->all);
-    kpi_mem_free(&engine->mem, firsts, sizeof(*firsts));
+}
+
+kpi_day kpi_firsts_period(const struct kpi_engine *engine, const struct kpi_firsts *firsts,
+                          kpi_day day)
+{
+    if (!firsts->kind.recurring)
+        return INT32_MIN;
+    return kpi_period_start(firsts->kind.basis, engine->program->week_start, day);
+}
+
+/* Turns to a later period, where everybody starts anew. False: the day is in an earlier one. */
+static bool period_turn(const struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day)
+{
+    kpi_day period = kpi_firsts_period(engine, firsts, day);
+
+    if (period > firsts->period) {
+        roaring_bitmap_clear(firsts->all);
+        firsts->period = period;
+    }
+    return period == firsts->period;
 }
 
 /* The entry of a day, made if there is none. */
@@ -79,6 +102,7 @@ static int firsts_add_day(struct kpi_engine *engine, struct kpi_firsts *firsts, 
 
     if (r < 0)
         return r;
+    (void)period_turn(engine, firsts, day); /* days come in order */
     for (uint32_t i = 0; i < n_cells; i++)
         roaring_bitmap_or_inplace(first->bitmap, cells[i]->frozen.bitmap);
     roaring_bitmap_andnot_inplace(first->bitmap, firsts->all);
@@ -125,31 +149,47 @@ void kpi_firsts_recount(struct kpi_engine *engine, struct kpi_firsts *firsts)
     engine->bytes_roaring += firsts->bytes;
 }
 
-int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_t n_returns,
-                   struct kpi_firsts **ret_firsts)
+static int firsts_find(struct kpi_engine *engine, struct kpi_series *series,
+                       struct kpi_firsts_kind kind, uint32_t n_returns,
+                       struct kpi_firsts **ret_firsts)
 {
     struct kpi_firsts *firsts = series->firsts;
-    kpi_day finished = INT32_MIN;
 
-    if (series->n_cells > 0)
-        finished = engine->zones[engine->program->instances[series->cells[0]->instance].zone]
-                       .finished_before;
-
+    while (firsts && (firsts->kind.recurring != kind.recurring || firsts->kind.basis != kind.basis))
+        firsts = firsts->next;
     if (!firsts) {
         firsts = kpi_mem_zalloc(&engine->mem, sizeof(*firsts));
         if (!firsts)
             return -ENOMEM;
-        *firsts = (struct kpi_firsts){.through = INT32_MIN, .n_returns = n_returns};
+        *firsts = (struct kpi_firsts){
+            .kind = kind, .through = INT32_MIN, .period = INT32_MIN, .n_returns = n_returns};
         firsts->all = roaring_bitmap_create();
         if (!firsts->all) {
             kpi_firsts_free(engine, firsts);
             return -ENOMEM;
         }
+        firsts->next = series->firsts;
         series->firsts = firsts;
     }
-    if (firsts->through < finished) {
-        int r = firsts_extend(engine, series, firsts, finished);
+    *ret_firsts = firsts;
+    return 0;
+}
 
+int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series,
+                   struct kpi_firsts_kind kind, uint32_t n_returns, struct kpi_firsts **ret_firsts)
+{
+    struct kpi_firsts *firsts;
+    kpi_day finished = INT32_MIN;
+    int r;
+
+    if (series->n_cells > 0)
+        finished = engine->zones[engine->program->instances[series->cells[0]->instance].zone]
+                       .finished_before;
+    r = firsts_find(engine, series, kind, n_returns, &firsts);
+    if (r < 0)
+        return r;
+    if (firsts->through < finished) {
+        r = firsts_extend(engine, series, firsts, finished);
         if (r < 0)
             return r;
         kpi_firsts_recount(engine, firsts);
@@ -158,22 +198,33 @@ int kpi_firsts_get(struct kpi_engine *engine, struct kpi_series *series, uint32_
     return 0;
 }
 
-int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
-                    uint32_t user)
+/* The day of a period that is a user's first one there, or NULL. */
+static struct kpi_first *first_of_user(const struct kpi_engine *engine,
+                                       const struct kpi_firsts *firsts, kpi_day period,
+                                       uint32_t user)
 {
-    struct kpi_first *first;
+    for (uint32_t i = 0; i < firsts->n_days; i++) {
+        struct kpi_first *first = &firsts->days[i];
+
+        if (kpi_firsts_period(engine, firsts, first->day) == period &&
+            roaring_bitmap_contains(first->bitmap, user))
+            return first;
+    }
+    return NULL;
+}
+
+static int late_take(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
+                     uint32_t user)
+{
+    bool latest = period_turn(engine, firsts, day);
+    struct kpi_first *first = NULL;
     int r;
 
-    if (day >= firsts->through)
+    if (!latest || roaring_bitmap_contains(firsts->all, user))
+        first = first_of_user(engine, firsts, kpi_firsts_period(engine, firsts, day), user);
+    if (first && first->day <= day)
         return 0;
-    if (roaring_bitmap_contains(firsts->all, user)) {
-        uint32_t i = 0;
-
-        while (!roaring_bitmap_contains(firsts->days[i].bitmap, user))
-            i++;
-        first = &firsts->days[i];
-        if (first->day <= day)
-            return 0;
+    if (first) {
         roaring_bitmap_remove(first->bitmap, user);
         first->count--;
         first_changed(engine, firsts, first);
@@ -181,17 +232,29 @@ int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_da
     r = first_get(engine, firsts, day, &first);
     if (r < 0)
         return r;
-    roaring_bitmap_add(firsts->all, user);
+    if (latest)
+        roaring_bitmap_add(firsts->all, user);
     roaring_bitmap_add(first->bitmap, user);
     first->count++;
     first_changed(engine, firsts, first);
     return 0;
 }
 
-void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
-                       const roaring_bitmap_t *users)
+int kpi_firsts_late(struct kpi_engine *engine, struct kpi_firsts *firsts, kpi_day day,
+                    uint32_t user)
 {
-    if (!roaring_bitmap_intersect(firsts->all, users))
+    int r = 0;
+
+    for (; firsts && r == 0; firsts = firsts->next)
+        if (day < firsts->through)
+            r = late_take(engine, firsts, day, user);
+    return r;
+}
+
+static void users_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
+                         const roaring_bitmap_t *users)
+{
+    if (!firsts->kind.recurring && !roaring_bitmap_intersect(firsts->all, users))
         return;
     roaring_bitmap_andnot_inplace(firsts->all, users);
     for (uint32_t i = 0; i < firsts->n_days; i++) {
@@ -204,4 +267,11 @@ void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
         first_changed(engine, firsts, first);
     }
     kpi_firsts_recount(engine, firsts);
+}
+
+void kpi_firsts_remove(struct kpi_engine *engine, struct kpi_firsts *firsts,
+                       const roaring_bitmap_t *users)
+{
+    for (; firsts; firsts = firsts->next)
+        users_remove(engine, firsts, users);
 }

@@ -322,7 +322,8 @@ static int add_finished(struct making *making, struct kpi_firsts *firsts,
     return 0;
 }
 
-/* A day that is not finished: who is in it and in no day before. */
+/* A day that is not finished: who is in it and in no day before, of its period if all start anew.
+ */
 static int add_hot(struct making *making, kpi_day day, const roaring_bitmap_t *users,
                    const roaring_bitmap_t *before, struct kpi_cohorts *cohorts)
 {
@@ -369,12 +370,21 @@ static int add_hot_days(struct making *making, const struct kpi_series *series,
 {
     const struct kpi_instance *instance = instance_of(making, making->start_instance);
     uint32_t i = kpi_series_position(series, kpi_instance_day(instance, firsts->through));
+    kpi_day period = firsts->period;
     roaring_bitmap_t *copy = NULL;
     int r = 0;
 
     while (r == 0 && i < series->n_cells) {
         kpi_day day = kpi_window_day(instance, series->cells[i]->window);
 
+        if (kpi_firsts_period(making->engine, firsts, day) > period) {
+            period = kpi_firsts_period(making->engine, firsts, day);
+            if (copy)
+                roaring_bitmap_free(copy);
+            copy = roaring_bitmap_create();
+            if (!copy)
+                return -ENOMEM;
+        }
         i = kpi_series_position(series, kpi_instance_day(instance, day + 1));
         r = add_hot_day(making, day, i == series->n_cells, firsts->all, &copy, cohorts);
     }
@@ -402,13 +412,16 @@ int kpi_cohorts_make(struct kpi_engine *engine, const struct kpi_leaf *leaf, uin
         .today = today,
         .start = INT32_MAX,
     };
+    struct kpi_firsts_kind kind = {0};
     struct kpi_firsts *firsts;
     int r;
 
     cohorts->n = 0;
     if (!series || !series->n_cells)
         return 0;
-    r = kpi_firsts_get(engine, series, n_returns, &firsts);
+    if (leaf->cohort == KPI_TABLE_RECURRING)
+        kind = (struct kpi_firsts_kind){.recurring = true, .basis = leaf->basis};
+    r = kpi_firsts_get(engine, series, kind, n_returns, &firsts);
     if (r < 0)
         return r;
     making.through = firsts->through;
@@ -471,7 +484,7 @@ int kpi_firsts_count(struct kpi_engine *engine, uint32_t instance, uint32_t tupl
     *ret_count = 0;
     if (!series || !series->n_cells)
         return 0;
-    r = kpi_firsts_get(engine, series, n_returns, &firsts);
+    r = kpi_firsts_get(engine, series, (struct kpi_firsts_kind){0}, n_returns, &firsts);
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < firsts->n_days; i++) {

@@ -7,7 +7,7 @@
 
 #include "engine/state.h"
 
-/* Users whose first day this is. */
+/* Users whose first day this is, or, of a recurring leaf, the first one of its period. */
 struct kpi_cohort {
     kpi_day day;
     bool mature;

@@ -319,7 +319,7 @@ static int first_times(struct kpi_table_pass *pass)
 
     if (!series || !series->n_cells)
         return 0;
-    r = kpi_firsts_get(pass->engine, series, pass->n_returns, &firsts);
+    r = kpi_firsts_get(pass->engine, series, (struct kpi_firsts_kind){0}, pass->n_returns, &firsts);
     for (uint32_t i = 0; r == 0 && i < firsts->n_days; i++) {
         struct kpi_table_users first = {firsts->days[i].bitmap, false};
 

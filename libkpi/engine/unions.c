@@ -16,8 +16,7 @@ static void union_free(struct kpi_engine *engine, struct kpi_union *u)
 void kpi_series_flush(struct kpi_engine *engine, struct kpi_series *series)
 {
     kpi_unions_sweep(engine, series, UINT64_MAX);
-    if (series->firsts)
-        kpi_firsts_free(engine, series->firsts);
+    kpi_firsts_free(engine, series->firsts);
     series->firsts = NULL;
     kpi_standing_free(engine, series);
 }
@@ -408,7 +407,7 @@ int kpi_unions_late(struct kpi_engine *engine, uint32_t instance, uint32_t tuple
                 roaring_bitmap_add(u->levels[k - 1], user);
         }
     }
-    if (!is_new || !series->firsts)
+    if (!is_new)
         return 0;
     return kpi_firsts_late(engine, series->firsts, kpi_window_day(definition, window), user);
 }
@@ -423,7 +422,6 @@ void kpi_unions_remove(struct kpi_engine *engine, struct kpi_series *series,
             roaring_bitmap_andnot_inplace(u->levels[k], users);
         union_recount(engine, u);
     }
-    if (series->firsts)
-        kpi_firsts_remove(engine, series->firsts, users);
+    kpi_firsts_remove(engine, series->firsts, users);
     kpi_standing_free(engine, series); /* so that nothing of them is left */
 }

@@ -339,6 +339,7 @@ static int leaves_assemble(struct assembler *assembler)
             .level = compile->measures[order[i]->measure].level,
             .basis = order[i]->basis,
             .mode = order[i]->mode,
+            .cohort = order[i]->cohort,
             .from = order[i]->from,
             .to = order[i]->to,
             .share = order[i]->share,

@@ -138,6 +138,7 @@ struct kpi_leaf_work {
     uint32_t return_measure; /* RETAINED */
     enum kpi_basis basis;
     enum kpi_table_mode mode;
+    enum kpi_table_cohort cohort;
     uint32_t from, to;
     bool match_both;
     kpi_decimal share; /* QUANTILE */

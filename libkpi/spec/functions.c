@@ -19,6 +19,7 @@ static const char *const basis_words[] = {"day", "week", "month", NULL};
 static const char *const match_words[] = {"start", "both", NULL};
 /* In the order of enum kpi_table_mode. */
 static const char *const mode_words[] = {"classic", "unbounded", "bracket", "every", NULL};
+static const char *const cohort_words[] = {"first_time", "recurring", NULL};
 /* In the order of the shifts by a year. */
 static const char *const align_words[] = {"date", "weekday", "lunar", NULL};
 static const char *const time_words[] = {"time", NULL};
@@ -188,10 +189,11 @@ static const struct kpi_function functions[] = {
         .id = KPI_FUNCTION_RETAINED,
         .name = "retained",
         .roles = IN_FORMULA,
-        .usage = "retained(start=MEASURE, return=MEASURE, basis=day|week|month, at=n, "
-                 "match=start|both, mode=classic|unbounded|every): users seen again n periods "
-                 "after their first start, or with mode=bracket, from=a, to=b instead of at in "
-                 "any of the periods a to b - 1",
+        .usage =
+            "retained(start=MEASURE, return=MEASURE, basis=day|week|month, at=n, "
+            "match=start|both, mode=classic|unbounded|every, cohort=first_time|recurring): users "
+            "seen again n periods after their first start, or their first one of each period; "
+            "with mode=bracket, from=a, to=b instead of at in any of the periods a to b - 1",
         .arguments =
             {{.name = "start", .kind = KPI_ARGUMENT_MEASURE},
              {.name = "return", .kind = KPI_ARGUMENT_MEASURE},
@@ -204,7 +206,11 @@ static const struct kpi_function functions[] = {
              {.name = "match", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = match_words},
              {.name = "mode", .kind = KPI_ARGUMENT_WORD, .optional = true, .words = mode_words},
              {.name = "from", .kind = KPI_ARGUMENT_INTEGER, .optional = true, .max = 1000},
-             {.name = "to", .kind = KPI_ARGUMENT_INTEGER, .optional = true, .max = 1000}},
+             {.name = "to", .kind = KPI_ARGUMENT_INTEGER, .optional = true, .max = 1000},
+             {.name = "cohort",
+              .kind = KPI_ARGUMENT_WORD,
+              .optional = true,
+              .words = cohort_words}},
     },
     {
         .id = KPI_FUNCTION_GAUGE,

@@ -72,7 +72,7 @@ enum kpi_argument_kind {
     KPI_ARGUMENT_FORMULA,   /* likewise */
 };
 
-#define KPI_ARGUMENTS_MAX 8
+#define KPI_ARGUMENTS_MAX 9
 
 /* Periods that trailing_mean(), trailing_median() and falling() look at: each is a row of every
  * scope. */

@@ -317,20 +317,22 @@ enum kpi_basis {
 };
 
 /*
- * RETAINED, calendar, first time: a user's cohort is the period (day, week, month) of the user's
- * first `start` event within the campaign's tuple, looked for over all that is kept. The cohorts of
- * a scope are those whose users started inside the scope. A user of cohort p is retained if seen in
- * `return_` in any of the periods p + from … p + to - 1; UNBOUNDED: or later; EVERY: in each. A
- * cohort is mature when period p + to - 1 has ended at as_of.
+ * RETAINED, calendar: a user's cohort is the period (day, week, month) of the user's first `start`
+ * event within the campaign's tuple, looked for over all that is kept; RECURRING: each period with
+ * one, of which the first one counts. The cohorts of a scope are those whose users started inside
+ * the scope so. A user of cohort p is retained if seen in `return_` in any of the periods p + from
+ * … p + to - 1; UNBOUNDED: or later; EVERY: in each. A cohort is mature when period p + to - 1 has
+ * ended at as_of.
  */
 struct kpi_leaf {
     enum kpi_leaf_kind kind;
-    uint32_t level;           /* USERS */
-    enum kpi_basis basis;     /* RETAINED */
-    enum kpi_table_mode mode; /* RETAINED */
-    uint32_t from, to;        /* RETAINED: CLASSIC, UNBOUNDED of at=n: n, n + 1; EVERY: 1, n + 1 */
-    kpi_decimal share;        /* QUANTILE: above 0, below 1 */
-    uint32_t sketch;          /* QUANTILE: the first leaf that is about the same values */
+    uint32_t level;               /* USERS */
+    enum kpi_basis basis;         /* RETAINED */
+    enum kpi_table_mode mode;     /* RETAINED */
+    enum kpi_table_cohort cohort; /* RETAINED: FIRST_TIME, RECURRING */
+    uint32_t from, to; /* RETAINED: CLASSIC, UNBOUNDED of at=n: n, n + 1; EVERY: 1, n + 1 */
+    kpi_decimal share; /* QUANTILE: above 0, below 1 */
+    uint32_t sketch;   /* QUANTILE: the first leaf that is about the same values */
     struct kpi_shift shift;
     bool total;        /* of all events, whatever their campaign: `instance` has dimensions NONE */
     uint32_t mature;   /* only days that are over for so many days; 0: all */

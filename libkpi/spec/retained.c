@@ -16,6 +16,7 @@ enum {
     RETAINED_MODE,
     RETAINED_FROM,
     RETAINED_TO,
+    RETAINED_COHORT,
 };
 
 static bool retained_refuse(struct kpi_builder *builder, const struct kpi_node *node,
@@ -71,7 +72,8 @@ static void retained_show(struct kpi_writer *shown, const struct kpi_leaf_work *
         kpi_writer_format(shown, ", at=%d", (int64_t)leaf->to - 1);
     if (leaf->mode != KPI_TABLE_CLASSIC)
         kpi_writer_format(shown, ", mode=%s", mode_names[leaf->mode]);
-    kpi_writer_format(shown, "%s)", leaf->match_both ? ", match=both" : "");
+    kpi_writer_format(shown, "%s%s)", leaf->match_both ? ", match=both" : "",
+                      leaf->cohort == KPI_TABLE_RECURRING ? ", cohort=recurring" : "");
 }
 
 void kpi_build_retained(struct kpi_builder *builder, const struct kpi_node *node,
@@ -88,6 +90,8 @@ void kpi_build_retained(struct kpi_builder *builder, const struct kpi_node *node
     leaf.measure = (uint32_t)(start - compile->measures);
     leaf.return_measure = (uint32_t)(back - compile->measures);
     leaf.basis = (enum kpi_basis)bound[RETAINED_BASIS].integer;
+    if (bound[RETAINED_COHORT].node && bound[RETAINED_COHORT].integer == 1)
+        leaf.cohort = KPI_TABLE_RECURRING;
     leaf.match_both = bound[RETAINED_MATCH].node && bound[RETAINED_MATCH].integer == 1;
     if (!builder->hidden) {
         kpi_writer_format(&builder->shown, "retained(start=%S, return=%S",
@@ -102,6 +106,8 @@ void kpi_build_retained(struct kpi_builder *builder, const struct kpi_node *node
                       leaf.basis == KPI_BASIS_WEEK ? (int64_t)compile->in->week_start : (int64_t)0);
     if (leaf.mode != KPI_TABLE_CLASSIC)
         kpi_writer_format(&builder->meant, " %s %d", mode_names[leaf.mode], (int64_t)leaf.to);
+    kpi_writer_format(&builder->meant, "%s",
+                      leaf.cohort == KPI_TABLE_RECURRING ? " recurring" : "");
     leaf.fingerprint = builder->meant.failed ? 0
                                              : XXH3_64bits(builder->meant.data + begin,
                                                            builder->meant.length - begin);

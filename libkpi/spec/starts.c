@@ -68,8 +68,9 @@ void kpi_starts_judge(const struct kpi_plan *plan, const struct kpi_inputs *inpu
 {
     const struct kpi_program *program = &plan->program;
     bool gauge = leaf->kind == KPI_LEAF_GAUGE, cohorts = leaf->kind == KPI_LEAF_RETAINED;
+    bool recurring = cohorts && leaf->cohort == KPI_TABLE_RECURRING;
     const uint32_t *instances = leaf->instance;
-    struct kpi_range range;
+    struct kpi_range range, first;
     struct kpi_row start;
     kpi_time span[2];
     uint32_t zone;
@@ -85,7 +86,11 @@ void kpi_starts_judge(const struct kpi_plan *plan, const struct kpi_inputs *inpu
     if (gauge && start.n_events == KPI_START_FROM &&
         kpi_leaf_rows(inputs, (uint32_t)(leaf - inputs->leaves))->n_events >= start.value)
         return;
-    leaf_span(plan, &range, gauge || cohorts || leaf->kind == KPI_LEAF_FIRST_TIME, as_of, span);
+    first = range;
+    if (recurring) /* first days of their periods */
+        first.start_day = kpi_period_start(leaf->basis, program->week_start, range.start_day);
+    leaf_span(plan, &first, gauge || (cohorts && !recurring) || leaf->kind == KPI_LEAF_FIRST_TIME,
+              as_of, span);
     judge(&start, span, as_of, value);
     if (!cohorts)
         return;

@@ -152,6 +152,19 @@ static bool cell_has(const struct kpi_cell *cell, uint32_t id)
     return false;
 }
 
+static unsigned firsts_have(const struct kpi_firsts *firsts, uint32_t id)
+{
+    unsigned n = roaring_bitmap_contains(firsts->all, id);
+
+    for (uint32_t d = 0; d < firsts->n_days; d++) {
+        n += roaring_bitmap_contains(firsts->days[d].bitmap, id);
+        for (uint32_t i = 0; i < firsts->n_returns; i++)
+            n += firsts->days[d].returns[i].left &&
+                 roaring_bitmap_contains(firsts->days[d].returns[i].left, id);
+    }
+    return n;
+}
+
 /* Cells and caches that have the id. */
 static unsigned count_id(const struct kpi_engine *engine, uint32_t id)
 {
@@ -166,10 +179,8 @@ static unsigned count_id(const struct kpi_engine *engine, uint32_t id)
             for (const struct kpi_union *u = series ? series->unions : NULL; u; u = u->next)
                 for (uint32_t k = 0; k < u->n; k++)
                     n += roaring_bitmap_contains(u->levels[k], id);
-            if (series && series->firsts)
-                n += roaring_bitmap_contains(series->firsts->all, id);
-            for (uint32_t d = 0; series && series->firsts && d < series->firsts->n_days; d++)
-                n += roaring_bitmap_contains(series->firsts->days[d].bitmap, id);
+            for (const struct kpi_firsts *f = series ? series->firsts : NULL; f; f = f->next)
+                n += firsts_have(f, id);
         }
     return n;
 }
@@ -198,24 +209,27 @@ static void no_bit_of_an_erased_user_is_left(void **state)
 {
     static struct kpi_row rows[100000];
     struct kpi_engine *engine;
-    uint32_t id;
+    uint32_t id, once;
 
     world_open();
     engine = engine_new();
+    (void)happen(engine, "exposure", 60, NOW - 10 * KPI_DAY); /* who has never been back */
     for (uint64_t user = 0; user < 50; user++)
         live(engine, user, NOW);
     report(engine, rows, COUNT_OF(rows));
     save(engine);
     id = kpi_users_find(&engine->users, hash_of(7));
-    assert_true(count_id(engine, id) > 100);
+    once = kpi_users_find(&engine->users, hash_of(60));
+    assert_true(count_id(engine, id) > 100 && count_id(engine, once) > 10);
     assert_int_equal(count_bytes(hash_of(7), NULL), 1);
     assert_int_equal(count_bytes(hash_of(8), NULL), 1);
     assert_true(kpi_slots_row(&engine->slots, id)[0] != KPI_TIME_NONE);
 
     erase(engine, 7);
+    erase(engine, 60);
     report(engine, rows, COUNT_OF(rows));
     save(engine);
-    assert_int_equal(count_id(engine, id), 0);
+    assert_int_equal(count_id(engine, id) + count_id(engine, once), 0);
     assert_int_equal(count_bytes(hash_of(7), NULL), 0);
     assert_int_equal(count_bytes(hash_of(8), NULL), 1);
     for (uint32_t i = 0; i < engine->slots.n_slots; i++)

@@ -608,7 +608,7 @@ static void kpi_fingerprint_is_of_meaning(void **state)
 
 static uint64_t retained_fingerprint(const char *rest, uint8_t week_start)
 {
-    char formula[64];
+    char formula[96];
     struct kpi_plan *plan;
     uint64_t fingerprint;
 
@@ -640,14 +640,15 @@ static void a_retention_means_its_periods(void **state)
                                          "day, from=2, to=4",
                                          "day, from=1, to=4",
                                          "day, 2, match=both",
-                                         "day, 3, mode=every"};
+                                         "day, 3, mode=every",
+                                         "day, 2, cohort=recurring"};
 
     for (unsigned i = 0; i < COUNT_OF(others); i++)
         for (unsigned k = 0; k < i; k++)
             assert_int_not_equal(retained_fingerprint(others[i], 0),
                                  retained_fingerprint(others[k], 0));
     assert_int_equal(retained_fingerprint("day, 2", 0),
-                     retained_fingerprint("at=2, basis=day, mode=classic", 0));
+                     retained_fingerprint("at=2, basis=day, mode=classic, cohort=first_time", 0));
     assert_int_equal(retained_fingerprint("day, from=1, to=4", 0),
                      retained_fingerprint("day, mode=bracket, to=4, from=1", 0));
 }

@@ -364,6 +364,8 @@ static void a_value_is_about_all_that_it_reads(void **state)
         {"cumulative(m)", true},
         {"first_time(users_a)", true},
         {"retained(start=users_a, return=users_a, basis=day, at=1)", true},
+        {"retained(users_a, users_a, day, 1, cohort=recurring)", false},
+        {"retained(users_a, users_a, month, 1, cohort=recurring)", true}, /* who came before */
         {"twice_a", false},
         {"first_a", true}, /* who has ordered before the attribute was there is not known */
         {"anew_a", true},  /* today's orders are, two days after */

@@ -85,10 +85,10 @@ def definition_of(table):
 
 
 def kpis_of(tables):
-    """What tables of retention by first times tell, as KPIs: by name the table and the cell."""
+    """What tables of retention tell, as KPIs: by name the table and the cell."""
     found = {}
     for name, table in tables.items():
-        what = "retained(start={start}, return={return}, basis={basis}, mode={mode}".format(**table)
+        what = "retained({start}, {return}, {basis}, mode={mode}, cohort={cohort}".format(**table)
         periods = ["from={}, to={}".format(*b) for b in table["brackets"]] if table["mode"] == "bracket" else \
             [None] + [f"at={n}" for n in range(1, table["periods"] + 1)]
         found.update({f"{name}_{i}": (name, i, f"total({what}, {p}))") for i, p in enumerate(periods) if p})
@@ -239,11 +239,12 @@ class Replay(Checks):
 
     def test_retained_says_what_tables_say(self):
         """In every mode, of every group, by any number of shards; mature where they are."""
-        tables = {f"{basis}_{mode}": {
+        tables = {f"{basis}_{mode}_{cohort}": {
             "kind": "retention", "start": "starts", "return": "active", "basis": basis, "mode": mode,
-            "cohort": "first_time", "percent": "start", "periods": 4, "last": 60, "match": "start",
-            "brackets": [(0, 2), (1, 2), (2, 5)], "by": ["channel"]}
-            for basis, mode in itertools.product(("day", "week", "month"), MODES)}
+            "cohort": cohort, "percent": "start", "periods": 3, "last": 60, "match": "start",
+            "brackets": [(0, 2), (1, 2), (2, 4)], "by": ["channel"]}
+            for basis, mode, cohort in itertools.product(("day", "week", "month"), MODES,
+                                                         ("first_time", "recurring"))}
         kpis = {name: {"formula": formula, "unit": "ratio", "by": "channel"}
                 for name, (_table, _cell, formula) in kpis_of(tables).items()}
         for seed, (zone, week_start), shards in zip((61, 62, 63), ZONES, (1, 4, 16)):

@@ -19,6 +19,8 @@ RETENTION = {
     "later_m1": "retained(start=participants, return=active, basis=month, at=1, mode=unbounded)",
     "each_d2": "retained(start=participants, return=active, basis=day, at=2, mode=every)",
     "any_d1_7": "retained(start=participants, return=active, basis=day, mode=bracket, from=1, to=8)",
+    "again_w1": "retained(start=participants, return=active, basis=week, at=1, cohort=recurring)",
+    "again_m1": "retained(start=participants, return=active, basis=month, at=1, mode=unbounded, cohort=recurring)",
     "any_w0_2": "retained(start=participants, return=active, basis=week, from=0, to=3)",
 }
 KPIS = CATALOGUE + tuple(RETENTION)

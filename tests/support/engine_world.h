@@ -118,7 +118,10 @@ static inline void world_fixture(struct fixture *f)
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k23",
                 "retained(reached, buyers, day, from=0, to=5)"
-                " + retained(participants, buyers, week, mode=bracket, from=1, to=3, match=both)",
+                " + retained(participants, buyers, week, mode=bracket, from=1, to=3, match=both)"
+                " - retained(participants, active, week, 1, cohort=recurring)"
+                " - retained(reached, buyers, day, 2, cohort=recurring, mode=unbounded)"
+                " - retained(reached, active, month, 1, cohort=recurring, mode=every)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k24", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
@@ -691,16 +694,58 @@ static inline bool naive_feeds(const struct naive *naive, const struct naive_eve
     return kpi_string_equal(naive_campaign(naive, e, instance), campaign);
 }
 
-/* The period that a day is in, counted from the one that begins on `from`; if these are to be told
- * apart. */
-static inline uint32_t naive_period(const struct kpi_leaf *leaf, kpi_day from, kpi_day day)
-{
-    uint32_t n = 0;
+/* Who was there on which day, by an instance. */
+struct naive_days {
+    kpi_day low, high; /* [low, high) */
+    bool (*seen)[WORLD_USERS];
+};
 
-    while (leaf->mode == KPI_TABLE_EVERY &&
-           kpi_period_next(leaf->basis, from, (int32_t)n + 1) <= day)
-        n++;
-    return n;
+static inline struct naive_days naive_days_make(const struct naive *naive, uint32_t instance,
+                                                struct kpi_string campaign)
+{
+    struct naive_days days = {INT32_MAX, INT32_MIN, NULL};
+    kpi_day day;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < naive->n_events; i++) {
+            const struct naive_event *e = &naive->events[i];
+
+            if (e->user == UINT32_MAX || !naive_feeds(naive, e, instance, campaign, &day))
+                continue;
+            days.low = day < days.low ? day : days.low;
+            days.high = day >= days.high ? day + 1 : days.high;
+            if (days.seen)
+                days.seen[day - days.low][e->user] = true;
+        }
+        if (!days.seen && days.low < days.high)
+            days.seen = calloc((size_t)(days.high - days.low), sizeof(*days.seen));
+    }
+    return days;
+}
+
+/* Was the user there on any day of [from, to)? */
+static inline bool naive_came(const struct naive_days *days, uint32_t user, kpi_day from,
+                              kpi_day to)
+{
+    for (kpi_day day = from > days->low ? from : days->low; day < to && day < days->high; day++)
+        if (days->seen[day - days->low][user])
+            return true;
+    return false;
+}
+
+/* Did who started in the period that begins on `period` come back as the leaf asks? */
+static inline bool naive_came_back(const struct kpi_leaf *leaf, const struct naive_days *back,
+                                   uint32_t user, kpi_day period)
+{
+    kpi_day from = kpi_period_next(leaf->basis, period, (int32_t)leaf->from);
+    kpi_day to = kpi_period_next(leaf->basis, period, (int32_t)leaf->to);
+
+    if (leaf->mode != KPI_TABLE_EVERY)
+        return naive_came(back, user, from, leaf->mode == KPI_TABLE_UNBOUNDED ? INT32_MAX : to);
+    for (kpi_day day = from; day < to; day = kpi_period_next(leaf->basis, day, 1))
+        if (!naive_came(back, user, day, kpi_period_next(leaf->basis, day, 1)))
+            return false;
+    return true;
 }
 
 static inline void naive_retained(const struct naive *naive, const struct kpi_leaf *leaf,
@@ -708,51 +753,32 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
                                   struct kpi_row *rows)
 {
     const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
-    uint32_t zone = info->zone;
-    kpi_day today = kpi_zone_day(kpi_plan_zone(naive->plan, zone), as_of);
-    struct kpi_string id = info->id;
-    uint8_t week_start = naive->program->week_start;
-    kpi_day first[WORLD_USERS], from[WORLD_USERS], to[WORLD_USERS], day;
-    uint32_t returned[WORLD_USERS] = {0}; /* bits of periods */
+    kpi_day today = kpi_zone_day(kpi_plan_zone(naive->plan, info->zone), as_of);
+    struct naive_days start = naive_days_make(naive, leaf->instance[info->zone], info->id), back;
+    kpi_day day = range->start_day > start.low ? range->start_day : start.low;
 
-    for (uint32_t u = 0; u < WORLD_USERS; u++)
-        first[u] = INT32_MAX;
-    for (size_t i = 0; i < naive->n_events; i++) {
-        const struct naive_event *e = &naive->events[i];
+    memset(&back, 0, sizeof(back));
+    if (leaf->kind == KPI_LEAF_RETAINED)
+        back = naive_days_make(naive, leaf->return_instance[info->zone], info->id);
+    for (; day < range->end_day && day < start.high; day++) {
+        kpi_day period = kpi_period_start(leaf->basis, naive->program->week_start, day);
+        bool mature = kpi_period_next(leaf->basis, period, (int32_t)leaf->to) <= today;
+        kpi_day since = leaf->cohort == KPI_TABLE_RECURRING ? period : INT32_MIN;
 
-        if (e->user != UINT32_MAX && naive_feeds(naive, e, leaf->instance[zone], id, &day) &&
-            day < first[e->user])
-            first[e->user] = day;
+        for (uint32_t u = 0; u < WORLD_USERS; u++) {
+            if (!start.seen[day - start.low][u] || naive_came(&start, u, since, day))
+                continue;
+            if (leaf->kind == KPI_LEAF_FIRST_TIME) {
+                rows[0].value++;
+                continue;
+            }
+            rows[2].value++;
+            rows[1].value += mature;
+            rows[0].value += mature && naive_came_back(leaf, &back, u, period);
+        }
     }
-    for (uint32_t u = 0; u < WORLD_USERS; u++) {
-        if (first[u] < range->start_day || first[u] >= range->end_day)
-            first[u] = INT32_MAX;
-        if (first[u] == INT32_MAX)
-            continue;
-        day = kpi_period_start(leaf->basis, week_start, first[u]);
-        from[u] = kpi_period_next(leaf->basis, day, (int32_t)leaf->from);
-        to[u] = kpi_period_next(leaf->basis, day, (int32_t)leaf->to);
-        rows[0].value += leaf->kind == KPI_LEAF_FIRST_TIME;
-    }
-    if (leaf->kind == KPI_LEAF_FIRST_TIME)
-        return;
-    for (size_t i = 0; i < naive->n_events; i++) {
-        const struct naive_event *e = &naive->events[i];
-
-        if (e->user != UINT32_MAX && naive_feeds(naive, e, leaf->return_instance[zone], id, &day) &&
-            first[e->user] != INT32_MAX && day >= from[e->user] &&
-            (day < to[e->user] || leaf->mode == KPI_TABLE_UNBOUNDED))
-            returned[e->user] |= 1u << naive_period(leaf, from[e->user], day);
-    }
-    for (uint32_t u = 0; u < WORLD_USERS; u++) {
-        if (first[u] == INT32_MAX)
-            continue;
-        rows[2].value++;
-        rows[1].value += to[u] <= today;
-        rows[0].value += to[u] <= today &&
-                         (leaf->mode == KPI_TABLE_EVERY ? returned[u] == (1u << (leaf->to - 1)) - 1
-                                                        : returned[u] > 0);
-    }
+    free(start.seen);
+    free(back.seen);
 }
 
 static inline void naive_user_days(const struct naive *naive, const struct kpi_leaf *leaf,

@@ -19,16 +19,19 @@ from support.campaigns import ACTIVE_TYPES, KPIS, day_start, local_day
 
 OK, UNDEFINED, NO_DATA = "ok", "undefined", "no_data"
 
-# Basis, mode, and the periods behind that of the start: from, to (left out).
+# The periods that a start is the first one of, basis, mode, and the periods behind that of the start:
+# from, to (left out).
 RETENTIONS = {
-    "retention_d1": ("day", "any", 1, 2),
-    "retention_d7": ("day", "any", 7, 8),
-    "retention_m3": ("month", "any", 3, 4),
-    "later_d3": ("day", "later", 3, 4),
-    "later_m1": ("month", "later", 1, 2),
-    "each_d2": ("day", "each", 1, 3),
-    "any_d1_7": ("day", "any", 1, 8),
-    "any_w0_2": ("week", "any", 0, 3),
+    "retention_d1": ("all", "day", "any", 1, 2),
+    "retention_d7": ("all", "day", "any", 7, 8),
+    "retention_m3": ("all", "month", "any", 3, 4),
+    "later_d3": ("all", "day", "later", 3, 4),
+    "later_m1": ("all", "month", "later", 1, 2),
+    "each_d2": ("all", "day", "each", 1, 3),
+    "any_d1_7": ("all", "day", "any", 1, 8),
+    "any_w0_2": ("all", "week", "any", 0, 3),
+    "again_w1": ("each", "week", "any", 1, 2),
+    "again_m1": ("each", "month", "later", 1, 2),
 }
 MONEY = ("roi", "roi_net")
 
@@ -122,13 +125,14 @@ INSERT INTO active SELECT DISTINCT :basis, user, period(:basis, day) FROM act
 WHERE type IN (SELECT type FROM active_types)
 """
 
-# A user's cohort is the period of the first participation in the campaign (of that group), ever; who came
-# back is who was active in any of the periods that are asked for, in any later one, too, or in each.
+# A user's cohort is the period of the first participation in the campaign (of that group), ever, or each
+# period with one, of which the first one counts; who came back is who was active in any of the periods that are asked for, in any later one, too, or in each.
 # Materialized: a user is looked at once, not in each scope.
 RETENTION = """
 WITH first AS (
     SELECT user, d, min(day) AS day FROM act
-    WHERE campaign = :campaign AND type = 'participation' GROUP BY user, d),
+    WHERE campaign = :campaign AND type = 'participation'
+    GROUP BY user, d, CASE :first WHEN 'each' THEN period(:basis, day) END),
 member AS MATERIALIZED (
     SELECT f.user, f.d, f.day, period(:basis, :today) >= period(:basis, f.day) + :to AS mature,
            (SELECT count(*) FROM active a WHERE a.basis = :basis AND a.user = f.user
@@ -196,7 +200,7 @@ class Oracle:
             "INSERT INTO act SELECT campaign, type, user, time, local_day(time), amount, score, "
             f"json_array({', '.join(DIMENSIONS[n] for n in names)}) FROM event e")
         self.db.execute("DELETE FROM active")
-        for basis in {basis for basis, *_ in RETENTIONS.values()}:
+        for basis in {basis for _first, basis, *_ in RETENTIONS.values()}:
             self.db.execute(ACTIVE, {"basis": basis})
 
     def _campaign(self, campaign, as_of, names):
@@ -213,10 +217,12 @@ class Oracle:
             counts[n, d, kind] = (events, users, amount or 0)
         repeat = {row[:2]: row[2] for row in self.db.execute(REPEAT_BUYERS)}
         answers = {row[:2]: row[2:] for row in self.db.execute(ANSWERS)}
+        retentions = {kpi: dict(zip(("first", "basis", "mode", "from", "to"), what))
+                      for kpi, what in RETENTIONS.items()}
         retained = {
             kpi: {row[:2]: row[2:] for row in
-                  self.db.execute(RETENTION, {**given, "basis": basis, "mode": mode, "from": first, "to": to})}
-            for kpi, (basis, mode, first, to) in RETENTIONS.items()}
+                  self.db.execute(RETENTION, {**given, **what})}
+            for kpi, what in retentions.items()}
 
         groups = {key[1] for key in counts} if names else {"[]"}
         result = {}
