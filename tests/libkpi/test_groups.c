@@ -48,6 +48,8 @@ static void breakdowns_fixture(struct fixture *f, const char *prefix, bool anoth
     fixture_kpi(f, "vip_share", "vips / events", KPI_UNIT_RATIO);
     for (unsigned i = 6; i < 11; i++)
         f->kpis[i].has_by = i != 9; /* k2, k3, k4 and k6: none at all */
+    for (unsigned i = f->in.n_kpis - 7; i < f->in.n_kpis - 5; i++) /* k22, k23 */
+        f->kpis[i].has_by = true;
     for (unsigned i = 0; i < N_NAMES; i++)
         snprintf(name[i], sizeof(name[i]), "%s%s", prefix, names[i]);
     by_touch[another] = fixture_by(f, name[TOUCH]);

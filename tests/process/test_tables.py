@@ -256,6 +256,27 @@ class Replay(Checks):
             document = self.replay(settings, events, "--shards", shards)
             self.assertEqual(self.check_values(tables, document), set(tables))
 
+    def test_what_formulas_make_of_retained(self):
+        """Percent of the day before, and simple means over days, are those of tables."""
+        table = {"kind": "retention", "start": "starts", "return": "active", "basis": "day", "mode": "unbounded",
+                 "cohort": "first_time", "periods": 3, "last": 60, "match": "start", "by": []}
+        tables = {percent: {**table, "percent": percent} for percent in ("start", "previous")}
+        at = {n: f"retained(starts, active, day, {n}, mode=unbounded)" for n in (1, 2, 3)}
+        kpis = {f"{what}_{n}": {"formula": formula, "unit": "ratio"} for n in (2, 3) for what, formula in (
+            ("previous", f"total(mature({at[n]} / {at[n - 1]}, {n}))"),
+            ("start", f"trailing_mean(total({at[n]}), 59)"))}
+        for seed, (zone, week_start), shards in zip((71, 72, 73), ZONES, (1, 4, 16)):
+            document = self.replay(configs.merged(settings_of(tables, zone, week_start), {
+                "kpis": kpis, "rolling": ["1d"], "campaigns": [
+                    {"id": "any", "start": "2026-08-31", "end": "2026-12-01"}]}),
+                stream(seed, zone, 55), "--shards", shards)
+            means = {e["table"]: e["means"] for e in document["tables"]}
+            values = {(e["kpi"], e["scope"]["kind"]): e["value"] for e in document["kpis"]}
+            for n in (2, 3):
+                self.assertAlmostEqual(values[f"previous_{n}", "campaign"], means["previous"][n]["weighted"],
+                                       delta=1e-12)
+                self.assertAlmostEqual(values[f"start_{n}", "rolling"], means["start"][n]["simple"], delta=1e-12)
+
     def test_all_variants_are_tried(self):
         tried = [(t["basis"], t["cohort"], t["mode"]) for seed in SEEDS
                  for t in tables_of(seed).values() if t["kind"] == "retention"]

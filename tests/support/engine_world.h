@@ -110,18 +110,18 @@ static inline void world_fixture(struct fixture *f)
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k21",
                 "retained(participants, active, day, 2, mode=unbounded)"
-                " + retained(reached, buyers, week, 1, match=both, mode=unbounded)",
+                " + retained(reached, buyers, day, from=0, to=5)"
+                " + retained(reached, active, week, 1, cohort=recurring)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k22",
-                "retained(participants, active, day, 3, mode=every)"
-                " + previous(total(retained(reached, active, week, 2, mode=every)))",
+                "retained(reached, buyers, week, 1, match=both, mode=unbounded)"
+                " + retained(participants, buyers, week, mode=bracket, from=1, to=3, match=both)"
+                " + retained(participants, active, day, 3, mode=every)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k23",
-                "retained(reached, buyers, day, from=0, to=5)"
-                " + retained(participants, buyers, week, mode=bracket, from=1, to=3, match=both)"
-                " - retained(participants, active, week, 1, cohort=recurring)"
-                " - retained(reached, buyers, day, 2, cohort=recurring, mode=unbounded)"
-                " - retained(reached, active, month, 1, cohort=recurring, mode=every)",
+                "previous(total(retained(reached, active, week, 2, mode=every)))"
+                " + retained(reached, buyers, day, 2, cohort=recurring, mode=unbounded)"
+                " + retained(reached, active, month, 1, cohort=recurring, mode=every)",
                 KPI_UNIT_RATIO);
     fixture_kpi(f, "k24", "mature(later, 2) / mature(total(first_time(reached)), 2) + later_users",
                 KPI_UNIT_MONEY);
@@ -706,19 +706,19 @@ static inline struct naive_days naive_days_make(const struct naive *naive, uint3
     struct naive_days days = {INT32_MAX, INT32_MIN, NULL};
     kpi_day day;
 
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < naive->n_events; i++) {
-            const struct naive_event *e = &naive->events[i];
+    /* An attribute's time is that of some event; a zone is at most a day off. */
+    for (size_t i = 0; i < naive->n_events; i++) {
+        day = (kpi_day)(naive->events[i].w.event.time / KPI_DAY);
+        days.low = day - 2 < days.low ? day - 2 : days.low;
+        days.high = day + 3 > days.high ? day + 3 : days.high;
+    }
+    if (days.low < days.high)
+        days.seen = calloc((size_t)(days.high - days.low), sizeof(*days.seen));
+    for (size_t i = 0; i < naive->n_events; i++) {
+        const struct naive_event *e = &naive->events[i];
 
-            if (e->user == UINT32_MAX || !naive_feeds(naive, e, instance, campaign, &day))
-                continue;
-            days.low = day < days.low ? day : days.low;
-            days.high = day >= days.high ? day + 1 : days.high;
-            if (days.seen)
-                days.seen[day - days.low][e->user] = true;
-        }
-        if (!days.seen && days.low < days.high)
-            days.seen = calloc((size_t)(days.high - days.low), sizeof(*days.seen));
+        if (e->user != UINT32_MAX && naive_feeds(naive, e, instance, campaign, &day))
+            days.seen[day - days.low][e->user] = true;
     }
     return days;
 }
@@ -754,19 +754,23 @@ static inline void naive_retained(const struct naive *naive, const struct kpi_le
 {
     const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
     kpi_day today = kpi_zone_day(kpi_plan_zone(naive->plan, info->zone), as_of);
-    struct naive_days start = naive_days_make(naive, leaf->instance[info->zone], info->id), back;
-    kpi_day day = range->start_day > start.low ? range->start_day : start.low;
+    struct naive_days start = naive_days_make(naive, leaf->instance[info->zone], info->id);
+    struct naive_days back = {0, 0, NULL};
+    bool came[WORLD_USERS] = {false}; /* since the period began, or ever */
 
-    memset(&back, 0, sizeof(back));
     if (leaf->kind == KPI_LEAF_RETAINED)
         back = naive_days_make(naive, leaf->return_instance[info->zone], info->id);
-    for (; day < range->end_day && day < start.high; day++) {
+    for (kpi_day day = start.low; day < range->end_day && day < start.high; day++) {
         kpi_day period = kpi_period_start(leaf->basis, naive->program->week_start, day);
         bool mature = kpi_period_next(leaf->basis, period, (int32_t)leaf->to) <= today;
-        kpi_day since = leaf->cohort == KPI_TABLE_RECURRING ? period : INT32_MIN;
 
+        if (leaf->cohort == KPI_TABLE_RECURRING && day == period)
+            memset(came, 0, sizeof(came));
         for (uint32_t u = 0; u < WORLD_USERS; u++) {
-            if (!start.seen[day - start.low][u] || naive_came(&start, u, since, day))
+            bool starts = start.seen[day - start.low][u] && !came[u];
+
+            came[u] |= starts;
+            if (!starts || day < range->start_day)
                 continue;
             if (leaf->kind == KPI_LEAF_FIRST_TIME) {
                 rows[0].value++;
