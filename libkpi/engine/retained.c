@@ -111,6 +111,18 @@ static int count_returned(struct making *making, const roaring_bitmap_t *cohort,
     return r;
 }
 
+/* Takes away from few users those who are among many: to find them first is cheaper by far. */
+static int few_cut(roaring_bitmap_t *few, const roaring_bitmap_t *many)
+{
+    roaring_bitmap_t *both = roaring_bitmap_and(few, many);
+
+    if (!both)
+        return -ENOMEM;
+    roaring_bitmap_andnot_inplace(few, both);
+    roaring_bitmap_free(both);
+    return 0;
+}
+
 /* Users of a day's cohort who came in any, or in each, of the leaf's periods. */
 static int count_periods(struct making *making, const roaring_bitmap_t *cohort, kpi_day day,
                          uint64_t *ret_count)
@@ -129,7 +141,7 @@ static int count_periods(struct making *making, const roaring_bitmap_t *cohort, 
         else if (every)
             roaring_bitmap_clear(left);
         else if (making->returned)
-            roaring_bitmap_andnot_inplace(left, making->returned);
+            r = few_cut(left, making->returned);
     }
     if (r == 0) {
         *ret_count = roaring_bitmap_get_cardinality(left);
@@ -244,7 +256,9 @@ static int left_cut(struct making *making, const struct since *since, uint32_t i
         r = kpi_cell_view(making->engine, cell, &bitmap);
         if (r < 0)
             return r;
-        roaring_bitmap_andnot_inplace(cached->left, bitmap);
+        r = few_cut(cached->left, bitmap);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
