@@ -9,7 +9,7 @@
  *   funnels.c                                funnels, and their part of the program
  *   tables.c                                 tables: retention, active intervals, lifecycle
  *   experiments.c                            experiments, and what they keep of each user
- *   formula.c  calls.c                       KPIs and target values, their functions and leaves
+ *   formula.c  calls.c  retained.c           KPIs and target values, their functions and leaves
  *   grains.c  scope_name.c                   what is reported over which stretches of time
  *   campaigns.c                              campaigns, phases, targets
  *   warn.c                                   what is hardly meant

@@ -1,6 +1,6 @@
 /*
  * The table of functions, and how calls are matched with it. A new function is an entry here and a
- * case where its role is compiled (measures.c or calls.c).
+ * case where its role is compiled (measures.c, calls.c or retained.c).
  */
 #include "spec/functions.h"
 #include "spec/names.h"
