@@ -1,6 +1,8 @@
 /* The memory of event ids: see dedupe.h. */
 #include "base/dedupe.h"
 
+#include <assert.h>
+
 _Static_assert(sizeof(struct kpi_dedupe_line) == 64, "a line is a cache line");
 
 enum {
@@ -8,7 +10,9 @@ enum {
     EVENT_MASK = (1 << EVENT_BITS) - 1,
     ARRIVAL_MASK = 63,
     SEGMENT_SHIFT = 56, /* of an id: what is above is the segment */
+    STEP_MASK = 7,      /* steps of 1, 2, 4 … 128 lines */
     PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
+    OVERFLOW_AHEAD = 2, /* lines of a path to ask for when the first is full */
     PLACES_MASK = (1 << KPI_DEDUPE_PER_LINE) - 1,
 };
 
@@ -41,9 +45,27 @@ static uint64_t *segment_dirty(const struct kpi_dedupe_segment *segment)
     return (uint64_t *)(void *)(segment->lines + segment->n_lines);
 }
 
-static uint32_t line_index(uint64_t key, uint32_t n_lines)
+/*
+ * The lines that an entry may stand in, in the order in which they are looked at. Steps that differ
+ * from key to key keep full lines from growing into long runs; a power of two has no factor in
+ * common with the odd number of lines, so that every line is reached.
+ */
+struct path {
+    uint32_t line, step, n_lines;
+};
+
+static struct path path_begin(uint64_t key, uint32_t n_lines)
 {
-    return (uint32_t)(((key >> 32) * n_lines) >> 32);
+    return (struct path){.line = (uint32_t)(((key >> 32) * n_lines) >> 32),
+                         .step = 1u << (key >> KPI_DEDUPE_CONTENT_BITS & STEP_MASK),
+                         .n_lines = n_lines};
+}
+
+static void path_next(struct path *path)
+{
+    path->line += path->step;
+    while (path->line >= path->n_lines)
+        path->line -= path->n_lines;
 }
 
 static uint64_t make_key(uint64_t id, uint32_t content)
@@ -112,19 +134,13 @@ static unsigned places_alive(const struct kpi_dedupe *dedupe, const struct kpi_d
     return places_recent(dedupe, line) & places_taken(line);
 }
 
-/* An entry out of its line, and into one. */
+/* An entry to be put into a line. */
 struct entry {
     uint64_t key;
     uint32_t event;
     uint32_t arrival;
     bool dirty;
 };
-
-static struct entry entry_get(const struct kpi_dedupe_line *line, unsigned k)
-{
-    return (struct entry){line->keys[k], entry_event(line, k), entry_arrival(line, k),
-                          line->dirty >> k & 1};
-}
 
 static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct entry *entry)
 {
@@ -156,20 +172,56 @@ static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedup
 static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                         const struct entry *entry)
 {
-    struct kpi_dedupe_place place = {line_index(entry->key, segment->n_lines), 0};
+    struct path path = path_begin(entry->key, segment->n_lines);
 
-    for (;;) {
-        struct kpi_dedupe_line *line = &segment->lines[place.line];
+    for (;; path_next(&path)) {
+        struct kpi_dedupe_line *line = &segment->lines[path.line];
         unsigned free = ~places_alive(dedupe, line) & PLACES_MASK;
 
         if (free) {
-            place.k = (uint32_t)__builtin_ctz(free);
+            struct kpi_dedupe_place place = {path.line, (uint32_t)__builtin_ctz(free)};
+
             place_put(segment, &place, entry);
             return;
         }
         line->dirty |= PASSED_BY;
-        if (++place.line == segment->n_lines)
-            place.line = 0;
+    }
+}
+
+/* Into an empty place of a line. */
+static void entry_copy(const struct kpi_dedupe_line *from, unsigned k, struct kpi_dedupe_line *to,
+                       unsigned place)
+{
+    unsigned low = from->events_low[k / 2] >> (k % 2 * 4) & 15u;
+
+    to->keys[place] = from->keys[k];
+    to->arrivals[place] = from->arrivals[k];
+    to->events[place] = from->events[k];
+    to->events_low[place / 2] |= (uint8_t)(low << (place % 2 * 4));
+    to->dirty |= (uint8_t)((from->dirty >> k & 1u) << place);
+}
+
+/*
+ * Puts the living entries of a segment into another's empty lines; fill: how many are in each of
+ * these, 0.
+ */
+static void segment_move(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_segment *from,
+                         struct kpi_dedupe_segment *to, uint8_t *fill)
+{
+    for (uint32_t i = 0; i < from->n_lines; i++) {
+        const struct kpi_dedupe_line *line = &from->lines[i];
+
+        for (unsigned alive = places_alive(dedupe, line); alive; alive &= alive - 1) {
+            unsigned k = (unsigned)__builtin_ctz(alive);
+            struct path path = path_begin(line->keys[k], to->n_lines);
+
+            for (; fill[path.line] == KPI_DEDUPE_PER_LINE; path_next(&path))
+                to->lines[path.line].dirty |= PASSED_BY;
+            entry_copy(line, k, &to->lines[path.line], fill[path.line]++);
+            to->n++;
+            segment_dirty(to)[path.line / 64] |= (uint64_t)(line->dirty >> k & 1)
+                                                 << (path.line % 64);
+        }
     }
 }
 
@@ -177,20 +229,22 @@ static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segme
 static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                            uint32_t n_lines)
 {
+    assert(n_lines == 0 || n_lines % 2 == 1);
     struct kpi_dedupe_segment rebuilt = {.n_lines = n_lines};
 
     if (n_lines) {
+        uint8_t *fill = kpi_mem_zalloc(dedupe->mem, n_lines);
+
         rebuilt.lines = kpi_mem_zalloc(dedupe->mem, segment_bytes(n_lines));
-        if (!rebuilt.lines)
+        if (fill && rebuilt.lines)
+            segment_move(dedupe, segment, &rebuilt, fill);
+        kpi_mem_free(dedupe->mem, fill, n_lines);
+        if (!fill || !rebuilt.lines) {
+            kpi_mem_free(dedupe->mem, rebuilt.lines, segment_bytes(n_lines));
             return -ENOMEM;
+        }
         dedupe->bytes += segment_bytes(n_lines);
     }
-    for (uint32_t i = 0; n_lines && i < segment->n_lines; i++)
-        for (unsigned alive = places_alive(dedupe, &segment->lines[i]); alive; alive &= alive - 1) {
-            struct entry entry = entry_get(&segment->lines[i], (unsigned)__builtin_ctz(alive));
-
-            segment_put(dedupe, &rebuilt, &entry);
-        }
     if (segment->lines) {
         kpi_mem_free(dedupe->mem, segment->lines, segment_bytes(segment->n_lines));
         dedupe->bytes -= segment_bytes(segment->n_lines);
@@ -225,16 +279,24 @@ static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 }
 
 /*
- * Loads. Living entries take 0.66 to 0.8 of the places, 16 to 13.3 bytes an id; with the dead ones,
- * whose places new ones take, it may be 0.85. A segment of a few hundred ids swings by more than
- * that from hour to hour, and would be made anew again and again: hence the spare lines, which are
- * of no weight in a large one.
+ * Loads. Living entries take 0.66 to 0.78 of the places, 16 to 13.7 bytes an id; with the dead
+ * ones, whose places new ones take, it may be 0.85. A segment grows to the lowest load that is
+ * allowed: to move its entries is half of what it costs to remember an id, and every id is moved
+ * four times so. A segment of a few hundred ids swings by more than that from hour to hour, and
+ * would be made anew again and again: hence the spare lines, which are of no weight in a large one.
  */
 enum {
     PERCENT_MIN = 66,
+    PERCENT_GROWN = 68,
     PERCENT_LIVING = 78,
     PERCENT_MAX = 85,
 };
+
+/* Lines, an odd number, that n entries fill to `percent` at most. */
+static uint32_t lines_for(uint64_t n, unsigned percent)
+{
+    return ((uint32_t)(n * 100 / (KPI_DEDUPE_PER_LINE * percent)) + 1) | 1;
+}
 
 /*
  * Drops the dead and gives the segment the size that fits n_more entries besides the living. It is
@@ -249,10 +311,10 @@ static int segment_tidy(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *se
     if (n == 0)
         n_lines = 0;
     else if (!fits(n, n_lines, PERCENT_LIVING))
-        n_lines += n_lines / 8 + KPI_DEDUPE_LINES_SPARE;
+        n_lines = lines_for(n, PERCENT_GROWN) + KPI_DEDUPE_LINES_SPARE;
     else if (n_lines > 2 * KPI_DEDUPE_LINES_SPARE &&
              fits(n, n_lines - 2 * KPI_DEDUPE_LINES_SPARE, PERCENT_MIN))
-        n_lines = (uint32_t)(n * 100 / (KPI_DEDUPE_PER_LINE * PERCENT_LIVING)) + 1;
+        n_lines = lines_for(n, PERCENT_LIVING);
     else if (n_passed * 2 <= n_lines)
         return 0;
     return segment_rebuild(dedupe, segment, n_lines);
@@ -407,21 +469,21 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
     struct kpi_dedupe_place place = {0, KPI_DEDUPE_PER_LINE};
     enum kpi_dedupe_answer answer = KPI_DEDUPE_NEW;
     uint64_t key = make_key(id, content);
-    uint32_t i;
+    struct path path;
 
     if (!segment->n_lines || !dedupe->options.window) {
         *ret_place = place;
         return KPI_DEDUPE_NEW;
     }
-    i = line_index(key, segment->n_lines);
+    path = path_begin(key, segment->n_lines);
     /* At the most once around: in time every line may have been passed by. */
     for (uint32_t n = segment->n_lines; n; n--) {
-        const struct kpi_dedupe_line *line = &segment->lines[i];
+        const struct kpi_dedupe_line *line = &segment->lines[path.line];
         unsigned alive = places_alive(dedupe, line);
         unsigned same = places_of_id(line, key) & alive;
 
         if (place.k == KPI_DEDUPE_PER_LINE && alive != PLACES_MASK)
-            place = (struct kpi_dedupe_place){i, (uint32_t)__builtin_ctz(~alive)};
+            place = (struct kpi_dedupe_place){path.line, (uint32_t)__builtin_ctz(~alive)};
         if (same) {
             enum kpi_dedupe_answer found = compare(dedupe, line, same, key, event_time);
 
@@ -432,8 +494,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
         }
         if (!(line->dirty & PASSED_BY))
             break;
-        if (++i == segment->n_lines)
-            i = 0;
+        path_next(&path);
     }
     *ret_place = place;
     return answer;
@@ -504,9 +565,25 @@ void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id)
 
     if (!segment->n_lines)
         return;
-    i = line_index(make_key(id, 0), segment->n_lines);
+    i = path_begin(make_key(id, 0), segment->n_lines).line;
     __builtin_prefetch(&segment->lines[i], 1);
     __builtin_prefetch(&segment_dirty(segment)[i / 64], 1);
+}
+
+void kpi_dedupe_prefetch_overflow(const struct kpi_dedupe *dedupe, uint64_t id)
+{
+    const struct kpi_dedupe_segment *segment = &dedupe->segments[id >> SEGMENT_SHIFT];
+    struct path path;
+
+    if (!segment->n_lines)
+        return;
+    path = path_begin(make_key(id, 0), segment->n_lines);
+    if (!segment->lines[path.line].keys[KPI_DEDUPE_PER_LINE - 1])
+        return;
+    for (unsigned i = 0; i < OVERFLOW_AHEAD; i++) {
+        path_next(&path);
+        __builtin_prefetch(&segment->lines[path.line], 1);
+    }
 }
 
 /* The latest hour that is congruent to the stamp and not further ahead than events may be. */

@@ -15,11 +15,11 @@
  * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into 256
  * segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10 million
  * remembered, one new id in 3 * 10^10 is taken for another), and one conflict in 16,384 counts as a
- * copy. A line that is full runs over
- * into the next, and is marked as passed by: a search ends at a line that is not. New entries take
- * the places of dead ones. A segment that gets full drops its dead, and grows by an eighth if that
- * is not enough; the other dead are swept segment by segment every few ticks, always before a tick
- * modulo 64 could be mistaken for a later one.
+ * copy. A line that is full runs over into others (the id says which), and is marked as passed by:
+ * a search ends at a line that is not. New entries take the places of dead ones. A segment that
+ * gets full drops its dead, and grows by up to a quarter if that is not enough; the other dead are
+ * swept segment by segment every few ticks, always before a tick modulo 64 could be mistaken for a
+ * later one.
  */
 #pragma once
 
@@ -27,7 +27,7 @@
 
 enum {
     KPI_DEDUPE_SEGMENTS = 256,  /* few enough that their heads stay in the first cache */
-    KPI_DEDUPE_LINES_SPARE = 4, /* of a segment, beyond what its load asks for */
+    KPI_DEDUPE_LINES_SPARE = 4, /* of a segment, beyond what its load asks for; even */
     KPI_DEDUPE_CONTENT_BITS = 14,
     KPI_DEDUPE_PER_LINE = 6,
     KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
@@ -123,7 +123,12 @@ int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi
 /* The window that ids_max has left. */
 kpi_duration kpi_dedupe_window(const struct kpi_dedupe *dedupe);
 
+/*
+ * Asks the memory for the line of an id that is about to be looked up; and, once that is there, for
+ * the line that it has run over into, if it has.
+ */
 void kpi_dedupe_prefetch(const struct kpi_dedupe *dedupe, uint64_t id);
+void kpi_dedupe_prefetch_overflow(const struct kpi_dedupe *dedupe, uint64_t id);
 
 /* An entry as it is saved: free of grains and of the table's shape. */
 struct kpi_dedupe_record {

@@ -748,6 +748,8 @@ int kpi_engine_apply(struct kpi_engine *engine, struct kpi_batch *batch)
         if (batch->events[i].flags & KPI_EVENT_HAS_USER)
             kpi_users_prefetch(&engine->users, batch->events[i].user);
     }
+    for (unsigned i = 0; i < batch->n_events; i++)
+        kpi_dedupe_prefetch_overflow(&engine->dedupe, batch->events[i].id);
     find_users(engine, batch, 0, users);
     for (unsigned i = 0; i < batch->n_events; i++) {
         unsigned ahead = i + FUNNELS_AHEAD;
