@@ -115,12 +115,12 @@ class Forms(ProcessCase):
 
 
 class Page(ProcessCase):
-    """config/kpis.md: what it shows is what kpid says, and all of it is there."""
+    """config/README.md, on the catalogue: what it shows is what kpid says, and all of it is there."""
 
     def setUp(self):
         super().setUp()
-        with open(os.path.join(ROOT, "config", "kpis.md"), encoding="utf-8") as file:
-            self.page = file.read()
+        with open(os.path.join(ROOT, "config", "README.md"), encoding="utf-8") as file:
+            self.page = file.read().partition("\n# The KPIs of the catalogue\n")[2]
 
     def block(self, language):
         return re.search(rf"^```{language}\n(.*?)^```$", self.page, re.M | re.S)[1]

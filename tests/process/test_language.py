@@ -30,7 +30,7 @@ class Language(ProcessCase):
     def setUp(self):
         super().setUp()
         with open(os.path.join(ROOT, "config", "README.md"), encoding="utf-8") as file:
-            self.page = file.read()
+            self.page = file.read().partition("\n# The KPIs of the catalogue\n")[0]
         at = self.directory()
         self.config = write(at, "page.yaml", "".join(blocks(self.page, "yaml")))
         self.events = write(at, "events.ndjson", "".join(blocks(self.page, "ndjson")))
