@@ -21,8 +21,10 @@
 
 #include <cmocka.h>
 
+/* One KPI of the catalogue: each costs time, of ten years of days. */
 #define UNHEARD                                                                                    \
     "  topics: [" MOCK_EVENTS "]\n"                                                                \
+    "catalogue: [participation_rate]\n"                                                            \
     "kpis: {hourly: {formula: participants / reached, grains: [hour], rolling: [24h]}}\n"
 #define SETTINGS                                                                                   \
     UNHEARD "receivers: [{name: on-call, type: webhook, url: \"http://127.0.0.1:9\"}]\n"

@@ -119,6 +119,7 @@ static void plan_b(struct fixture *f)
 /* --- the reference --- */
 
 static const struct kpi_breakdown_info *looked_at;
+static unsigned looked_names[KPI_BREAKDOWN_DIMENSIONS_MAX];
 static const struct kpi_group *looked_for;
 
 static int64_t slot_of(const struct naive *naive, const struct naive_event *e, unsigned attribute,
@@ -191,21 +192,33 @@ static void note(struct naive *naive, struct naive_event *e)
     note_bool(e, NEWCOMER, newcomer);
 }
 
-/* The event's value of a dimension, whatever prefix that has. */
-static struct kpi_string value_of(const struct naive_event *e, struct kpi_string dimension)
+/* Which of the names a dimension has, whatever its prefix. */
+static unsigned name_of(struct kpi_string dimension)
 {
-    for (unsigned i = 0; i < N_NAMES; i++) {
-        size_t length = strlen(names[i]);
-        size_t skip = dimension.length > 2 && memcmp(dimension.data, "x_", 2) == 0 ? 2 : 0;
+    size_t skip = dimension.length > 2 && memcmp(dimension.data, "x_", 2) == 0 ? 2 : 0;
 
-        if (dimension.length - skip != length ||
-            memcmp(dimension.data + skip, names[i], length) != 0)
-            continue;
-        if (strcmp(e->values[i], NO_VALUE) == 0)
-            return (struct kpi_string){NULL, 0};
-        return (struct kpi_string){e->values[i], strlen(e->values[i])};
-    }
+    for (unsigned i = 0; i < N_NAMES; i++)
+        if (dimension.length - skip == strlen(names[i]) &&
+            memcmp(dimension.data + skip, names[i], dimension.length - skip) == 0)
+            return i;
     abort();
+}
+
+static void look_at(const struct kpi_breakdown_info *breakdown)
+{
+    looked_at = breakdown;
+    for (uint32_t i = 0; i < breakdown->n_dimensions; i++)
+        looked_names[i] = name_of(breakdown->dimensions[i].name);
+}
+
+/* The event's value of a dimension that is looked at. */
+static struct kpi_string value_of(const struct naive_event *e, uint32_t dimension)
+{
+    const char *value = e->values[looked_names[dimension]];
+
+    if (strcmp(value, NO_VALUE) == 0)
+        return (struct kpi_string){NULL, 0};
+    return (struct kpi_string){value, strlen(value)};
 }
 
 static struct kpi_group group_of(const struct naive_event *e)
@@ -213,17 +226,20 @@ static struct kpi_group group_of(const struct naive_event *e)
     struct kpi_group group = {.n_values = looked_at->n_dimensions};
 
     for (uint32_t i = 0; i < group.n_values; i++)
-        group.values[i] = value_of(e, looked_at->dimensions[i].name);
+        group.values[i] = value_of(e, i);
     return group;
 }
 
 static bool in_group(const struct naive *naive, const struct naive_event *e)
 {
-    struct kpi_group group = group_of(e);
+    for (uint32_t i = 0; i < looked_for->n_values; i++) {
+        struct kpi_string value = value_of(e, i);
 
-    group.scope = looked_for->scope;
-    group.breakdown = looked_for->breakdown;
-    return kpi_group_compare(&group, looked_for) == 0;
+        if (!value.data != !looked_for->values[i].data ||
+            !kpi_string_equal(value, looked_for->values[i]))
+            return false;
+    }
+    return true;
 }
 
 static int order_groups(const void *a, const void *b)
@@ -242,7 +258,7 @@ static void naive_groups(const struct naive *naive, const struct kpi_layout *lay
     struct kpi_row *rows = calloc(breakdown->n_rows, sizeof(*rows));
     size_t n = 0;
 
-    looked_at = &breakdown->info;
+    look_at(&breakdown->info);
     for (size_t i = 0; i < naive->n_events; i++) {
         const struct naive_event *e = &naive->events[i];
         struct kpi_string is = {e->w.fields[0].string, e->w.fields[0].length};

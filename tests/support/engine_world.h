@@ -278,6 +278,10 @@ struct naive {
     const struct kpi_program *program;
     struct naive_event *events; /* applied */
     size_t n_events;
+    /* Of them, those that an instance's condition held for, in their order. */
+    uint32_t *held[WORLD_INSTANCES_MAX];
+    uint32_t n_held[WORLD_INSTANCES_MAX];
+    kpi_day first_day, last_day; /* UTC, of any event */
     uint64_t users[WORLD_USERS];
     bool is_here[WORLD_USERS]; /* not erased */
     uint64_t withdrawn[WORLD_USERS];
@@ -305,8 +309,12 @@ static inline struct naive *naive_new(struct kpi_plan *plan)
     naive->events = calloc(WORLD_EVENTS_MAX, sizeof(*naive->events));
     naive->values = calloc(WORLD_EVENTS_MAX, sizeof(*naive->values));
     naive->newest = INT64_MIN / 4;
+    naive->first_day = INT32_MAX;
+    naive->last_day = INT32_MIN;
     assert(naive->program->n_instances <= WORLD_INSTANCES_MAX);
     assert(naive->program->n_slots <= WORLD_SLOTS_MAX);
+    for (unsigned i = 0; i < naive->program->n_instances; i++)
+        naive->held[i] = calloc(WORLD_EVENTS_MAX, sizeof(*naive->held[i]));
     for (unsigned i = 0; i < WORLD_USERS; i++)
         for (unsigned k = 0; k < WORLD_SLOTS_MAX; k++)
             naive->slots[i][k] = KPI_TIME_NONE;
@@ -315,6 +323,8 @@ static inline struct naive *naive_new(struct kpi_plan *plan)
 
 static inline void naive_free(struct naive *naive)
 {
+    for (unsigned i = 0; i < WORLD_INSTANCES_MAX; i++)
+        free(naive->held[i]);
     free(naive->events);
     free(naive->values);
     free(naive);
@@ -567,6 +577,19 @@ static inline uint32_t naive_n_here(const struct naive *naive)
     return n;
 }
 
+/* Takes down of the event that is applied which instances may be fed by it, so that others need not
+ * look at it again. */
+static inline void naive_hold(struct naive *naive, const struct naive_event *e)
+{
+    kpi_day day = (kpi_day)(e->w.event.time / KPI_DAY);
+
+    naive->first_day = day < naive->first_day ? day : naive->first_day;
+    naive->last_day = day > naive->last_day ? day : naive->last_day;
+    for (uint32_t i = 0; i < naive->program->n_instances; i++)
+        if (e->holds[i])
+            naive->held[i][naive->n_held[i]++] = (uint32_t)naive->n_events;
+}
+
 /* The event, judged as the contract says; returns its outcome. */
 static inline enum kpi_outcome naive_apply(struct naive *naive, const struct world_event *w)
 {
@@ -662,6 +685,7 @@ static inline enum kpi_outcome naive_apply(struct naive *naive, const struct wor
     if (e->user != UINT32_MAX)
         memcpy(e->after, naive->slots[e->user], sizeof(e->after));
     naive->n_late += late;
+    naive_hold(naive, e);
     naive->n_events++;
     if (erases)
         naive_erase(naive, e, withdraws);
@@ -706,16 +730,14 @@ static inline struct naive_days naive_days_make(const struct naive *naive, uint3
     struct naive_days days = {INT32_MAX, INT32_MIN, NULL};
     kpi_day day;
 
+    if (!naive->n_events)
+        return days;
     /* An attribute's time is that of some event; a zone is at most a day off. */
-    for (size_t i = 0; i < naive->n_events; i++) {
-        day = (kpi_day)(naive->events[i].w.event.time / KPI_DAY);
-        days.low = day - 2 < days.low ? day - 2 : days.low;
-        days.high = day + 3 > days.high ? day + 3 : days.high;
-    }
-    if (days.low < days.high)
-        days.seen = calloc((size_t)(days.high - days.low), sizeof(*days.seen));
-    for (size_t i = 0; i < naive->n_events; i++) {
-        const struct naive_event *e = &naive->events[i];
+    days.low = naive->first_day - 2;
+    days.high = naive->last_day + 3;
+    days.seen = calloc((size_t)(days.high - days.low), sizeof(*days.seen));
+    for (uint32_t i = 0; i < naive->n_held[instance]; i++) {
+        const struct naive_event *e = &naive->events[naive->held[instance][i]];
 
         if (e->user != UINT32_MAX && naive_feeds(naive, e, instance, campaign, &day))
             days.seen[day - days.low][e->user] = true;
@@ -791,16 +813,16 @@ static inline void naive_user_days(const struct naive *naive, const struct kpi_l
     const struct kpi_campaign_info *info = kpi_plan_campaign(naive->plan, range->campaign);
     size_t n_days = (size_t)(range->end_day - range->start_day);
     bool(*seen)[WORLD_USERS] = calloc(n_days, sizeof(*seen));
+    uint32_t instance = leaf->instance[info->zone];
     kpi_day day;
 
     if (!seen)
         abort();
     row->value = 0;
-    for (size_t i = 0; i < naive->n_events; i++) {
-        const struct naive_event *e = &naive->events[i];
+    for (uint32_t i = 0; i < naive->n_held[instance]; i++) {
+        const struct naive_event *e = &naive->events[naive->held[instance][i]];
 
-        if (e->user == UINT32_MAX ||
-            !naive_feeds(naive, e, leaf->instance[info->zone], info->id, &day) ||
+        if (e->user == UINT32_MAX || !naive_feeds(naive, e, instance, info->id, &day) ||
             day < range->start_day || day >= range->end_day)
             continue;
         row->value += !seen[day - range->start_day][e->user];
@@ -871,9 +893,9 @@ static inline void naive_leaf(const struct naive *naive, const struct kpi_leaf *
     instance = leaf->instance[info->zone];
     for (unsigned u = 0; u < WORLD_USERS; u++)
         latest[u] = INT64_MIN;
-    for (size_t i = 0; i < naive->n_events; i++) {
+    for (uint32_t h = 0; h < naive->n_held[instance]; h++) {
+        uint32_t i = naive->held[instance][h];
         const struct naive_event *e = &naive->events[i];
-
         kpi_time time = naive_time(naive, e, instance), rank = e->w.event.time;
         int64_t number;
 
