@@ -229,9 +229,9 @@ static void segment_move(const struct kpi_dedupe *dedupe, const struct kpi_dedup
 static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                            uint32_t n_lines)
 {
-    assert(n_lines == 0 || n_lines % 2 == 1);
     struct kpi_dedupe_segment rebuilt = {.n_lines = n_lines};
 
+    assert(n_lines == 0 || n_lines % 2 == 1); /* see struct path */
     if (n_lines) {
         uint8_t *fill = kpi_mem_zalloc(dedupe->mem, n_lines);
 
@@ -281,9 +281,9 @@ static bool fits(uint64_t n, uint64_t n_lines, unsigned percent)
 /*
  * Loads. Living entries take 0.66 to 0.78 of the places, 16 to 13.7 bytes an id; with the dead
  * ones, whose places new ones take, it may be 0.85. A segment grows to the lowest load that is
- * allowed: to move its entries is half of what it costs to remember an id, and every id is moved
- * four times so. A segment of a few hundred ids swings by more than that from hour to hour, and
- * would be made anew again and again: hence the spare lines, which are of no weight in a large one.
+ * allowed, since each growth moves all that it holds: an id four times in all. A segment of a few
+ * hundred ids swings by more than that from hour to hour, and would be made anew again and again:
+ * hence the spare lines, which are of no weight in a large one.
  */
 enum {
     PERCENT_MIN = 66,
