@@ -82,11 +82,11 @@ class Catalogue(ProcessCase):
         self.assertEqual(ok, set(money_oracle.KPIS))
 
     def test_variants_are_good(self):
-        """What stands behind "or:" in the sections on purchases and money can be put in the place of a formula."""
+        """What stands behind "or:" can be put in the place of a formula, from retention to money."""
         with open(os.path.join(ROOT, "config", "catalogue.yaml"), encoding="utf-8") as file:
-            part = file.read().split("-- purchases\n\n")[1].split("-- opinion\n")[0]
-        variants = re.findall(r"^    # or:    (.+?)(?:  .*)?$", part, re.M)
-        self.assertGreater(len(variants), 25)
+            part = file.read().split("-- activity, retention\n\n")[1].split("-- opinion\n")[0]
+        variants = re.findall(r"^    # or:    (.+?)(?:, unit: \w+)?(?:  .*)?$", part, re.M)
+        self.assertGreater(len(variants), 40)
         kpis = "".join(f"  v{i}: {{formula: {json.dumps(v)}, unit: ratio}}\n" for i, v in enumerate(variants))
         path = write(self.directory(), "or.yaml", "timezone: UTC\ncatalogue: []\ncampaigns:\n"
                      "  - {id: spring, start: 2099-01-01, end: 2099-02-01, budget: 1}\nkpis:\n" + kpis)
