@@ -37,7 +37,7 @@ def tool(name):
 def settings(cluster, topic, redis):
     today = day_of(datetime.datetime.now(datetime.timezone.utc).date())
     campaigns = [Campaign(name, "Asia/Shanghai", today - 30, today + 10) for name in (*CAMPAIGNS, PROBED)]
-    return configuration(campaigns, kafka={
+    return configuration(campaigns, kpis={}, kafka={
         "brokers": cluster.address, "topics": [topic], "group": f"bench-{uuid.uuid4().hex[:6]}",
         "start": "beginning"}, redis={"url": redis.url}, checkpoint={"interval": "1s"})
 

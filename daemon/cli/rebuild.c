@@ -302,7 +302,7 @@ int cli_rebuild(int argc, char **argv)
     if (optind < argc)
         return cli_usage("rebuild", "unexpected argument", argv[optind]);
     log_setup(LOG_LEVEL_WARNING, LOG_FORMAT_LOGFMT);
-    memory_want_huge_pages();
+    memory_expect_much();
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a core would hold user ids and the key */
     config = cli_config(path, 0, 0, &code);
     if (!config)

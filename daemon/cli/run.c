@@ -59,6 +59,6 @@ int cli_run(int argc, char **argv)
     if (optind < argc)
         return cli_usage("run", "unexpected argument", argv[optind]);
     log_setup(level, format);
-    memory_want_huge_pages();
+    memory_expect_much();
     return server_run(&server);
 }

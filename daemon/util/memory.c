@@ -114,10 +114,12 @@ const struct kpi_mem memory_kpi = {.resize = memory_resize};
 /*
  * Most of a shard of ordinary size are small blocks: segments of users and ids, pages of sets. On
  * pages of 4 KiB nearly every event waited for the page tables, in a virtual machine twice over.
+ * But a huge page takes long to clear, so what is free is not given back at once: the buffers that
+ * messages are fetched into took more time to clear than to fill.
  */
-void memory_want_huge_pages(void)
+void memory_expect_much(void)
 {
-    memory_small_want_huge_pages();
+    memory_small_expect_much();
 }
 
 uint64_t memory_bytes(void)

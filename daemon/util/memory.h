@@ -10,8 +10,8 @@ extern const struct kpi_mem memory_kpi;
 
 /*
  * For a process that is going to hold much for long: small blocks come from huge pages too, as far
- * as the kernel has any. Before there are threads.
+ * as the kernel has any, and free pages are kept for some seconds. Before there are threads.
  */
-void memory_want_huge_pages(void);
+void memory_expect_much(void);
 
 uint64_t memory_bytes(void); /* now allocated through memory_kpi */

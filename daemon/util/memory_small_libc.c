@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void memory_small_want_huge_pages(void)
+void memory_small_expect_much(void)
 {
 }
 

@@ -2,9 +2,18 @@
 
 #include <mimalloc.h>
 
-void memory_small_want_huge_pages(void)
+/* Milliseconds that free pages are kept. */
+#define KEEP_MS 10000
+
+void memory_small_expect_much(void)
 {
     mi_option_set_enabled_default(mi_option_large_os_pages, true);
+#if MI_MALLOC_VERSION >= 210
+    mi_option_set_default(mi_option_purge_delay, KEEP_MS);
+#else
+    mi_option_set_default(mi_option_decommit_delay, KEEP_MS);
+    mi_option_set_default(mi_option_segment_decommit_delay, KEEP_MS);
+#endif
 }
 
 void *memory_small_resize(void *pointer, size_t old_size, size_t new_size)
