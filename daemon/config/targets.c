@@ -233,8 +233,38 @@ static bool is_value(struct load *load, const struct doc_node *node, struct kpi_
     return !error;
 }
 
-static void read_target(const struct campaign_draft *draft, const struct doc_node *node,
-                        struct kpi_target_definition *target)
+/*
+ * An expression, or, of a KPI that is a duration, one as people write it: `8m` is 480, as in
+ * expressions durations are seconds. Returns 0 or -ENOMEM.
+ */
+static int read_value(struct load *load, const struct doc_node *node, const struct doc_node *kpi,
+                      struct kpi_target_definition *target)
+{
+    struct kpi_string text;
+    kpi_duration duration;
+    enum kpi_unit unit;
+    const char *seconds;
+
+    if (!load_text(load, node, "value", &text) || !is_value(load, node, text))
+        return 0;
+    if (scalar_duration(text, &duration) != NULL || !find_unit(load, kpi, &unit)) {
+        target->value = load_kpi_text(node);
+        return 0;
+    }
+    if (unit != KPI_UNIT_DURATION) {
+        load_wrong(load, node, "value", "is a duration, which fits KPIs of unit duration only");
+        return 0;
+    }
+    seconds = arena_format(&load->arena, "%lld.%06lld", (long long)(duration / KPI_SECOND),
+                           (long long)(duration % KPI_SECOND));
+    if (!seconds)
+        return -ENOMEM;
+    target->value = (struct kpi_text){seconds, (uint32_t)strlen(seconds), node->origin};
+    return 0;
+}
+
+static int read_target(const struct campaign_draft *draft, const struct doc_node *node,
+                       struct kpi_target_definition *target)
 {
     struct doc_node *kpi, *value, *deviation, *better, *scope, *from, *to, *hold, *sample_min;
     const struct load_field fields[] = {
@@ -245,17 +275,18 @@ static void read_target(const struct campaign_draft *draft, const struct doc_nod
     struct load *load = draft->load;
     struct kpi_string text;
     unsigned choice;
+    int r = 0;
 
     if (!load_fields(load, node, "target", fields, sizeof(fields) / sizeof(fields[0])))
-        return;
+        return 0;
     if (!kpi)
         load_missing(load, node, "target", "kpi");
     else if (load_text(load, kpi, "kpi", &text))
         target->kpi = load_kpi_text(kpi);
     if (!value)
         load_missing(load, node, "target", "value");
-    else if (load_text(load, value, "value", &text) && is_value(load, value, text))
-        target->value = load_kpi_text(value);
+    else
+        r = read_value(load, value, kpi, target);
     if (scope && load_text(load, scope, "scope", &text))
         target->scope = load_kpi_text(scope);
     read_deviation(draft, deviation, kpi, target);
@@ -270,6 +301,7 @@ static void read_target(const struct campaign_draft *draft, const struct doc_nod
     }
     read_hold(draft, hold, &target->hold);
     read_sample_min(draft, sample_min, &target->sample_min);
+    return r;
 }
 
 int load_targets(struct campaign_draft *draft, const struct doc_node *node)
@@ -303,7 +335,8 @@ int load_targets(struct campaign_draft *draft, const struct doc_node *node)
             .hold = hold_default,
             .sample_min = sample_min_default,
         };
-        read_target(draft, child, target);
+        if (read_target(draft, child, target) < 0)
+            return -ENOMEM;
         if (target->kpi.length == 0 || target->value.length == 0)
             continue; /* reported; libkpi would only say it again */
         n++;
