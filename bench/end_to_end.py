@@ -35,6 +35,7 @@ def tool(name):
 
 
 def settings(cluster, topic, redis):
+    """The five KPIs of the product, without those that the oracle's configuration adds."""
     today = day_of(datetime.datetime.now(datetime.timezone.utc).date())
     campaigns = [Campaign(name, "Asia/Shanghai", today - 30, today + 10) for name in (*CAMPAIGNS, PROBED)]
     return configuration(campaigns, kpis={}, kafka={

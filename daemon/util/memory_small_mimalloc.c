@@ -8,11 +8,11 @@
 void memory_small_expect_much(void)
 {
     mi_option_set_enabled_default(mi_option_large_os_pages, true);
-#if MI_MALLOC_VERSION >= 210
-    mi_option_set_default(mi_option_purge_delay, KEEP_MS);
-#else
+#if MI_MALLOC_VERSION >= 200 && MI_MALLOC_VERSION < 210
     mi_option_set_default(mi_option_decommit_delay, KEEP_MS);
     mi_option_set_default(mi_option_segment_decommit_delay, KEEP_MS);
+#else
+    mi_option_set_default(mi_option_purge_delay, KEEP_MS);
 #endif
 }
 
