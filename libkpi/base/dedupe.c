@@ -2,20 +2,24 @@
 #include "base/dedupe.h"
 
 #include <assert.h>
+#include <endian.h>
+#include <stddef.h>
 
 _Static_assert(sizeof(struct kpi_dedupe_line) == 64, "a line is a cache line");
 
 enum {
     EVENT_BITS = 14,
     EVENT_MASK = (1 << EVENT_BITS) - 1,
-    ARRIVAL_MASK = 63,
-    SEGMENT_SHIFT = 56, /* of an id: what is above is the segment */
-    STEP_MASK = 7,      /* steps of 1, 2, 4 … 128 lines */
-    PASSED_BY = 1 << 7, /* in `dirty` of a line: entries of it stand in later lines */
-    OVERFLOW_AHEAD = 2, /* lines of a path to ask for when the first is full */
+    STAMP_MASK = 63,     /* of an arrival */
+    STAMPS = STAMP_MASK, /* different ones: 0 is none */
+    SEGMENT_SHIFT = 56,  /* of an id: what is above is the segment */
+    STEP_MASK = 7,       /* steps of 1, 2, 4 … 128 lines */
+    DIRTY_SHIFT = 24,    /* in `rest` of a line */
+    OVERFLOW_AHEAD = 2,  /* lines of a path to ask for when the first is full */
     PLACES_MASK = (1 << KPI_DEDUPE_PER_LINE) - 1,
 };
 
+#define PASSED_BY    (UINT32_C(1) << 31) /* in `rest`: entries of the line stand in later ones */
 #define CONTENT_MASK ((1u << KPI_DEDUPE_CONTENT_BITS) - 1)
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -51,107 +55,125 @@ static uint64_t *segment_dirty(const struct kpi_dedupe_segment *segment)
  * common with the odd number of lines, so that every line is reached.
  */
 struct path {
-    uint32_t line, step, n_lines;
+    uint64_t key;
+    uint32_t line, n_lines;
 };
 
 static struct path path_begin(uint64_t key, uint32_t n_lines)
 {
-    return (struct path){.line = (uint32_t)(((key >> 32) * n_lines) >> 32),
-                         .step = 1u << (key >> KPI_DEDUPE_CONTENT_BITS & STEP_MASK),
-                         .n_lines = n_lines};
+    return (struct path){key, (uint32_t)(((key >> 32) * n_lines) >> 32), n_lines};
 }
 
 static void path_next(struct path *path)
 {
-    path->line += path->step;
+    path->line += 1u << (path->key >> KPI_DEDUPE_CONTENT_BITS & STEP_MASK);
     while (path->line >= path->n_lines)
         path->line -= path->n_lines;
 }
 
 static uint64_t make_key(uint64_t id, uint32_t content)
 {
-    uint64_t key = id << KPI_DEDUPE_CONTENT_BITS | (content & CONTENT_MASK);
-
-    return key ? key : 1; /* 0 marks an empty place */
+    return id << KPI_DEDUPE_CONTENT_BITS | (content & CONTENT_MASK);
 }
 
-static uint32_t entry_arrival(const struct kpi_dedupe_line *line, unsigned k)
+static uint32_t stamp_of(int64_t tick)
 {
-    return line->arrivals[k] & ARRIVAL_MASK;
+    return (uint32_t)(1 + tick - floor_div(tick, STAMPS) * STAMPS);
+}
+
+/* The latest tick up to now that has the stamp, which is not 0. */
+static int64_t tick_of(const struct kpi_dedupe *dedupe, uint32_t stamp)
+{
+    return dedupe->now - (stamp_of(dedupe->now) + STAMPS - stamp) % STAMPS;
 }
 
 static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
 {
     return (line->arrivals[k] & 0xc0u) << 6 | (uint32_t)line->events[k] << 4 |
-           (line->events_low[k / 2] >> (k % 2 * 4) & 15u);
+           (line->rest >> (4 * k) & 15u);
 }
 
 /*
  * Sets of places of a line are bits 0 … 5. They are found for all places at once and without a
  * branch: which place of a line is taken is as good as random, and a branch on it costs more than
- * all six comparisons.
+ * that. The six stamps are taken as the low bytes of one number; what holds for one of them is bit
+ * 6 of its byte, and a multiplication gathers these bits.
  */
-static unsigned places_taken(const struct kpi_dedupe_line *line)
-{
-    unsigned taken = 0;
+#define EACH UINT64_C(0x010101010101) /* 1 in each of six bytes */
 
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
-        taken |= (unsigned)(line->keys[k] != 0) << k;
-    return taken;
+static uint64_t stamps_of(const struct kpi_dedupe_line *line)
+{
+    uint64_t bytes;
+
+    _Static_assert(offsetof(struct kpi_dedupe_line, arrivals) + sizeof(bytes) <= sizeof(*line),
+                   "a line has 8 bytes from its arrivals on");
+    memcpy(&bytes, line->arrivals, sizeof(bytes));
+    return le64toh(bytes) & EACH * STAMP_MASK;
 }
 
-/* With the id of a key, whatever the content. */
-static unsigned places_of_id(const struct kpi_dedupe_line *line, uint64_t key)
+static unsigned places_gather(uint64_t bits)
 {
-    unsigned same = 0;
+    return (unsigned)(((bits >> 6 & EACH) * UINT64_C(0x0102040810204080)) >> 56);
+}
 
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
-        same |= (unsigned)((line->keys[k] ^ key) <= CONTENT_MASK) << k;
-    return same;
+static unsigned places_taken(const struct kpi_dedupe_line *line)
+{
+    return places_gather(stamps_of(line) + EACH * 63);
 }
 
 /*
- * Arrived within [floor, now]. The six arrivals are taken as the low bytes of one number: each byte
- * becomes an age of 0 … 63, and 64 + span - age has bit 6 set where the age is not above the span.
- * A multiplication then gathers those bits.
+ * Taken, and arrived within [floor, now]: each byte becomes an age of 0 … 62, whereby stamps above
+ * that of now are of a round before; and 64 + span - age has bit 6 set where the age is not above
+ * the span.
  */
-static unsigned places_recent(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
-{
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t now = (uint64_t)dedupe->now & ARRIVAL_MASK;
-    uint64_t span = (uint64_t)(dedupe->now - dedupe->floor);
-    uint64_t arrivals = 0, ages;
-
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
-        arrivals |= (uint64_t)line->arrivals[k] << (8 * k);
-    ages = (each * (64 + now) - (arrivals & each * ARRIVAL_MASK)) & each * ARRIVAL_MASK;
-    ages = (each * (64 + span) - ages) >> 6 & each;
-    return (unsigned)((ages * UINT64_C(0x0102040810204080)) >> 56) & PLACES_MASK;
-}
-
 static unsigned places_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
 {
-    return places_recent(dedupe, line) & places_taken(line);
+    uint64_t stamps = stamps_of(line);
+    uint64_t behind = EACH * (64 + dedupe->now_stamp) - stamps;
+    uint64_t ages = (behind & EACH * 63) - (~behind >> 6 & EACH);
+    uint64_t recent = EACH * (64 + (uint64_t)(dedupe->now - dedupe->floor)) - ages;
+
+    return places_gather(recent & (stamps + EACH * 63));
+}
+
+static unsigned places_dirty(const struct kpi_dedupe_line *line)
+{
+    return line->rest >> DIRTY_SHIFT & PLACES_MASK;
+}
+
+/*
+ * With the id of a key, whatever the content. Nearly always there is none: one branch a place
+ * finds that out sooner than it takes to gather them.
+ */
+static unsigned places_of_id(const struct kpi_dedupe_line *line, uint64_t key)
+{
+    unsigned k = 0, same = 0;
+
+    while ((line->keys[k] ^ key) > CONTENT_MASK)
+        if (++k == KPI_DEDUPE_PER_LINE)
+            return 0;
+    for (; k < KPI_DEDUPE_PER_LINE; k++)
+        same |= (unsigned)((line->keys[k] ^ key) <= CONTENT_MASK) << k;
+    return same;
 }
 
 /* An entry to be put into a line. */
 struct entry {
     uint64_t key;
     uint32_t event;
-    uint32_t arrival;
+    uint32_t stamp; /* of its arrival */
     bool dirty;
 };
 
 static void entry_set(struct kpi_dedupe_line *line, unsigned k, const struct entry *entry)
 {
-    unsigned shift = k % 2 * 4;
+    uint32_t old = UINT32_C(15) << (4 * k) | UINT32_C(1) << (DIRTY_SHIFT + k);
 
     line->keys[k] = entry->key;
-    line->arrivals[k] = (uint8_t)(entry->arrival | (entry->event >> 6 & 0xc0u));
+    line->arrivals[k] = (uint8_t)(entry->stamp | (entry->event >> 6 & 0xc0u));
     line->events[k] = (uint8_t)(entry->event >> 4);
-    line->events_low[k / 2] =
-        (uint8_t)((line->events_low[k / 2] & ~(15u << shift)) | (entry->event & 15u) << shift);
-    line->dirty = (uint8_t)((line->dirty & ~(1u << k)) | (unsigned)entry->dirty << k);
+    line->rest = (line->rest & ~old) | (entry->event & 15u) << (4 * k) |
+                 (uint32_t)entry->dirty << (DIRTY_SHIFT + k);
 }
 
 static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedupe_place *place,
@@ -159,7 +181,7 @@ static void place_put(struct kpi_dedupe_segment *segment, const struct kpi_dedup
 {
     struct kpi_dedupe_line *line = &segment->lines[place->line];
 
-    segment->n += !line->keys[place->k];
+    segment->n += !(line->arrivals[place->k] & STAMP_MASK);
     entry_set(line, place->k, entry);
     if (entry->dirty)
         segment_dirty(segment)[place->line / 64] |= UINT64_C(1) << (place->line % 64);
@@ -184,7 +206,7 @@ static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segme
             place_put(segment, &place, entry);
             return;
         }
-        line->dirty |= PASSED_BY;
+        line->rest |= PASSED_BY;
     }
 }
 
@@ -192,40 +214,38 @@ static void segment_put(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segme
 static void entry_copy(const struct kpi_dedupe_line *from, unsigned k, struct kpi_dedupe_line *to,
                        unsigned place)
 {
-    unsigned low = from->events_low[k / 2] >> (k % 2 * 4) & 15u;
-
     to->keys[place] = from->keys[k];
     to->arrivals[place] = from->arrivals[k];
     to->events[place] = from->events[k];
-    to->events_low[place / 2] |= (uint8_t)(low << (place % 2 * 4));
-    to->dirty |= (uint8_t)((from->dirty >> k & 1u) << place);
+    to->rest |= (from->rest >> (4 * k) & 15u) << (4 * place) |
+                (from->rest >> (DIRTY_SHIFT + k) & 1u) << (DIRTY_SHIFT + place);
 }
 
 /*
- * Puts the living entries of a segment into another's empty lines; fill: how many are in each of
+ * Puts the entries of a purged segment into another's empty lines; fill: how many are in each of
  * these, 0.
  */
-static void segment_move(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_segment *from,
-                         struct kpi_dedupe_segment *to, uint8_t *fill)
+static void segment_move(const struct kpi_dedupe_segment *from, struct kpi_dedupe_segment *to,
+                         uint8_t *fill)
 {
     for (uint32_t i = 0; i < from->n_lines; i++) {
         const struct kpi_dedupe_line *line = &from->lines[i];
 
-        for (unsigned alive = places_alive(dedupe, line); alive; alive &= alive - 1) {
-            unsigned k = (unsigned)__builtin_ctz(alive);
+        for (unsigned taken = places_taken(line); taken; taken &= taken - 1) {
+            unsigned k = (unsigned)__builtin_ctz(taken);
             struct path path = path_begin(line->keys[k], to->n_lines);
 
             for (; fill[path.line] == KPI_DEDUPE_PER_LINE; path_next(&path))
-                to->lines[path.line].dirty |= PASSED_BY;
+                to->lines[path.line].rest |= PASSED_BY;
             entry_copy(line, k, &to->lines[path.line], fill[path.line]++);
             to->n++;
-            segment_dirty(to)[path.line / 64] |= (uint64_t)(line->dirty >> k & 1)
-                                                 << (path.line % 64);
         }
     }
+    for (uint32_t i = 0; i < to->n_lines; i++)
+        segment_dirty(to)[i / 64] |= (uint64_t)(places_dirty(&to->lines[i]) != 0) << (i % 64);
 }
 
-/* Makes a segment anew with its living entries; n_lines 0: no table at all. */
+/* Makes a purged segment anew; n_lines 0: no table at all, whatever there was. */
 static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment,
                            uint32_t n_lines)
 {
@@ -237,7 +257,7 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
 
         rebuilt.lines = kpi_mem_zalloc(dedupe->mem, segment_bytes(n_lines));
         if (fill && rebuilt.lines)
-            segment_move(dedupe, segment, &rebuilt, fill);
+            segment_move(segment, &rebuilt, fill);
         kpi_mem_free(dedupe->mem, fill, n_lines);
         if (!fill || !rebuilt.lines) {
             kpi_mem_free(dedupe->mem, rebuilt.lines, segment_bytes(n_lines));
@@ -258,16 +278,17 @@ static uint32_t segment_purge(const struct kpi_dedupe *dedupe, struct kpi_dedupe
 {
     uint32_t n_passed = 0;
 
-    segment->n = 0;
+    segment->n = segment->n_lines * KPI_DEDUPE_PER_LINE;
     for (uint32_t i = 0; i < segment->n_lines; i++) {
         struct kpi_dedupe_line *line = &segment->lines[i];
+        unsigned free = ~places_alive(dedupe, line) & PLACES_MASK;
 
-        unsigned alive = places_alive(dedupe, line);
-
-        n_passed += (line->dirty & PASSED_BY) != 0;
-        segment->n += (uint32_t)__builtin_popcount(alive);
-        for (unsigned dead = ~alive & PLACES_MASK; dead; dead &= dead - 1)
-            line->keys[__builtin_ctz(dead)] = 0;
+        n_passed += (line->rest & PASSED_BY) != 0;
+        for (; free; free &= free - 1) {
+            line->keys[__builtin_ctz(free)] = 0;
+            line->arrivals[__builtin_ctz(free)] = 0;
+            segment->n--;
+        }
     }
     return n_passed;
 }
@@ -353,9 +374,18 @@ static void clear(struct kpi_dedupe *dedupe)
 static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
 {
     for (; dedupe->floor < floor; dedupe->floor++) {
-        dedupe->n -= dedupe->counts[dedupe->floor & ARRIVAL_MASK];
-        dedupe->counts[dedupe->floor & ARRIVAL_MASK] = 0;
+        uint64_t *count = &dedupe->counts[stamp_of(dedupe->floor)];
+
+        dedupe->n -= *count;
+        *count = 0;
     }
+}
+
+static void set_now(struct kpi_dedupe *dedupe, int64_t tick)
+{
+    dedupe->now = tick;
+    dedupe->now_stamp = stamp_of(tick);
+    dedupe->now_until = (tick + 1) * dedupe->tick_hours * KPI_HOUR;
 }
 
 static void set_grains(struct kpi_dedupe *dedupe, const struct kpi_dedupe_options *options)
@@ -382,6 +412,7 @@ int kpi_dedupe_init(struct kpi_dedupe *dedupe, const struct kpi_mem *mem,
 
     *dedupe = (struct kpi_dedupe){.mem = mem,
                                   .now = INT64_MIN,
+                                  .now_until = INT64_MIN,
                                   .forced = INT64_MIN,
                                   .sweep = KPI_DEDUPE_SEGMENTS,
                                   .bytes = size};
@@ -402,27 +433,28 @@ void kpi_dedupe_deinit(struct kpi_dedupe *dedupe)
 
 int kpi_dedupe_advance(struct kpi_dedupe *dedupe, kpi_time log_time)
 {
-    int64_t tick = coarse(hour_of(log_time), dedupe->tick_hours);
+    int64_t tick;
     int r;
 
-    if (tick <= dedupe->now)
+    if (log_time < dedupe->now_until)
         return 0;
+    tick = floor_div(hour_of(log_time), dedupe->tick_hours);
     if (dedupe->now == INT64_MIN) {
-        dedupe->now = tick;
+        set_now(dedupe, tick);
         dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
         return 0;
     }
     if (tick - dedupe->now > dedupe->window_ticks) {
         clear(dedupe);
         dedupe->floor = dedupe->swept = tick - dedupe->window_ticks;
-    } else if (tick - dedupe->swept > ARRIVAL_MASK) {
-        /* Before time moves: what is dead now must be gone, lest it come to life modulo 64. */
+    } else if (tick - dedupe->swept >= STAMPS) {
+        /* Before time moves: what is dead now must be gone, lest its stamp come to life. */
         sweep_begin(dedupe);
         r = sweep(dedupe, KPI_DEDUPE_SEGMENTS);
         if (r < 0)
             return r;
     }
-    dedupe->now = tick;
+    set_now(dedupe, tick);
     raise_floor(dedupe, tick - dedupe->window_ticks);
     return 0;
 }
@@ -492,7 +524,7 @@ enum kpi_dedupe_answer kpi_dedupe_find(const struct kpi_dedupe *dedupe, uint64_t
             if (found == KPI_DEDUPE_CONFLICT)
                 answer = found;
         }
-        if (!(line->dirty & PASSED_BY))
+        if (!(line->rest & PASSED_BY))
             break;
         path_next(&path);
     }
@@ -516,7 +548,7 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
         place_put(segment, place, entry);
     else
         segment_put(dedupe, segment, entry);
-    dedupe->counts[entry->arrival]++;
+    dedupe->counts[entry->stamp]++;
     dedupe->n++;
     return 0;
 }
@@ -538,7 +570,7 @@ int kpi_dedupe_add(struct kpi_dedupe *dedupe, uint64_t id, uint32_t content, kpi
                    const struct kpi_dedupe_place *place)
 {
     struct entry entry = {make_key(id, content), event_stamp(dedupe, hour_of(event_time)),
-                          (uint32_t)(dedupe->now & ARRIVAL_MASK), true};
+                          dedupe->now_stamp, true};
     int r;
 
     if (!dedupe->options.window)
@@ -578,7 +610,7 @@ void kpi_dedupe_prefetch_overflow(const struct kpi_dedupe *dedupe, uint64_t id)
     if (!segment->n_lines)
         return;
     path = path_begin(make_key(id, 0), segment->n_lines);
-    if (!segment->lines[path.line].keys[KPI_DEDUPE_PER_LINE - 1])
+    if (!(segment->lines[path.line].arrivals[KPI_DEDUPE_PER_LINE - 1] & STAMP_MASK))
         return;
     for (unsigned i = 0; i < OVERFLOW_AHEAD; i++) {
         path_next(&path);
@@ -599,11 +631,9 @@ static int64_t event_hour_of(const struct kpi_dedupe *dedupe, uint32_t stamp)
 static struct kpi_dedupe_record record_of(const struct kpi_dedupe *dedupe, uint32_t segment,
                                           const struct kpi_dedupe_line *line, unsigned k)
 {
-    int64_t arrival = dedupe->now - ((dedupe->now - entry_arrival(line, k)) & ARRIVAL_MASK);
-
     return (struct kpi_dedupe_record){
         .id = (uint64_t)segment << SEGMENT_SHIFT | line->keys[k] >> KPI_DEDUPE_CONTENT_BITS,
-        .arrival_hour = arrival * dedupe->tick_hours,
+        .arrival_hour = tick_of(dedupe, line->arrivals[k] & STAMP_MASK) * dedupe->tick_hours,
         .event_hour = event_hour_of(dedupe, entry_event(line, k)),
         .content = (uint16_t)(line->keys[k] & CONTENT_MASK),
     };
@@ -630,7 +660,7 @@ int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *
 static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
                            struct kpi_dedupe_line *line, kpi_dedupe_fn fn, void *userdata)
 {
-    unsigned dirty = places_alive(dedupe, line) & line->dirty;
+    unsigned dirty = places_alive(dedupe, line) & places_dirty(line);
     int r = 0;
 
     for (; dirty && r == 0; dirty &= dirty - 1) {
@@ -639,7 +669,7 @@ static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
 
         r = fn(userdata, &record);
     }
-    line->dirty &= PASSED_BY;
+    line->rest &= ~((uint32_t)PLACES_MASK << DIRTY_SHIFT);
     return r;
 }
 
@@ -674,7 +704,7 @@ uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe)
         for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++)
             for (uint64_t word = segment_dirty(segment)[w]; word; word &= word - 1)
                 n += (unsigned)__builtin_popcount(
-                    segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)].dirty & ~PASSED_BY);
+                    places_dirty(&segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)]));
     }
     return n;
 }
@@ -683,7 +713,7 @@ void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int6
 {
     int64_t floor = floor_div(floor_hour, dedupe->tick_hours);
 
-    dedupe->now = floor_div(hour_of(log_time), dedupe->tick_hours);
+    set_now(dedupe, floor_div(hour_of(log_time), dedupe->tick_hours));
     dedupe->floor = dedupe->now - dedupe->window_ticks;
     if (floor > dedupe->now)
         floor = dedupe->now; /* not from a save of ours */
@@ -696,8 +726,7 @@ int kpi_dedupe_restore(struct kpi_dedupe *dedupe, const struct kpi_dedupe_record
 {
     int64_t arrival = floor_div(record->arrival_hour, dedupe->tick_hours);
     struct entry entry = {make_key(record->id, record->content),
-                          event_stamp(dedupe, record->event_hour),
-                          (uint32_t)(arrival & ARRIVAL_MASK), false};
+                          event_stamp(dedupe, record->event_hour), stamp_of(arrival), false};
 
     if (!dedupe->options.window || arrival < dedupe->floor || arrival > dedupe->now)
         return 0;
@@ -710,19 +739,20 @@ static void line_retune(const struct kpi_dedupe *old, struct kpi_dedupe *dedupe,
 {
     unsigned alive = places_alive(old, line);
 
-    for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++) {
+    for (unsigned taken = places_taken(line); taken; taken &= taken - 1) {
+        unsigned k = (unsigned)__builtin_ctz(taken);
         struct kpi_dedupe_record record = record_of(old, segment, line, k);
         int64_t arrival = floor_div(record.arrival_hour, dedupe->tick_hours);
         struct entry entry = {line->keys[k], event_stamp(dedupe, record.event_hour), 0, true};
 
         if (alive >> k & 1 && arrival >= dedupe->floor) {
-            dedupe->counts[arrival & ARRIVAL_MASK]++;
+            dedupe->counts[stamp_of(arrival)]++;
             dedupe->n++;
         } else {
             /* Dead stays dead: below the floor, for the sweep that is due now. */
             arrival = dedupe->floor - 1;
         }
-        entry.arrival = (uint32_t)(arrival & ARRIVAL_MASK);
+        entry.stamp = stamp_of(arrival);
         entry_set(line, k, &entry);
     }
 }
@@ -753,7 +783,7 @@ void kpi_dedupe_retune(struct kpi_dedupe *dedupe, const struct kpi_dedupe_option
     rewritten = old.tick_hours != dedupe->tick_hours || old.event_hours != dedupe->event_hours;
     if (dedupe->now == INT64_MIN)
         return;
-    dedupe->now = floor_div(old.now * old.tick_hours, dedupe->tick_hours);
+    set_now(dedupe, floor_div(old.now * old.tick_hours, dedupe->tick_hours));
     if (!options->window) {
         clear(dedupe);
         dedupe->floor = dedupe->swept = dedupe->now;

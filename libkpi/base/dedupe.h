@@ -9,17 +9,18 @@
  *
  * Glossary. A *tick* is the grain of arrival: an hour, or as many hours as keep the window within
  * KPI_DEDUPE_TICKS_MAX ticks. *now* is the tick of the log's time, *floor* the oldest tick that is
- * remembered. When more than ids_max ids are remembered the oldest ticks are forgotten whole.
+ * remembered. A *stamp* is a tick modulo 63, plus 1. When more than ids_max ids are remembered the
+ * oldest ticks are forgotten whole.
  *
  * Layout. A line of 64 bytes has 6 entries of 84 bits: 50 bits of the id and 14 of the content
- * hash, 14 bits of event hour, 6 of arrival tick; and a dirty mark each. The table is cut into 256
+ * hash, 14 bits of event hour, 6 of arrival stamp; and a dirty mark each. The table is cut into 256
  * segments by the id's top bits, which need not be stored: 58 bits tell ids apart (with 10 million
  * remembered, one new id in 3 * 10^10 is taken for another), and one conflict in 16,384 counts as a
  * copy. A line that is full runs over into others (the id says which), and is marked as passed by:
  * a search ends at a line that is not. New entries take the places of dead ones. A segment that
  * gets full drops its dead, and grows by up to a quarter if that is not enough; the other dead are
- * swept segment by segment every few ticks, always before a tick modulo 64 could be mistaken for a
- * later one.
+ * swept segment by segment every few ticks, always before a stamp could be mistaken for that of a
+ * later tick.
  */
 #pragma once
 
@@ -30,7 +31,7 @@ enum {
     KPI_DEDUPE_LINES_SPARE = 4, /* of a segment, beyond what its load asks for; even */
     KPI_DEDUPE_CONTENT_BITS = 14,
     KPI_DEDUPE_PER_LINE = 6,
-    KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into 6 bits */
+    KPI_DEDUPE_TICKS_MAX = 30, /* of a window; two windows fit into the stamps */
     KPI_DEDUPE_SWEEP = 8,      /* ticks of dead entries after which they are swept */
 };
 
@@ -38,11 +39,10 @@ enum {
 #define KPI_DEDUPE_ID_MASK (~(UINT64_C(0x3f) << 50))
 
 struct kpi_dedupe_line {
-    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 50 bits << 14 | content; 0 is empty */
-    uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* arrival tick mod 64 | event hour's bits 12, 13 << 6 */
+    uint64_t keys[KPI_DEDUPE_PER_LINE];    /* id's low 50 bits << 14 | content */
+    uint8_t arrivals[KPI_DEDUPE_PER_LINE]; /* stamp, 0: empty | event hour's bits 12, 13 << 6 */
     uint8_t events[KPI_DEDUPE_PER_LINE];   /* event hour's bits 4 … 11 */
-    uint8_t events_low[KPI_DEDUPE_PER_LINE / 2]; /* its bits 0 … 3, two entries a byte */
-    uint8_t dirty; /* a bit an entry: not yet saved; bit 7: passed by */
+    uint32_t rest; /* bits 4k …: its bits 0 … 3; bit 24 + k: not yet saved; bit 31: passed by */
 };
 
 /* Where an id that was not found would go; true until the table changes. */
@@ -73,14 +73,16 @@ struct kpi_dedupe {
     uint32_t event_reach; /* the window in units of event_hours */
     int64_t event_hours;  /* hours of the event grain: 1 unless `keep` reaches beyond 2^14 hours */
     int64_t now;          /* tick; INT64_MIN before the first event */
-    int64_t floor;        /* entries with an earlier arrival are dead */
-    int64_t forced;       /* floor that ids_max has forced; INT64_MIN: none */
-    uint64_t n;           /* remembered */
-    uint64_t counts[64];  /* remembered, by arrival tick mod 64 */
-    uint64_t generation;  /* rises when what was saved is not true any more */
-    uint32_t sweep;       /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
-    int64_t sweep_floor;  /* what `floor` was when that sweep began */
-    int64_t swept;        /* no entry arrived before this tick */
+    uint32_t now_stamp;
+    kpi_time now_until;  /* when the next tick begins */
+    int64_t floor;       /* entries with an earlier arrival are dead */
+    int64_t forced;      /* floor that ids_max has forced; INT64_MIN: none */
+    uint64_t n;          /* remembered */
+    uint64_t counts[64]; /* remembered, by arrival stamp */
+    uint64_t generation; /* rises when what was saved is not true any more */
+    uint32_t sweep;      /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
+    int64_t sweep_floor; /* what `floor` was when that sweep began */
+    int64_t swept;       /* no entry arrived before this tick */
     size_t bytes;
     struct kpi_dedupe_segment *segments; /* KPI_DEDUPE_SEGMENTS of them */
 };
