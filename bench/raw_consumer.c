@@ -55,7 +55,7 @@ static rd_kafka_t *open_consumer(const char *brokers)
         {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},
         {"auto.offset.reset", "error"},  {"isolation.level", "read_committed"},
         {"check.crcs", "true"},          {"enable.partition.eof", "true"},
-        {"fetch.wait.max.ms", "100"},    {"queued.max.messages.kbytes", "16384"},
+        {"fetch.wait.max.ms", "100"},    {"queued.max.messages.kbytes", "4096"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_t *consumer;
@@ -118,7 +118,7 @@ static void wake(rd_kafka_t *consumer, const char *topic, double *woken_at)
 {
     int64_t low, high;
 
-    if (rd_kafka_version() >= 0x020200ff || now() - *woken_at < 0.01)
+    if (rd_kafka_version() >= 0x020200ff || now() - *woken_at < 0.002)
         return;
     (void)rd_kafka_query_watermark_offsets(consumer, topic, 0, &low, &high, 100);
     *woken_at = now();

@@ -13,9 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* librdkafka since 2.2.0 looks at a full queue again after fetch.queue.backoff.ms; before, only
- * when its broker thread wakes, up to a second later. An offset query wakes it. */
-#define WAKE_INTERVAL_US 10000
+/*
+ * A partition has a short queue: what waits in it should still be in the caches when it is decoded,
+ * and its memory be used again at once. So a full queue must be looked at again soon. librdkafka
+ * since 2.2.0 does so after fetch.queue.backoff.ms; before, only when its broker thread wakes, up
+ * to a second later. An offset query wakes it.
+ */
+#define QUEUE_KBYTES     "4096"
+#define QUEUE_BACKOFF_MS "2"
+#define WAKE_INTERVAL_US 2000
 
 /* Without brokers rd_kafka_consumer_close() would hold a stop for as long as a request may take. */
 #define LEAVE_US 5000000
@@ -118,7 +124,7 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
         {"isolation.level", "read_committed"}, {"check.crcs", "true"},
         {"enable.partition.eof", "true"},      {"session.timeout.ms", session},
         {"heartbeat.interval.ms", heartbeat},  {"max.poll.interval.ms", "60000"},
-        {"fetch.wait.max.ms", "100"},          {"queued.max.messages.kbytes", "16384"},
+        {"fetch.wait.max.ms", "100"},          {"queued.max.messages.kbytes", QUEUE_KBYTES},
         {"reconnect.backoff.max.ms", "2000"},  {"topic.metadata.refresh.interval.ms", "30000"},
     };
 
@@ -129,8 +135,8 @@ static int configure(struct intake *intake, rd_kafka_conf_t *conf, const struct 
         if (set(conf, fixed[i][0], fixed[i][1], error, sizeof(error)) != 0)
             goto refused;
     }
-    intake->needs_waking = rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "10", error,
-                                             sizeof(error)) == RD_KAFKA_CONF_UNKNOWN;
+    intake->needs_waking = rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", QUEUE_BACKOFF_MS,
+                                             error, sizeof(error)) == RD_KAFKA_CONF_UNKNOWN;
     if (intake_set_properties(conf, config, RD_KAFKA_CONSUMER, error, sizeof(error)) != 0)
         goto refused;
     rd_kafka_conf_set_opaque(conf, intake);
