@@ -82,15 +82,24 @@ static uint32_t campaigns_get(struct kpi_engine *engine, const struct applying *
     return row ? kpi_attribute_set(engine, attribute, row, applying->event->time, ret_ids) : 0;
 }
 
+/* Not inlined: nearly all instances are of events' own campaigns, and need none of this. */
+static __attribute__((noinline)) bool names_campaigns(struct kpi_engine *engine,
+                                                      const struct applying *applying,
+                                                      const struct kpi_instance *instance)
+{
+    int64_t campaigns[KPI_SET_VALUES_MAX];
+
+    return campaigns_get(engine, applying, instance, campaigns) > 0;
+}
+
 /* What of the instance's needs an event may lack: then it does not feed it. */
 static bool feeds(struct kpi_engine *engine, const struct kpi_instance *instance,
                   const struct applying *applying)
 {
     const struct kpi_event *event = applying->event;
-    int64_t campaigns[KPI_SET_VALUES_MAX];
 
     if (instance->campaign != KPI_NO_INDEX) {
-        if (!campaigns_get(engine, applying, instance, campaigns))
+        if (!names_campaigns(engine, applying, instance))
             return false;
     } else if (wants_campaign(engine, instance) && event->fields[0].kind != KPI_FIELD_STRING) {
         return false;
@@ -285,7 +294,8 @@ static enum kpi_refusal judge(struct kpi_engine *engine, struct applying *applyi
         set_untimely(applying);
     if (erases || refusal)
         return erases ? KPI_REFUSAL_NONE : refusal;
-    match_updates(engine, applying);
+    if (applying->dispatch->n_updates)
+        match_updates(engine, applying);
     match_funnels(engine, applying);
     if (!applying->needs_user)
         return KPI_REFUSAL_NONE;
@@ -567,6 +577,7 @@ static int tell_apart(struct kpi_engine *engine, struct applying *applying)
     return r;
 }
 
+/* The event updates at least one attribute. */
 static int update_row(struct kpi_engine *engine, struct applying *applying)
 {
     int64_t *row = kpi_slots_row(&engine->slots, applying->user);
@@ -592,8 +603,7 @@ static int update_row(struct kpi_engine *engine, struct applying *applying)
         if (r < 0)
             return r;
     }
-    if (applying->n_updates)
-        kpi_slots_mark(&engine->slots, applying->user);
+    kpi_slots_mark(&engine->slots, applying->user);
     return 0;
 }
 
@@ -630,7 +640,7 @@ static int commit(struct kpi_engine *engine, struct applying *applying,
         r = feed(engine, applying);
     if (r == 0 && engine->funnels.n_hits)
         r = kpi_funnels_feed(engine, event, applying->user, applying->campaign, &applying->other);
-    if (r == 0)
+    if (r == 0 && applying->n_updates)
         r = update_row(engine, applying);
     engine->n_applied++;
     engine->n_other += applying->other;
@@ -661,7 +671,7 @@ int kpi_engine_feed_session(struct kpi_engine *engine, const struct kpi_event *e
         begin_feeding(engine);
     if (applying.n_matches)
         r = feed(engine, &applying);
-    return r < 0 ? r : update_row(engine, &applying);
+    return r < 0 || !applying.n_updates ? r : update_row(engine, &applying);
 }
 
 /* Returns APPLY_E_ERASED or -ENOMEM. */

@@ -27,14 +27,6 @@ kpi_day kpi_zone_day_clamped(const struct kpi_zone *zone, kpi_time time)
                                       : zone->first_day + (kpi_day)zone->n_days;
 }
 
-struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance,
-                                   uint32_t tuple)
-{
-    const struct kpi_instance_state *state = &engine->instances[instance];
-
-    return tuple < state->n_series ? state->series[tuple] : NULL;
-}
-
 uint32_t kpi_series_position(const struct kpi_series *series, kpi_window window)
 {
     uint32_t low = 0, high = series->n_cells;
@@ -230,18 +222,13 @@ static int cell_new(struct kpi_engine *engine, struct kpi_series *series, uint32
     return 0;
 }
 
-int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
-                 struct kpi_series **ret_series, struct kpi_cell **ret_cell)
+int kpi_cell_turn(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
+                  struct kpi_series **ret_series, struct kpi_cell **ret_cell)
 {
-    struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+    struct kpi_series *series;
     uint32_t i;
     int r;
 
-    if (series && series->current && series->current->window == window) {
-        *ret_series = series;
-        *ret_cell = series->current;
-        return 0;
-    }
     r = series_get(engine, instance, tuple, &series);
     if (r < 0)
         return r;

@@ -241,8 +241,14 @@ bool kpi_zone_state_find(struct kpi_zone_state *zone, kpi_time time);
 kpi_day kpi_zone_day_clamped(const struct kpi_zone *zone, kpi_time time);
 
 /* NULL if there is none. */
-struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance,
-                                   uint32_t tuple);
+static inline struct kpi_series *kpi_series_find(const struct kpi_engine *engine, uint32_t instance,
+                                                 uint32_t tuple)
+{
+    const struct kpi_instance_state *state = &engine->instances[instance];
+
+    return tuple < state->n_series ? state->series[tuple] : NULL;
+}
+
 /* Index of the first cell whose window is not before `window`. */
 uint32_t kpi_series_position(const struct kpi_series *series, kpi_window window);
 struct kpi_cell *kpi_series_cell(const struct kpi_series *series, kpi_window window); /* or NULL */
@@ -253,9 +259,23 @@ kpi_window kpi_engine_finished_before(const struct kpi_engine *engine, uint32_t 
 /* The pack of a day, made if there is none. Returns 0 or -ENOMEM. */
 int kpi_pack_get(struct kpi_engine *engine, kpi_day day, struct kpi_pack **ret_pack);
 
+/* Makes the cell its series' current one; makes it, if there is none. Returns 0 or -ENOMEM. */
+int kpi_cell_turn(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
+                  struct kpi_series **ret_series, struct kpi_cell **ret_cell);
+
 /* The cell, made if there is none. Returns 0 or -ENOMEM. */
-int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple, kpi_window window,
-                 struct kpi_series **ret_series, struct kpi_cell **ret_cell);
+static inline int kpi_cell_get(struct kpi_engine *engine, uint32_t instance, uint32_t tuple,
+                               kpi_window window, struct kpi_series **ret_series,
+                               struct kpi_cell **ret_cell)
+{
+    struct kpi_series *series = kpi_series_find(engine, instance, tuple);
+
+    if (!series || !series->current || series->current->window != window)
+        return kpi_cell_turn(engine, instance, tuple, window, ret_series, ret_cell);
+    *ret_series = series;
+    *ret_cell = series->current;
+    return 0;
+}
 
 /* Notes that the content of a cell of the series changes. */
 static inline void kpi_cell_touch(const struct kpi_engine *engine, struct kpi_series *series,
