@@ -19,7 +19,7 @@
  * since 2.2.0 does so after fetch.queue.backoff.ms; before, only when its broker thread wakes, up
  * to a second later. An offset query wakes it.
  */
-#define QUEUE_KBYTES     "4096"
+#define QUEUE_KBYTES     "2048"
 #define QUEUE_BACKOFF_MS "2"
 #define WAKE_INTERVAL_US 2000
 

@@ -8,6 +8,10 @@
 void memory_small_expect_much(void)
 {
     mi_option_set_enabled_default(mi_option_large_os_pages, true);
+#if MI_MALLOC_VERSION < 300
+    mi_option_set_default(mi_option_eager_commit_delay,
+                          0); /* not only after a thread's first 32 MiB */
+#endif
 #if MI_MALLOC_VERSION >= 200 && MI_MALLOC_VERSION < 210
     mi_option_set_default(mi_option_decommit_delay, KEEP_MS);
     mi_option_set_default(mi_option_segment_decommit_delay, KEEP_MS);
