@@ -49,7 +49,7 @@ static double cpu_seconds(void)
 
 /*
  * The properties are those of kpid, so that only the work differs; but for its short queue, which
- * is part of how kpid works. The raw consumer never lets its own get full.
+ * is part of how kpid works.
  */
 static rd_kafka_t *open_consumer(const char *brokers)
 {

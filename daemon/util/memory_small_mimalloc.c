@@ -9,8 +9,8 @@ void memory_small_expect_much(void)
 {
     mi_option_set_enabled_default(mi_option_large_os_pages, true);
 #if MI_MALLOC_VERSION < 300
-    mi_option_set_default(mi_option_eager_commit_delay,
-                          0); /* not only after a thread's first 32 MiB */
+    /* Else a thread's first 32 MiB are on small pages. */
+    mi_option_set_default(mi_option_eager_commit_delay, 0);
 #endif
 #if MI_MALLOC_VERSION >= 200 && MI_MALLOC_VERSION < 210
     mi_option_set_default(mi_option_decommit_delay, KEEP_MS);

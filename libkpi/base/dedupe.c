@@ -103,11 +103,12 @@ static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
 
 static uint64_t stamps_of(const struct kpi_dedupe_line *line)
 {
-    uint64_t bytes;
+    const size_t at = offsetof(struct kpi_dedupe_line, arrivals);
+    uint64_t bytes; /* with two of what comes behind the stamps */
 
     _Static_assert(offsetof(struct kpi_dedupe_line, arrivals) + sizeof(bytes) <= sizeof(*line),
                    "a line has 8 bytes from its arrivals on");
-    memcpy(&bytes, line->arrivals, sizeof(bytes));
+    memcpy(&bytes, (const char *)line + at, sizeof(bytes));
     return le64toh(bytes) & EACH * STAMP_MASK;
 }
 
