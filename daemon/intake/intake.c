@@ -21,7 +21,7 @@
  */
 #define QUEUE_KBYTES     "2048"
 #define QUEUE_BACKOFF_MS "2"
-#define WAKE_INTERVAL_US 2000
+#define WAKE_INTERVAL_US 4000
 
 /* Without brokers rd_kafka_consumer_close() would hold a stop for as long as a request may take. */
 #define LEAVE_US 5000000
@@ -151,25 +151,41 @@ refused:
     return INTAKE_E_REFUSED;
 }
 
-/* Wakes broker threads while records wait for a place in the queue. */
+/* Partitions whose workers found more than they could take, in all topics. */
+static void add_busy(struct intake *intake, rd_kafka_topic_partition_list_t *list)
+{
+    for (unsigned worker = 0; worker < intake->n_workers; worker++) {
+        int32_t shard = atomic_load(&intake->busy_shard[worker]);
+
+        for (uint32_t topic = 0; shard >= 0 && topic < intake->n_topics; topic++)
+            rd_kafka_topic_partition_list_add(list, intake->topics[topic].name, shard)->offset =
+                RD_KAFKA_OFFSET_END;
+    }
+}
+
+/*
+ * Wakes broker threads while records wait for a place in the queue, and sleeps while none do. Where
+ * offsets end is the cheapest question that there is, and one request asks a broker for all
+ * partitions that it leads.
+ */
 static void *wake_main(void *userdata)
 {
     struct intake *intake = userdata;
 
-    while (!atomic_load(&intake->stopping)) {
+    for (;;) {
         struct timespec pause = {.tv_nsec = WAKE_INTERVAL_US * 1000};
-        int64_t low, high;
+        rd_kafka_topic_partition_list_t *list;
 
+        (void)sem_wait(&intake->wake_due);
+        if (atomic_load(&intake->stopping))
+            break;
         (void)nanosleep(&pause, NULL);
-        if (!atomic_exchange(&intake->busy, false))
-            continue;
-        for (unsigned worker = 0; worker < intake->n_workers; worker++) {
-            int32_t shard = atomic_load(&intake->busy_shard[worker]);
-
-            if (shard >= 0)
-                (void)rd_kafka_query_watermark_offsets(intake->consumer, intake->topics[0].name,
-                                                       shard, &low, &high, 1000);
-        }
+        atomic_store(&intake->busy, false);
+        list = rd_kafka_topic_partition_list_new((int)(intake->n_workers * intake->n_topics));
+        add_busy(intake, list);
+        if (list->cnt)
+            (void)rd_kafka_offsets_for_times(intake->consumer, list, 1000);
+        rd_kafka_topic_partition_list_destroy(list);
     }
     return NULL;
 }
@@ -205,6 +221,7 @@ int intake_new(struct intake **ret_intake, const struct intake_options *options)
     intake->start = options->config->kafka.start;
     intake->start_time = options->config->kafka.start_time;
     intake->wake[0] = intake->wake[1] = -1;
+    (void)sem_init(&intake->wake_due, 0, 0); /* fails only for too high a value */
     *ret_intake = intake; /* also on refusal, so that the caller can read intake_error() */
     r = make_topics(intake, options->config);
     if (r < 0)
@@ -244,8 +261,10 @@ int intake_new(struct intake **ret_intake, const struct intake_options *options)
 
 void intake_stop(struct intake *intake)
 {
-    if (intake)
-        atomic_store(&intake->stopping, true);
+    if (!intake)
+        return;
+    atomic_store(&intake->stopping, true);
+    (void)sem_post(&intake->wake_due);
 }
 
 /* Leaves the group. False: no broker has taken our word for it in time, and librdkafka waits on. */
@@ -295,6 +314,7 @@ struct intake *intake_free(struct intake *intake)
     free(intake->topics);
     free(intake->queues);
     free(intake->busy_shard);
+    (void)sem_destroy(&intake->wake_due);
     free(intake);
     return NULL;
 }
@@ -442,7 +462,8 @@ size_t intake_take(struct intake *intake, unsigned worker, int timeout_ms,
         atomic_store(&intake->connected, true);
     if ((size_t)taken == n && intake->needs_waking) {
         atomic_store(&intake->busy_shard[worker], ret_messages[0]->partition);
-        atomic_store(&intake->busy, true);
+        if (!atomic_exchange(&intake->busy, true))
+            (void)sem_post(&intake->wake_due);
     }
     return (size_t)taken;
 }

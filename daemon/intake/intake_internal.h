@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -29,6 +30,7 @@ struct intake {
     int wake[2];
     bool needs_waking, waking;
     pthread_t wake_thread;
+    sem_t wake_due; /* posted when `busy` becomes true, and to stop */
     atomic_bool stopping, busy, connected;
     _Atomic int32_t *busy_shard; /* by worker: a shard whose queue was full; -1 none */
     _Atomic uint64_t n_dead_letters, n_dead_letters_failed, n_errors, n_rebalances;
