@@ -62,7 +62,10 @@ static int page_insert(struct kpi_set *set, const struct kpi_mem *mem, uint32_t 
     return 0;
 }
 
-/* First index of a sorted array whose value is not below `value`. */
+/*
+ * First index of a sorted array whose value is not below `value`. Which half it is in cannot be
+ * foretold, so there is no branch on it.
+ */
 static uint32_t array_position(const uint16_t *values, uint32_t count, uint16_t value)
 {
     const uint16_t *base = values;
@@ -72,7 +75,7 @@ static uint32_t array_position(const uint16_t *values, uint32_t count, uint16_t 
     while (count > 1) {
         uint32_t half = count / 2;
 
-        base = base[half - 1] < value ? base + half : base;
+        base += half & -(uint32_t)(base[half - 1] < value);
         count -= half;
     }
     return (uint32_t)(base - values) + (*base < value);

@@ -27,6 +27,19 @@ void kpi_users_deinit(struct kpi_users *users)
     kpi_users_init(users, users->mem);
 }
 
+/*
+ * The places of a line with that hash, as bits; those that are free have hash 0, which no user has.
+ * It is as good as random which place it is, so all are compared, without a branch.
+ */
+static unsigned places_of(const struct kpi_users_line *line, uint64_t hash)
+{
+    unsigned places = 0;
+
+    for (unsigned k = 0; k < KPI_USERS_PER_LINE; k++)
+        places |= (unsigned)(line->hashes[k] == hash) << k;
+    return places;
+}
+
 uint32_t kpi_users_find(const struct kpi_users *users, uint64_t hash)
 {
     const struct kpi_users_segment *segment = &users->segments[hash >> 58];
@@ -37,10 +50,10 @@ uint32_t kpi_users_find(const struct kpi_users *users, uint64_t hash)
     i = kpi_users_line_index(hash, segment->n_lines);
     for (;;) {
         const struct kpi_users_line *line = &segment->lines[i];
+        unsigned places = places_of(line, hash);
 
-        for (uint32_t k = 0; k < line->n; k++)
-            if (line->hashes[k] == hash)
-                return line->ids[k];
+        if (places)
+            return line->ids[__builtin_ctz(places)];
         /* The load stays below one, so that a line with room ends every search. */
         if (line->n < KPI_USERS_PER_LINE)
             return KPI_USER_NONE;

@@ -59,7 +59,7 @@ struct kpi_users {
 void kpi_users_init(struct kpi_users *users, const struct kpi_mem *mem);
 void kpi_users_deinit(struct kpi_users *users);
 
-/* The id of a hash, KPI_USER_NONE or KPI_USER_BARRED. */
+/* The id of a hash, which is not 0; KPI_USER_NONE or KPI_USER_BARRED. */
 uint32_t kpi_users_find(const struct kpi_users *users, uint64_t hash);
 
 /* Gives a hash that is not in the table the next id. Returns 0 or -ENOMEM (nothing changed). */
