@@ -13,7 +13,7 @@ enum {
     STAMP_MASK = 63,     /* of an arrival */
     STAMPS = STAMP_MASK, /* different ones: 0 is none */
     SEGMENT_SHIFT = 56,  /* of an id: what is above is the segment */
-    STEP_MASK = 7,       /* steps of 1, 2, 4 … 128 lines */
+    STEP_MASK = 3,       /* steps of 1, 2, 4 and 8 lines */
     DIRTY_SHIFT = 24,    /* in `rest` of a line */
     OVERFLOW_AHEAD = 2,  /* lines of a path to ask for when the first is full */
     PLACES_MASK = (1 << KPI_DEDUPE_PER_LINE) - 1,
@@ -101,15 +101,26 @@ static uint32_t entry_event(const struct kpi_dedupe_line *line, unsigned k)
  */
 #define EACH UINT64_C(0x010101010101) /* 1 in each of six bytes */
 
-static uint64_t stamps_of(const struct kpi_dedupe_line *line)
+/* The arrivals, and two bytes of what comes behind them. */
+static uint64_t arrivals_get(const struct kpi_dedupe_line *line)
 {
-    const size_t at = offsetof(struct kpi_dedupe_line, arrivals);
-    uint64_t bytes; /* with two of what comes behind the stamps */
+    uint64_t bytes;
 
     _Static_assert(offsetof(struct kpi_dedupe_line, arrivals) + sizeof(bytes) <= sizeof(*line),
                    "a line has 8 bytes from its arrivals on");
-    memcpy(&bytes, (const char *)line + at, sizeof(bytes));
-    return le64toh(bytes) & EACH * STAMP_MASK;
+    memcpy(&bytes, (const char *)line + offsetof(struct kpi_dedupe_line, arrivals), sizeof(bytes));
+    return le64toh(bytes);
+}
+
+static void arrivals_set(struct kpi_dedupe_line *line, uint64_t arrivals)
+{
+    arrivals = htole64(arrivals);
+    memcpy((char *)line + offsetof(struct kpi_dedupe_line, arrivals), &arrivals, sizeof(arrivals));
+}
+
+static uint64_t stamps_of(const struct kpi_dedupe_line *line)
+{
+    return arrivals_get(line) & EACH * STAMP_MASK;
 }
 
 static unsigned places_gather(uint64_t bits)
@@ -123,18 +134,22 @@ static unsigned places_taken(const struct kpi_dedupe_line *line)
 }
 
 /*
- * Taken, and arrived within [floor, now]: each byte becomes an age of 0 … 62, whereby stamps above
- * that of now are of a round before; and 64 + span - age has bit 6 set where the age is not above
- * the span.
+ * Taken, and arrived within [floor, now], in bit 6: each byte becomes an age of 0 … 62, whereby
+ * stamps above that of now are of a round before; and 64 + span - age has bit 6 set where the age
+ * is not above the span.
  */
-static unsigned places_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
+static uint64_t stamps_alive(const struct kpi_dedupe *dedupe, uint64_t stamps)
 {
-    uint64_t stamps = stamps_of(line);
     uint64_t behind = EACH * (64 + dedupe->now_stamp) - stamps;
     uint64_t ages = (behind & EACH * 63) - (~behind >> 6 & EACH);
     uint64_t recent = EACH * (64 + (uint64_t)(dedupe->now - dedupe->floor)) - ages;
 
-    return places_gather(recent & (stamps + EACH * 63));
+    return recent & (stamps + EACH * 63);
+}
+
+static unsigned places_alive(const struct kpi_dedupe *dedupe, const struct kpi_dedupe_line *line)
+{
+    return places_gather(stamps_alive(dedupe, stamps_of(line)));
 }
 
 static unsigned places_dirty(const struct kpi_dedupe_line *line)
@@ -274,23 +289,24 @@ static int segment_rebuild(struct kpi_dedupe *dedupe, struct kpi_dedupe_segment 
     return 0;
 }
 
-/* Empties the places of the dead. Returns how many lines are marked as passed by. */
+/*
+ * Empties the places of the dead, whose stamps are cleared: that is what a place is empty by.
+ * Returns how many lines are marked as passed by.
+ */
 static uint32_t segment_purge(const struct kpi_dedupe *dedupe, struct kpi_dedupe_segment *segment)
 {
-    uint32_t n_passed = 0;
+    uint32_t n_passed = 0, n = 0;
 
-    segment->n = segment->n_lines * KPI_DEDUPE_PER_LINE;
     for (uint32_t i = 0; i < segment->n_lines; i++) {
         struct kpi_dedupe_line *line = &segment->lines[i];
-        unsigned free = ~places_alive(dedupe, line) & PLACES_MASK;
+        uint64_t arrivals = arrivals_get(line);
+        uint64_t alive = stamps_alive(dedupe, arrivals & EACH * STAMP_MASK) >> 6 & EACH;
 
+        arrivals_set(line, arrivals & (alive * 0xff | ~(EACH * 0xff)));
         n_passed += (line->rest & PASSED_BY) != 0;
-        for (; free; free &= free - 1) {
-            line->keys[__builtin_ctz(free)] = 0;
-            line->arrivals[__builtin_ctz(free)] = 0;
-            segment->n--;
-        }
+        n += (uint32_t)(alive * EACH >> 40) & 0xff; /* the sum of six bytes */
     }
+    segment->n = n;
     return n_passed;
 }
 
@@ -367,6 +383,7 @@ static void clear(struct kpi_dedupe *dedupe)
     for (unsigned i = 0; i < KPI_DEDUPE_SEGMENTS; i++)
         (void)segment_rebuild(dedupe, &dedupe->segments[i], 0); /* allocates nothing */
     memset(dedupe->counts, 0, sizeof(dedupe->counts));
+    memset(dedupe->dirty, 0, sizeof(dedupe->dirty));
     dedupe->n = 0;
     dedupe->sweep = KPI_DEDUPE_SEGMENTS;
     dedupe->generation++;
@@ -375,10 +392,10 @@ static void clear(struct kpi_dedupe *dedupe)
 static void raise_floor(struct kpi_dedupe *dedupe, int64_t floor)
 {
     for (; dedupe->floor < floor; dedupe->floor++) {
-        uint64_t *count = &dedupe->counts[stamp_of(dedupe->floor)];
+        uint32_t stamp = stamp_of(dedupe->floor);
 
-        dedupe->n -= *count;
-        *count = 0;
+        dedupe->n -= dedupe->counts[stamp];
+        dedupe->counts[stamp] = dedupe->dirty[stamp] = 0;
     }
 }
 
@@ -550,6 +567,7 @@ static int add(struct kpi_dedupe *dedupe, uint64_t id, const struct entry *entry
     else
         segment_put(dedupe, segment, entry);
     dedupe->counts[entry->stamp]++;
+    dedupe->dirty[entry->stamp] += entry->dirty;
     dedupe->n++;
     return 0;
 }
@@ -623,8 +641,8 @@ void kpi_dedupe_prefetch_overflow(const struct kpi_dedupe *dedupe, uint64_t id)
 static int64_t event_hour_of(const struct kpi_dedupe *dedupe, uint32_t stamp)
 {
     int64_t last =
-        floor_div((dedupe->now + 1) * dedupe->tick_hours + dedupe->options.skew / KPI_HOUR + 1,
-                  dedupe->event_hours);
+        coarse((dedupe->now + 1) * dedupe->tick_hours + dedupe->options.skew / KPI_HOUR + 1,
+               dedupe->event_hours);
 
     return (last - ((last - stamp) & EVENT_MASK)) * dedupe->event_hours;
 }
@@ -692,22 +710,18 @@ int kpi_dedupe_take_dirty(struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *use
             }
         }
     }
+    memset(dedupe->dirty, 0, sizeof(dedupe->dirty));
     return 0;
 }
 
-uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe)
+uint64_t kpi_dedupe_n(const struct kpi_dedupe *dedupe, int64_t tick)
 {
-    uint64_t n = 0;
+    return dedupe->counts[stamp_of(tick)];
+}
 
-    for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
-        const struct kpi_dedupe_segment *segment = &dedupe->segments[s];
-
-        for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++)
-            for (uint64_t word = segment_dirty(segment)[w]; word; word &= word - 1)
-                n += (unsigned)__builtin_popcount(
-                    places_dirty(&segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)]));
-    }
-    return n;
+uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe, int64_t tick)
+{
+    return dedupe->dirty[stamp_of(tick)];
 }
 
 void kpi_dedupe_restore_begin(struct kpi_dedupe *dedupe, kpi_time log_time, int64_t floor_hour)
@@ -770,6 +784,7 @@ static void retune_entries(const struct kpi_dedupe *old, struct kpi_dedupe *dedu
             segment_dirty(segment)[i / 64] |= UINT64_C(1) << (i % 64);
         }
     }
+    memcpy(dedupe->dirty, dedupe->counts, sizeof(dedupe->dirty));
     dedupe->swept = dedupe->floor - 1;
     dedupe->sweep = KPI_DEDUPE_SEGMENTS;
 }

@@ -79,6 +79,7 @@ struct kpi_dedupe {
     int64_t forced;      /* floor that ids_max has forced; INT64_MIN: none */
     uint64_t n;          /* remembered */
     uint64_t counts[64]; /* remembered, by arrival stamp */
+    uint64_t dirty[64];  /* of these, those not yet saved; some may have died */
     uint64_t generation; /* rises when what was saved is not true any more */
     uint32_t sweep;      /* next segment to sweep; KPI_DEDUPE_SEGMENTS: none */
     int64_t sweep_floor; /* what `floor` was when that sweep began */
@@ -147,9 +148,12 @@ typedef int (*kpi_dedupe_fn)(void *userdata, const struct kpi_dedupe_record *rec
 int kpi_dedupe_iterate(const struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata);
 int kpi_dedupe_take_dirty(struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata);
 
-/* Number of entries that kpi_dedupe_take_dirty() would give at most: those dead meanwhile count
- * too. */
-uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe);
+/*
+ * How many entries of a tick from `floor` to `now` kpi_dedupe_iterate() would give, and how many at
+ * most kpi_dedupe_take_dirty().
+ */
+uint64_t kpi_dedupe_n(const struct kpi_dedupe *dedupe, int64_t tick);
+uint64_t kpi_dedupe_n_dirty(const struct kpi_dedupe *dedupe, int64_t tick);
 
 /*
  * Puts a saved entry back, clean, after kpi_dedupe_restore_begin() has told the log's time and the

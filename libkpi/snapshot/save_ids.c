@@ -4,17 +4,65 @@
  */
 #include "snapshot/format.h"
 
-/* The new ids of this save, gathered before they are sorted by hour. */
+#include <assert.h>
+
+/*
+ * The new ids of this save, by tick of arrival from the floor on: a list a tick, of the length that
+ * is known beforehand, so that nothing is sorted.
+ */
 struct gathering {
-    struct kpi_dedupe_record *records;
-    size_t n, n_max;
+    int64_t floor_hour;
+    uint32_t tick_hours;
+    struct arrivals {
+        uint8_t *ids; /* KPI_SAVE_ID_BYTES each */
+        size_t n, n_max;
+    } ticks[KPI_DEDUPE_TICKS_MAX + 1];
 };
+
+static void gathering_deinit(struct gathering *gathering, const struct kpi_mem *mem)
+{
+    for (size_t i = 0; i <= KPI_DEDUPE_TICKS_MAX; i++)
+        kpi_mem_free(mem, gathering->ticks[i].ids, gathering->ticks[i].n_max * KPI_SAVE_ID_BYTES);
+}
+
+/* With room for all ids, or the dirty ones. Returns 0 or -ENOMEM. */
+static int gathering_init(struct gathering *gathering, const struct kpi_dedupe *dedupe,
+                          const struct kpi_mem *mem, bool all)
+{
+    *gathering = (struct gathering){.tick_hours = (uint32_t)dedupe->tick_hours};
+    if (dedupe->now == INT64_MIN)
+        return 0;
+    gathering->floor_hour = dedupe->floor * dedupe->tick_hours;
+    for (int64_t tick = dedupe->floor; tick <= dedupe->now; tick++) {
+        struct arrivals *arrivals = &gathering->ticks[tick - dedupe->floor];
+        size_t n = all ? kpi_dedupe_n(dedupe, tick) : kpi_dedupe_n_dirty(dedupe, tick);
+
+        if (!n)
+            continue;
+        arrivals->ids = kpi_mem_alloc(mem, n * KPI_SAVE_ID_BYTES);
+        if (!arrivals->ids) {
+            gathering_deinit(gathering, mem);
+            return -ENOMEM;
+        }
+        arrivals->n_max = n;
+    }
+    return 0;
+}
 
 static int gather(void *userdata, const struct kpi_dedupe_record *record)
 {
     struct gathering *gathering = userdata;
+    uint32_t tick =
+        (uint32_t)(record->arrival_hour - gathering->floor_hour) / gathering->tick_hours;
+    struct arrivals *arrivals = &gathering->ticks[tick];
+    uint8_t *at = arrivals->ids + arrivals->n * KPI_SAVE_ID_BYTES;
+    uint32_t event_hour = (uint32_t)record->event_hour;
 
-    gathering->records[gathering->n++] = *record;
+    assert(arrivals->n < arrivals->n_max);
+    arrivals->n++;
+    memcpy(at, &record->id, 8);
+    memcpy(at + 8, &event_hour, 4);
+    memcpy(at + 12, &record->content, 2);
     return 0;
 }
 
@@ -66,78 +114,65 @@ static int put_tail(struct kpi_saving *saving, int64_t hour, uint32_t index)
     return kpi_saving_end(saving);
 }
 
-static void tail_add(struct kpi_save *save, const struct kpi_dedupe_record *record)
-{
-    uint8_t *at = save->tail + save->n_tail++ * (size_t)KPI_SAVE_ID_BYTES;
-    uint32_t event_hour = (uint32_t)record->event_hour;
-
-    memcpy(at, &record->id, 8);
-    memcpy(at + 8, &event_hour, 4);
-    memcpy(at + 12, &record->content, 2);
-}
-
 /*
  * Appends the ids of one hour. The tail in memory is the content of the object that was added last;
  * if that is of this hour and not full, it goes on there.
  */
-static int append_hour(struct kpi_saving *saving, const struct gathering *gathering, int64_t hour,
+static int append_hour(struct kpi_saving *saving, const struct arrivals *arrivals, int64_t hour,
                        uint32_t index_first)
 {
     struct kpi_save *save = saving->save;
     const struct kpi_ids_object *last = save->n_ids ? &save->ids[save->n_ids - 1] : NULL;
     bool goes_on = last && last->hour == hour && save->n_tail && save->n_tail < KPI_SAVE_IDS;
     uint32_t index = goes_on ? last->index : index_first;
-    size_t i = 0;
-    int r;
 
-    if (!goes_on)
-        save->n_tail = 0;
-    for (;;) {
-        for (; i < gathering->n && save->n_tail < KPI_SAVE_IDS; i++)
-            if (gathering->records[i].arrival_hour == hour)
-                tail_add(save, &gathering->records[i]);
-        if (!save->n_tail)
-            return 0;
+    for (size_t i = 0; i < arrivals->n;) {
+        size_t n = arrivals->n - i;
+        int r;
+
+        if (!goes_on)
+            save->n_tail = 0;
+        if (n > KPI_SAVE_IDS - save->n_tail)
+            n = KPI_SAVE_IDS - save->n_tail;
+        memcpy(save->tail + save->n_tail * (size_t)KPI_SAVE_ID_BYTES,
+               arrivals->ids + i * KPI_SAVE_ID_BYTES, n * KPI_SAVE_ID_BYTES);
+        save->n_tail += (uint32_t)n;
         r = goes_on ? 0 : kpi_save_add_ids(save, hour, index);
         if (r == 0)
             r = put_tail(saving, hour, index);
-        if (r < 0 || i == gathering->n)
+        if (r < 0)
             return r;
-        goes_on = false;
-        save->n_tail = 0;
+        i += n;
         index++;
+        goes_on = false;
     }
+    return 0;
 }
 
-/* The lowest hour of a record that is not below `from`; INT64_MAX if there is none. */
-static int64_t next_hour(const struct gathering *gathering, int64_t from)
+static int tail_reserve(struct kpi_save *save)
 {
-    int64_t hour = INT64_MAX;
-
-    for (size_t i = 0; i < gathering->n; i++)
-        if (gathering->records[i].arrival_hour >= from && gathering->records[i].arrival_hour < hour)
-            hour = gathering->records[i].arrival_hour;
-    return hour;
+    if (!save->tail)
+        save->tail = kpi_mem_alloc(save->mem, KPI_SAVE_IDS * KPI_SAVE_ID_BYTES);
+    return save->tail ? 0 : -ENOMEM;
 }
 
 static int append_all(struct kpi_saving *saving, const struct gathering *gathering, size_t n_before)
 {
     struct kpi_save *save = saving->save;
-    int64_t hour = next_hour(gathering, INT64_MIN);
+    int r = 0;
 
-    if (!save->tail) {
-        save->tail = kpi_mem_alloc(save->mem, KPI_SAVE_IDS * KPI_SAVE_ID_BYTES);
-        if (!save->tail)
-            return -ENOMEM;
-    }
-    for (; hour != INT64_MAX; hour = next_hour(gathering, hour + 1)) {
-        const struct kpi_ids_object *last = last_of(save, n_before, hour);
-        int r = append_hour(saving, gathering, hour, last ? last->index + 1 : 0);
+    for (size_t i = 0; i <= KPI_DEDUPE_TICKS_MAX && r == 0; i++) {
+        int64_t hour = gathering->floor_hour + (int64_t)i * gathering->tick_hours;
+        const struct kpi_ids_object *last;
 
-        if (r < 0)
-            return r;
+        if (!gathering->ticks[i].n)
+            continue;
+        last = last_of(save, n_before, hour);
+        r = tail_reserve(save);
+        if (r == 0)
+            r = append_hour(saving, &gathering->ticks[i], hour, last ? last->index + 1 : 0);
     }
-    return 0;
+    return r;
 }
 
 /* All that is saved is to go: written over by nothing, since its names are not used again. */
@@ -169,15 +204,12 @@ int kpi_saving_ids(struct kpi_saving *saving)
     struct kpi_dedupe *dedupe = &saving->engine->dedupe;
     struct kpi_save *save = saving->save;
     bool over = saving->all || save->generation != dedupe->generation;
-    struct gathering gathering = {0};
-    int r = 0;
+    struct gathering gathering;
+    int r;
 
-    gathering.n_max = saving->all ? dedupe->n : kpi_dedupe_n_dirty(dedupe);
-    if (gathering.n_max) {
-        gathering.records = kpi_mem_alloc(save->mem, gathering.n_max * sizeof(*gathering.records));
-        if (!gathering.records)
-            return -ENOMEM;
-    }
+    r = gathering_init(&gathering, dedupe, save->mem, saving->all);
+    if (r < 0)
+        return r;
     if (saving->all)
         (void)kpi_dedupe_iterate(dedupe, gather, &gathering); /* gather() goes on to the end */
     /* Their marks go in either case. */
@@ -185,10 +217,10 @@ int kpi_saving_ids(struct kpi_saving *saving)
     if (over)
         r = start_over(saving, &gathering);
     else if (dedupe->now != INT64_MIN)
-        r = drop_before(saving, dedupe->floor * dedupe->tick_hours);
-    if (r == 0 && !over && gathering.n)
+        r = drop_before(saving, gathering.floor_hour);
+    if (r == 0 && !over)
         r = append_all(saving, &gathering, save->n_ids);
     save->generation = dedupe->generation;
-    kpi_mem_free(save->mem, gathering.records, gathering.n_max * sizeof(*gathering.records));
+    gathering_deinit(&gathering, save->mem);
     return r;
 }

@@ -236,6 +236,20 @@ static void the_dead_do_not_come_back_when_time_jumps(void **state)
     }
 }
 
+/* Each segment knows how many of its places are taken: it grows and sweeps by that. */
+static void assert_fill_is_known(const struct kpi_dedupe *dedupe)
+{
+    for (unsigned s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
+        const struct kpi_dedupe_segment *segment = &dedupe->segments[s];
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < segment->n_lines; i++)
+            for (unsigned k = 0; k < KPI_DEDUPE_PER_LINE; k++)
+                n += (segment->lines[i].arrivals[k] & 63) != 0;
+        assert_int_equal(n, segment->n);
+    }
+}
+
 /* Two days of a steady stream: growth, then sweeps. */
 static void takes_at_most_16_bytes_an_id(void **state)
 {
@@ -257,6 +271,7 @@ static void takes_at_most_16_bytes_an_id(void **state)
         if (i > 15 * per_hour && i % 1000 == 0 && dedupe.sweep == KPI_DEDUPE_SEGMENTS)
             assert_in_range(dedupe.bytes / dedupe.n, 8, 15);
     }
+    assert_fill_is_known(&dedupe);
     kpi_dedupe_deinit(&dedupe);
 }
 
@@ -293,8 +308,15 @@ static void dirty_entries_are_given_once_and_restore_the_table(void **state)
             assert_int_equal(add(&dedupe, id_of(i), 7, log_time - (int64_t)i * KPI_MINUTE), 0);
         }
         kpi_dedupe_restore_begin(&copy, log_time, dedupe.floor * dedupe.tick_hours);
-        assert_true(kpi_dedupe_n_dirty(&dedupe) >= dedupe.n);
+        for (int64_t tick = dedupe.floor; tick <= dedupe.now; tick++) {
+            n += kpi_dedupe_n(&dedupe, tick);
+            assert_int_equal(kpi_dedupe_n_dirty(&dedupe, tick), kpi_dedupe_n(&dedupe, tick));
+        }
+        assert_int_equal(n, dedupe.n);
+        n = 0;
         assert_int_equal(kpi_dedupe_take_dirty(&dedupe, restore_one, &copy), 0);
+        for (int64_t tick = copy.floor; tick <= copy.now; tick++)
+            assert_int_equal(kpi_dedupe_n_dirty(&copy, tick), 0);
         assert_int_equal(kpi_dedupe_take_dirty(&dedupe, count_one, &n), 0);
         assert_int_equal(n, 0);
         assert_int_equal(kpi_dedupe_iterate(&dedupe, count_one, &n), 0);
@@ -321,6 +343,7 @@ static void another_window_keeps_what_it_reaches(void **state)
     struct kpi_dedupe dedupe;
     struct kpi_dedupe_options options = {24 * KPI_HOUR, 400 * KPI_DAY, 0, UINT64_MAX};
     kpi_time start = 450000 * KPI_HOUR;
+    uint64_t n = 0;
 
     counting_mem_init(&counting);
     assert_int_equal(kpi_dedupe_init(&dedupe, &counting.mem, &options), 0);
@@ -328,10 +351,15 @@ static void another_window_keeps_what_it_reaches(void **state)
         assert_int_equal(kpi_dedupe_advance(&dedupe, start + i * KPI_HOUR), 0);
         assert_int_equal(add(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR), 0);
     }
+    assert_int_equal(kpi_dedupe_take_dirty(&dedupe, count_one, &n), 0);
+    assert_int_equal(n, 21);
     options.window = 90 * KPI_HOUR; /* ticks of 3 hours */
     kpi_dedupe_retune(&dedupe, &options);
     assert_int_equal(dedupe.tick_hours, 3);
     assert_int_equal(dedupe.n, 21);
+    /* Under other ticks it is to be saved anew. */
+    for (int64_t tick = dedupe.floor; tick <= dedupe.now; tick++)
+        assert_int_equal(kpi_dedupe_n_dirty(&dedupe, tick), kpi_dedupe_n(&dedupe, tick));
     for (int i = 0; i <= 20; i++)
         assert_int_equal(find(&dedupe, id_of((uint64_t)i), 1, start + i * KPI_HOUR),
                          KPI_DEDUPE_COPY);

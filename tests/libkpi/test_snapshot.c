@@ -159,6 +159,18 @@ static void a_restart_changes_nothing_while_the_dedupe_cap_binds(void **state)
     run_with_restarts(stream, 2500, 10, 3);
 }
 
+/* Arrivals in ticks of four hours, of which several begin between two saves. */
+static void a_restart_changes_nothing_with_a_long_dedupe_window(void **state)
+{
+    struct world_stream stream = world_stream_make(4);
+
+    world_fixture(&world.f);
+    world.f.in.dedupe_window = 100 * KPI_HOUR;
+    stream.step_s = 3600;
+    stream.copies = 3;
+    run_with_restarts(stream, 2500, 10, 3);
+}
+
 /* Many users: hot sets in groups of pages, several chunks of users and rows, full objects of ids.
  */
 static struct world_event many_users_event(uint64_t i, kpi_time now)
@@ -626,6 +638,7 @@ int main(void)
         cmocka_unit_test(laws_1_and_2_a_restart_changes_nothing),
         cmocka_unit_test(a_restart_changes_nothing_over_long_times),
         cmocka_unit_test(a_restart_changes_nothing_while_the_dedupe_cap_binds),
+        cmocka_unit_test(a_restart_changes_nothing_with_a_long_dedupe_window),
         cmocka_unit_test(a_save_after_a_short_while_is_small),
         cmocka_unit_test(deltas_are_compacted),
         cmocka_unit_test(another_plan_loads_what_it_shares),
