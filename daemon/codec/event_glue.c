@@ -37,18 +37,62 @@ struct lesson {
     bool key_next;
 };
 
+static void state_init(struct event_glue *glue, struct event_glue_state *state)
+{
+    state->first = &glue->none;
+    state->split_at = 0;
+    for (unsigned i = 0; i < EVENT_GLUE_SPLIT; i++)
+        state->split[i] = &glue->none;
+}
+
+/* The entries of the table that the edges take if split by the byte at `at`, a bit for each. */
+static unsigned split_entries(const struct event_glue_state *state, unsigned at)
+{
+    unsigned entries = 0;
+
+    for (const struct event_glue_edge *edge = state->first; edge->kind != EVENT_GLUE_NONE;
+         edge = edge->sibling)
+        entries |= 1u << edge->bytes[at] % EVENT_GLUE_SPLIT;
+    return entries;
+}
+
+/*
+ * Chooses the byte that tells most edges apart. It is one that all of them have, but for the end of
+ * a message: behind that are zeros, in the edge as in the message.
+ */
+static void state_split(struct event_glue_state *state)
+{
+    unsigned length = JSON_SCAN_PADDING, best = 0;
+
+    for (struct event_glue_edge *edge = state->first; edge->kind != EVENT_GLUE_NONE;
+         edge = edge->sibling) {
+        if (edge->kind != EVENT_GLUE_END && edge->length < length)
+            length = edge->length;
+    }
+    for (unsigned at = 0; at < length; at++) {
+        unsigned n_entries = (unsigned)__builtin_popcount(split_entries(state, at));
+
+        if (n_entries > best) {
+            best = n_entries;
+            state->split_at = (uint8_t)at;
+        }
+    }
+    for (struct event_glue_edge *edge = state->first; edge->kind != EVENT_GLUE_NONE;
+         edge = edge->sibling)
+        state->split[edge->bytes[state->split_at] % EVENT_GLUE_SPLIT] = edge;
+}
+
 static void forget(struct event_glue *glue)
 {
     glue->n_edges = 0;
     glue->n_states = 1;
-    glue->states[0].first = &glue->none;
+    state_init(glue, &glue->states[0]);
 }
 
 void event_glue_init(struct event_glue *glue, const uint8_t *secret)
 {
     memset(glue, 0, sizeof(*glue));
     glue->secret = secret;
-    glue->none.mask = UINT32_MAX;
     glue->none.kind = EVENT_GLUE_NONE;
     glue->score = SCORE_MAX;
     glue->states[0].place.kind = EVENT_GLUE_END;
@@ -84,14 +128,10 @@ static bool begins_bare(uint8_t byte)
     return (uint8_t)(byte - '0') <= 9 || byte == '-' || byte == 't' || byte == 'f' || byte == 'n';
 }
 
-/*
- * Is this glue at p, and behind it what it leads to? `"user":` is the beginning of `"user":"` too,
- * so what is bare must be seen to begin; nothing else that is learned has two readings.
- */
+/* As event_glue_fits(), but true as well where that may say too little. */
 static bool edge_fits(const struct event_glue_edge *edge, const uint8_t *p, const uint8_t *end)
 {
-    if (edge->kind == EVENT_GLUE_NONE || end - p < edge->length ||
-        memcmp(p, edge->bytes, edge->length) != 0)
+    if (end - p < edge->length || memcmp(p, edge->bytes, edge->length) != 0)
         return false;
     switch (edge->kind) {
     case EVENT_GLUE_BARE:
@@ -106,17 +146,13 @@ static bool edge_fits(const struct event_glue_edge *edge, const uint8_t *p, cons
 const struct event_glue_edge *event_glue_find(struct event_glue_state *state, const uint8_t *p,
                                               const uint8_t *end)
 {
-    struct event_glue_edge *before = NULL, *edge = state->first;
+    struct event_glue_edge *edge = state->first;
 
-    for (; !edge_fits(edge, p, end); before = edge, edge = edge->sibling) {
-        if (edge->kind == EVENT_GLUE_NONE)
-            return NULL;
-    }
-    if (before) { /* streams have runs */
-        before->sibling = edge->sibling;
-        edge->sibling = state->first;
-        state->first = edge;
-    }
+    while (edge->kind != EVENT_GLUE_NONE && !edge_fits(edge, p, end))
+        edge = edge->sibling;
+    if (edge->kind == EVENT_GLUE_NONE)
+        return NULL;
+    state->split[p[state->split_at] % EVENT_GLUE_SPLIT] = edge; /* streams have runs */
     return edge;
 }
 
@@ -145,7 +181,8 @@ static struct event_glue_state *state_get(struct event_glue *glue,
     if (state || glue->n_states == EVENT_GLUE_STATES_MAX)
         return state;
     state = &glue->states[glue->n_states++];
-    *state = (struct event_glue_state){.first = &glue->none, .place = *place};
+    state_init(glue, state);
+    state->place = *place;
     return state;
 }
 
@@ -188,22 +225,24 @@ static bool edge_add(struct lesson *lesson, size_t length, struct event_key *key
     struct event_glue *glue = lesson->glue;
     struct event_glue_state *from = state_get(glue, &lesson->before);
     struct event_glue_state *to = state_get(glue, &lesson->place);
-    bool is_short = lesson->place.kind != EVENT_GLUE_END && length <= 16;
-    struct event_glue_edge *edge;
+    struct event_glue_edge *edge, **last;
 
     if (!from || !to || glue->n_edges == EVENT_GLUE_EDGES_MAX)
         return false;
     edge = &glue->edges[glue->n_edges++];
     *edge = (struct event_glue_edge){
-        .sibling = from->first,
+        .sibling = &glue->none,
         .to = to,
         .key = key,
-        .mask = is_short ? ((uint32_t)1 << length) - 1 : UINT32_MAX,
+        .mask = (uint16_t)(length < 16 ? (1u << length) - 1 : UINT16_MAX),
         .length = (uint8_t)length,
         .kind = lesson->place.kind,
     };
     memcpy(edge->bytes, lesson->behind, length);
-    from->first = edge;
+    for (last = &from->first; (*last)->kind != EVENT_GLUE_NONE;)
+        last = &(*last)->sibling;
+    *last = edge;
+    state_split(from);
     return true;
 }
 

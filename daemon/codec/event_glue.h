@@ -36,7 +36,8 @@ enum {
     EVENT_GLUE_STATES_MAX = 256,
     EVENT_GLUE_EDGES_MAX = 512,
     EVENT_GLUE_BUCKETS = 256,
-    EVENT_GLUE_MARKS = 4, /* a bucket */
+    EVENT_GLUE_MARKS = 4,  /* a bucket */
+    EVENT_GLUE_SPLIT = 16, /* ways out of a state that one byte tells apart */
 };
 
 /* Where a value is: {"props"{"sku" - all that is open around it and its name, as written. */
@@ -48,6 +49,8 @@ struct event_glue_place {
 
 struct event_glue_state {
     struct event_glue_edge *first; /* &glue->none if there is none yet: siblings end there */
+    uint8_t split_at;              /* the byte behind the value that tells most edges apart */
+    struct event_glue_edge *split[EVENT_GLUE_SPLIT]; /* by that byte's low bits; or &glue->none */
     struct event_glue_place place;
 };
 
@@ -55,7 +58,7 @@ struct event_glue_edge {
     struct event_glue_edge *sibling; /* another one out of the same state */
     struct event_glue_state *to;
     struct event_key *key; /* of the value it leads to, if that is wanted, else NULL */
-    uint32_t mask;         /* short glue (16 bytes): a bit for each; else all bits */
+    uint16_t mask;         /* a bit for each of the first 16 bytes that is glue */
     uint8_t length;
     uint8_t kind; /* of the value it leads to */
     _Alignas(16) uint8_t bytes[EVENT_GLUE_BYTES_MAX];
@@ -70,7 +73,7 @@ struct event_glue {
     uint16_t sightings[EVENT_GLUE_BUCKETS][EVENT_GLUE_MARKS];
     struct event_glue_state states[EVENT_GLUE_STATES_MAX]; /* the first: before a message */
     struct event_glue_edge edges[EVENT_GLUE_EDGES_MAX];
-    struct event_glue_edge none; /* fits nothing, leads to the first state */
+    struct event_glue_edge none; /* fits nothing */
 };
 
 /* The secret is borrowed. It keeps a stream from aiming at the marks of sightings. Edges point at
@@ -93,32 +96,65 @@ void event_glue_missed(struct event_glue *glue);
 void event_glue_learn(struct event_glue *glue, struct event_keys *keys, uint64_t message,
                       const uint8_t *bytes, size_t size);
 
-/* Does text or a number that begins with a digit follow here? */
-static inline bool event_glue_leads(const struct event_glue_edge *edge, const uint8_t *p)
-{
-    return edge->kind == EVENT_GLUE_TEXT || (uint8_t)(p[edge->length] - '0') <= 9;
-}
-
 /*
- * Does short glue stand at p, and behind it text or a digit? False of all other glue. Reads 16
+ * Does this glue stand at p? False too of more than 32 bytes; event_glue_find() knows. Reads 32
  * bytes.
  */
-static inline bool event_glue_fits_short(const struct event_glue_edge *edge, const uint8_t *p)
+static inline bool event_glue_stands(const struct event_glue_edge *edge, const uint8_t *p)
 {
 #if JSON_SCAN_SSE2
     __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p),
                                   _mm_load_si128((const __m128i *)edge->bytes));
 
-    return !(edge->mask & ~(uint32_t)_mm_movemask_epi8(same)) && event_glue_leads(edge, p);
+    if (edge->mask & ~(unsigned)_mm_movemask_epi8(same))
+        return false;
+    if (__builtin_expect(edge->length <= 16, 1))
+        return true;
+    if (edge->length > 32)
+        return false;
+    same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + 16)),
+                          _mm_load_si128((const __m128i *)(edge->bytes + 16)));
+    return !(UINT16_MAX >> (32 - edge->length) & ~(unsigned)_mm_movemask_epi8(same));
 #else
-    return edge->mask != UINT32_MAX && memcmp(p, edge->bytes, edge->length) == 0 &&
-           event_glue_leads(edge, p);
+    return memcmp(p, edge->bytes, edge->length) == 0;
 #endif
 }
 
 /*
- * The edge out of this state that fits what is at p, of any sort, or NULL. What is found
- * comes first the next time.
+ * Does this glue stand at p, and behind it what it leads to? `"user":` is the beginning of
+ * `"user":"` too, so what is bare must be seen to begin; nothing else that is learned has two
+ * readings. False too of a bare value that begins with no digit; event_glue_find() knows.
  */
+static inline bool event_glue_fits(const struct event_glue_edge *edge, const uint8_t *p,
+                                   const uint8_t *end)
+{
+    if (!event_glue_stands(edge, p))
+        return false;
+    switch (edge->kind) {
+    case EVENT_GLUE_TEXT:
+        return true;
+    case EVENT_GLUE_BARE:
+        return (uint8_t)(p[edge->length] - '0') <= 9;
+    default:
+        return edge->kind == EVENT_GLUE_END && p + edge->length == end;
+    }
+}
+
+/* As event_glue_next(), slowly, for all there is. */
 const struct event_glue_edge *event_glue_find(struct event_glue_state *state, const uint8_t *p,
                                               const uint8_t *end);
+
+/*
+ * The edge out of this state that fits what is at p, or NULL. Behind most values the same glue
+ * comes always, or nearly: what was learned first is tried first. Reads as far as the padding goes.
+ */
+static inline const struct event_glue_edge *event_glue_next(struct event_glue_state *state,
+                                                            const uint8_t *p, const uint8_t *end)
+{
+    const struct event_glue_edge *edge = state->first;
+
+    if (__builtin_expect(event_glue_fits(edge, p, end), 1))
+        return edge;
+    edge = state->split[p[state->split_at] % EVENT_GLUE_SPLIT];
+    return event_glue_fits(edge, p, end) ? edge : event_glue_find(state, p, end);
+}

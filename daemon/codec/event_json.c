@@ -313,13 +313,10 @@ __attribute__((noinline)) static bool glue_follow(struct message *message,
     uintptr_t shift = (uintptr_t)message->bytes - (uintptr_t)p; /* to the caller's bytes */
 
     while (p) {
-        const struct event_glue_edge *edge = state->first;
+        const struct event_glue_edge *edge = event_glue_next(state, p, end);
 
-        if (__builtin_expect(!event_glue_fits_short(edge, p), 0)) {
-            edge = event_glue_find(state, p, end);
-            if (!edge || edge->kind == EVENT_GLUE_END)
-                return edge != NULL;
-        }
+        if (!edge || edge->kind == EVENT_GLUE_END)
+            return edge != NULL;
         p += edge->length;
         state = edge->to;
         p = edge->kind == EVENT_GLUE_TEXT ? text_follow(message, edge->key, p, shift)
@@ -337,17 +334,18 @@ static enum kpi_refusal other_refuse(struct message *message, const uint8_t *p, 
     return json_skip_space(p) == end ? KPI_REFUSAL_NOT_OBJECT : KPI_REFUSAL_JSON;
 }
 
-static void message_begin(struct message *message, struct kpi_event *event)
+static void message_begin(struct message *message, struct event_decoder *decoder, const char *bytes,
+                          struct kpi_event *event)
 {
-    struct event_decoder *decoder = message->decoder;
-
-    message->take = (struct event_take){
-        .event = event,
-        .secret = decoder->secret,
-        .currency = decoder->currency,
-        .mappings = decoder->mappings,
-        .message = ++decoder->n_messages,
-    };
+    message->decoder = decoder;
+    message->bytes = bytes;
+    message->problem = KPI_REFUSAL_NONE;
+    message->take.event = event;
+    message->take.secret = decoder->secret;
+    message->take.currency = decoder->currency;
+    message->take.mappings = decoder->mappings;
+    message->take.message = ++decoder->n_messages;
+    event_take_begin(&message->take);
     event->flags = 0;
     event->user = 0;
     memset(event->fields, 0, decoder->n_fields * sizeof(*event->fields));
@@ -373,7 +371,7 @@ static enum kpi_refusal message_scan(struct message *message, const uint8_t *end
 static enum kpi_refusal native_decode(struct event_decoder *decoder, const char *bytes, size_t size,
                                       const struct event_origin *origin, struct kpi_event *event)
 {
-    struct message message = {.decoder = decoder, .bytes = bytes};
+    struct message message;
     const uint8_t *end = decoder->copy + size;
     size_t arena_used = decoder->arena_used;
     struct event_glue_state *state;
@@ -387,7 +385,7 @@ static enum kpi_refusal native_decode(struct event_decoder *decoder, const char 
     if (size > 0)
         memcpy(decoder->copy, bytes, size);
     json_pad(decoder->copy + size);
-    message_begin(&message, event);
+    message_begin(&message, decoder, bytes, event);
     state = event_glue_begin(&decoder->glue);
     if (state) {
         if (glue_follow(&message, state, end)) {
@@ -397,7 +395,7 @@ static enum kpi_refusal native_decode(struct event_decoder *decoder, const char 
         }
         event_glue_missed(&decoder->glue);
         decoder->arena_used = arena_used;
-        message_begin(&message, event);
+        message_begin(&message, decoder, bytes, event);
     }
     refusal = message_scan(&message, end);
     if (refusal)
@@ -412,7 +410,7 @@ static enum kpi_refusal mapped_decode(struct event_decoder *decoder, struct even
                                       const char *bytes, size_t size,
                                       const struct event_origin *origin, struct kpi_event *event)
 {
-    struct message message = {.decoder = decoder, .bytes = bytes};
+    struct message message;
     struct event_mapped_message mapped = {
         .bytes = bytes,
         .size = size,
@@ -429,7 +427,7 @@ static enum kpi_refusal mapped_decode(struct event_decoder *decoder, struct even
     if (size > 0)
         memcpy(decoder->copy, bytes, size);
     json_pad(decoder->copy + size);
-    message_begin(&message, event);
+    message_begin(&message, decoder, bytes, event);
     mapped.begin = json_skip_space(decoder->copy);
     if (*mapped.begin++ != '{')
         return message_scan(&message, decoder->copy + size); /* says what it is instead */

@@ -12,7 +12,7 @@
 #include "codec/event_keys.h"
 #include "codec/mapping.h"
 
-/* One message's. Zeroed but for the first five. */
+/* One message's. */
 struct event_take {
     struct kpi_event *event;
     const uint8_t *secret; /* EVENT_KEY_BYTES */
@@ -20,19 +20,29 @@ struct event_take {
     const struct mappings *mappings; /* their rates; may be NULL */
     uint64_t message;                /* its number, from 1: tells a key's second time in it */
 
-    enum kpi_refusal refusal; /* the first of a field, or none */
-    const uint8_t *refused_at;
+    enum kpi_refusal refusal;       /* the first of a field, or none */
     const uint8_t *currency_bad_at; /* NULL: none, or the base currency */
-    struct kpi_string foreign;      /* the first other currency, if it is text */
-    bool has_amount;
-    uint8_t amount; /* its field */
-    bool has_type;
-    bool has_time;
-    bool has_id;
-    bool has_source;
+    uint8_t amount;                 /* its field, if it has one */
+    bool has_amount, has_type, has_time, has_id, has_source;
+
+    /* What is said of these tells whether they are set. */
+    const uint8_t *refused_at;
+    struct kpi_string foreign; /* the first other currency, if it is text */
     struct kpi_string id;
     struct kpi_string source;
 };
+
+/*
+ * Nothing is taken yet. The first five are the caller's to set. Sets only what must be: zeroing all
+ * of it costs as much as taking a value.
+ */
+static inline void event_take_begin(struct event_take *take)
+{
+    take->refusal = KPI_REFUSAL_NONE;
+    take->currency_bad_at = NULL;
+    take->amount = 0;
+    take->has_amount = take->has_type = take->has_time = take->has_id = take->has_source = false;
+}
 
 /* Of several the one whose value comes first counts; of two at one place the one told first. */
 void event_take_refuse(struct event_take *take, enum kpi_refusal refusal, const uint8_t *at);

@@ -132,12 +132,18 @@ const uint8_t *json_scan_value(const uint8_t *p, unsigned depth, unsigned depth_
 /* A number or literal, which p is known to begin one of. */
 static inline const uint8_t *json_scan_bare(const uint8_t *p, enum kpi_refusal *ret_problem)
 {
-    unsigned n_digits = json_count_digits8(p);
-    uint8_t behind = p[n_digits];
+    unsigned n_digits = json_count_digits8(p), n_fraction = 0;
+    const uint8_t *end = p + n_digits;
 
-    /* Most are whole numbers of up to seven digits. */
-    if (n_digits - 1 < 7 && *p != '0' && behind != '.' && (behind | 0x20) != 'e')
-        return p + n_digits;
+    /* Most have up to seven digits, and up to seven behind a point. */
+    if (n_digits - 1 < 7 && (*p != '0' || n_digits == 1)) {
+        if (*end == '.') {
+            n_fraction = json_count_digits8(end + 1);
+            end += 1 + n_fraction;
+        }
+        if ((n_fraction - 1 < 7 || end == p + n_digits) && (*end | 0x20) != 'e')
+            return end;
+    }
     return json_scan_value(p, 0, 0, ret_problem);
 }
 
