@@ -116,7 +116,7 @@ static inline bool event_glue_stands(const struct event_glue_edge *edge, const u
                           _mm_load_si128((const __m128i *)(edge->bytes + 16)));
     return !(UINT16_MAX >> (32 - edge->length) & ~(unsigned)_mm_movemask_epi8(same));
 #else
-    return memcmp(p, edge->bytes, edge->length) == 0;
+    return edge->length <= 32 && memcmp(p, edge->bytes, edge->length) == 0;
 #endif
 }
 
