@@ -102,8 +102,9 @@ class Mapping(ProcessCase):
         self.send(self.orders, shop("下单", 1, "u1", 10), shop("退款", 2, "u1", 10))
         self.assert_money("returned", 10)
         self.app.reload(mappings={"shop": {"type": {"values": {"下单": "refund", "退款": None}}}},
-                        kpis={"again": {"formula": "returns", "unit": "money"}})
-        # A new KPI is there when all shards have gone over to the new configuration.
+                        measures={"again": {"agg": "count", "where": 'type == "refund"'}},
+                        kpis={"again": {"formula": "again", "unit": "count"}})
+        # A KPI of a new measure is there when all shards have gone over to the new configuration.
         self.app.wait(lambda: any(e["kpi"] == "again" for e in self.app.kpis()["kpis"]), 20,
                       "the new KPI is there")
         self.send(self.orders, shop("下单", 3, "u1", 5), shop("退款", 4, "u1", 7))
