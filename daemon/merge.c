@@ -22,6 +22,8 @@
 #define MERGE_REST_US_MAX 250000
 /* How long the old view may stand in while shards have not reported under a new layout. */
 #define LAYOUT_PATIENCE_US 5000000
+/* While shards catch up with their logs days fly past: how long a layout is to serve then. */
+#define LAYOUT_US_MIN 1000000
 /* Another instance writes its summaries every second. */
 #define SILENCE (15 * KPI_SECOND)
 
@@ -339,7 +341,8 @@ void merge_tick(struct server *server)
         return;
     merge(server);
     rest(server, now);
-    /* Only now: while catching up days fly past, and each layout is to be reported under once. */
-    if (!kpi_layout_current(server->layout, time))
+    /* Only now: each layout is to be reported under once. */
+    if (!kpi_layout_current(server->layout, time) &&
+        (time == wall || now >= server->layout_told_at + LAYOUT_US_MIN))
         (void)tell_layout(server, time);
 }
