@@ -127,7 +127,8 @@ static void fill_shards(const struct server *server, struct view *view)
             shard->epoch = summary->epoch;
             shard->generation = summary->generation;
             shard->lag = summary->lag;
-            shard->n_unsaved = summary->n_unsaved;
+            shard->n_unsaved =
+                shard->owned ? atomic_load(&server->shards[i]->n_unsaved) : summary->n_unsaved;
             shard->saved_at = summary->saved_at;
             shard->counts_from = summary->counts_from;
             shard->stats = summary->stats;
@@ -290,8 +291,8 @@ static void merge(struct server *server)
         log_warning("no memory for a new view: the last one stays");
         return;
     }
-    fill_shards(server, view);
     fill_partitions(server, view);
+    fill_shards(server, view); /* only now, so that what was read is seen to be unsaved */
     view_set_alerts(view, find_alert, server->leader);
     tell_overflow(server->view, view);
     (void)view_unref(server->view);

@@ -270,12 +270,13 @@ int shard_flush(struct shard *shard, struct intake *intake)
     r = apply(shard, intake);
     if (r < 0)
         return error_trace(r);
+    atomic_store_explicit(&shard->n_unsaved, shard_unsaved(shard), memory_order_relaxed);
     for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
         const rd_kafka_message_t *message = shard->newest[topic];
         struct store_position *position = &shard->positions[topic];
         rd_kafka_timestamp_type_t type;
 
-        atomic_store_explicit(&shard->next[topic], position->next, memory_order_relaxed);
+        atomic_store_explicit(&shard->next[topic], position->next, memory_order_release);
         if (!message)
             continue;
         position->last = message->offset;
@@ -291,6 +292,7 @@ void shard_tell_saved(struct shard *shard)
 {
     atomic_store(&shard->saved_epoch, shard->manifest->epoch);
     atomic_store(&shard->saved_generation, shard->manifest->generation);
+    atomic_store(&shard->n_unsaved, shard_unsaved(shard));
     for (uint32_t topic = 0; topic < shard->n_topics; topic++) {
         for (uint32_t i = 0; i < shard->manifest->n_positions; i++) {
             const struct store_position *saved = &shard->manifest->positions[i];

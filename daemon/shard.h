@@ -56,6 +56,8 @@ struct shard {
     int64_t n_records, n_saved_records; /* since it was opened; of which durable */
     kpi_time saved_at;
     _Atomic int64_t n_dead_pending;
+    /* shard_unsaved() as any thread may see it, of no less than what next[] tells of. */
+    _Atomic int64_t n_unsaved;
     _Atomic int64_t *next;       /* by topic: positions[].next as any thread may see it; -1: none */
     _Atomic int64_t *saved_next; /* by topic: the durable next offset; any thread may look */
     _Atomic uint64_t saved_generation, saved_epoch;

@@ -206,8 +206,8 @@ bool shard_committed(struct shard *shard, struct shard_commit *commit, int64_t n
     if (outcome == 0) {
         shard->generation = commit->commit.generation;
         shard->save_all = false;
-        shard_tell_saved(shard);
         shard->n_saved_records = commit->n_records;
+        shard_tell_saved(shard);
         shard->saved_at = clock_now_us();
         counters_observe(&counters.checkpoint_duration, now_monotonic - shard->commit_begun);
     } else {

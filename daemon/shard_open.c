@@ -307,5 +307,6 @@ int shard_open(struct shard *shard, struct store *store, const struct shard_open
     shard->published_layout = 0;
     shard->checkpoint_at = 0;
     shard->n_saved_records = shard->n_records;
+    atomic_store(&shard->n_unsaved, 0);
     return 0;
 }
