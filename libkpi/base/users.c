@@ -138,7 +138,7 @@ static int segment_reserve(struct kpi_users *users, struct kpi_users_segment *se
 {
     if ((uint64_t)(segment->n_users + 1) * 5 <= (uint64_t)segment->n_lines * KPI_USERS_PER_LINE * 4)
         return 0;
-    return segment_grow(segment, users->mem, segment->n_lines + segment->n_lines / 4 + 1);
+    return segment_grow(segment, users->mem, segment->n_lines + segment->n_lines / 2 + 1);
 }
 
 static int id_reserve(struct kpi_users *users)

@@ -3,12 +3,12 @@
  *
  * The table is made of lines of 64 bytes (5 hashes, 5 ids, a count), so that a look-up is one cache
  * miss, which kpi_users_prefetch() hides. It is cut into 64 segments by the top bits of the hash; a
- * segment has any number of lines (multiply-shift, no power of two), and grows by a quarter on its
+ * segment has any number of lines (multiply-shift, no power of two), and grows by half on its
  * own when it is 4/5 full: neither a pause nor a swing of the memory is ever larger than one
  * segment. A line that is full runs over into the next.
  *
  * Beside it stand the hashes by id, in chunks that never move: what is saved, and what a digest
- * walks. All in all 24 to 30 bytes a user.
+ * walks. All in all 24 to 32 bytes a user.
  *
  * A user can be removed: then nothing of the hash is left, neither in the table nor by id, where
  * KPI_USERS_NOBODY stands from then on. The id is given to nobody else, so that a bit that somebody
