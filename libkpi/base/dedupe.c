@@ -692,11 +692,22 @@ static int take_dirty_line(const struct kpi_dedupe *dedupe, uint32_t segment,
     return r;
 }
 
+/* Asks the memory for all of a segment's dirty lines: each waited for alone, they take most of the
+ * time of a save. */
+static void prefetch_dirty(const struct kpi_dedupe_segment *segment)
+{
+    for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++)
+        for (uint64_t word = segment_dirty(segment)[w]; word; word &= word - 1)
+            __builtin_prefetch(&segment->lines[w * 64 + (uint32_t)__builtin_ctzll(word)], 1);
+}
+
 int kpi_dedupe_take_dirty(struct kpi_dedupe *dedupe, kpi_dedupe_fn fn, void *userdata)
 {
     for (uint32_t s = 0; s < KPI_DEDUPE_SEGMENTS; s++) {
         struct kpi_dedupe_segment *segment = &dedupe->segments[s];
 
+        if (s + 1 < KPI_DEDUPE_SEGMENTS)
+            prefetch_dirty(segment + 1);
         for (uint32_t w = 0; w < (segment->n_lines + 63) / 64; w++) {
             uint64_t word = segment_dirty(segment)[w];
 
