@@ -50,7 +50,7 @@ class Receiver:
     """Listens on a port of the kernel's choice. Answers 200 unless `script` says otherwise.
 
     script: a list, one entry a request, used up from the front; an entry is a status code, "reset",
-    or a dict with "status", "delay" (seconds) and "headers".
+    or a dict with "status" and "headers".
     """
 
     def __init__(self, script=(), secret=SECRET):
@@ -100,8 +100,6 @@ class Receiver:
             action = self.script.pop(0) if self.script else 200
         if not isinstance(action, dict):
             action = {"status": action}
-        if action.get("delay"):
-            time.sleep(action["delay"])
         if action["status"] == "reset":
             with self.lock:
                 self.journal.append(delivery)

@@ -14,12 +14,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define N_ARGUMENTS_MAX 40
-#define PAUSE_NS        2000000
-#define N_PAUSES_MAX    5000
 
 bool redis_server_available(void)
 {
@@ -37,12 +34,7 @@ bool redis_server_available(void)
     return false;
 }
 
-static void pause_briefly(void)
-{
-    (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-}
-
-static void run(const struct redis_server *server)
+static void run(const struct redis_server *server, int log)
 {
     const char *arguments[N_ARGUMENTS_MAX + 16] = {
         "redis-server",
@@ -55,7 +47,7 @@ static void run(const struct redis_server *server)
         "--dir",
         server->directory,
         "--loglevel",
-        "warning",
+        "notice",
         "--databases",
         "4",
     };
@@ -67,43 +59,52 @@ static void run(const struct redis_server *server)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (null >= 0) {
         (void)dup2(null, 0);
-        (void)dup2(null, 1);
         (void)dup2(null, 2);
     }
+    (void)dup2(log, 1);
     (void)execvp("redis-server", (char *const *)arguments);
     _exit(127);
 }
 
-static void wait_until_ready(struct redis_server *server)
+/*
+ * Redis says "Server initialized" when it listens and before it loads. What it logs after that goes
+ * nowhere: it ignores SIGPIPE.
+ */
+static void wait_until_ready(struct redis_server *server, int log)
 {
-    for (int i = 0; i < N_PAUSES_MAX; i++) {
-        redisContext *context = redisConnectUnix(server->socket);
-        redisReply *reply = context && !context->err ? redisCommand(context, "PING") : NULL;
-        bool ready = reply != NULL;
+    FILE *lines = fdopen(log, "r");
+    char line[512];
+    bool listens = false;
+    redisContext *context;
+    redisReply *reply;
 
-        if (reply)
-            freeReplyObject(reply);
-        if (context)
-            redisFree(context);
-        if (ready)
-            return;
-        if (waitpid(server->pid, NULL, WNOHANG) == server->pid) {
-            server->pid = 0;
-            fail_msg("redis-server ended at its start");
-        }
-        pause_briefly();
+    assert_non_null(lines);
+    while (!listens && fgets(line, sizeof(line), lines))
+        listens = strstr(line, "Server initialized") != NULL;
+    (void)fclose(lines);
+    if (!listens) {
+        redis_server_kill(server);
+        fail_msg("redis-server ended at its start");
     }
-    fail_msg("redis-server does not answer");
+    context = redis_server_connect(server);
+    reply = redisCommand(context, "PING");
+    assert_non_null(reply);
+    freeReplyObject(reply);
+    redisFree(context);
 }
 
 void redis_server_restart(struct redis_server *server)
 {
+    int log[2];
+
     assert_int_equal(server->pid, 0);
+    assert_int_equal(pipe2(log, O_CLOEXEC), 0);
     server->pid = fork();
     assert_true(server->pid >= 0);
     if (server->pid == 0)
-        run(server);
-    wait_until_ready(server);
+        run(server, log[1]);
+    (void)close(log[1]);
+    wait_until_ready(server, log[0]);
 }
 
 struct redis_server *redis_server_new(const char *const *arguments)

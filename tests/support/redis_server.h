@@ -1,7 +1,6 @@
 /*
  * A redis-server of a test's own: in a temporary directory, on a unix socket, gone with the test.
- * Waits for conditions by asking every few milliseconds, for at most 10 seconds, then fails the
- * test.
+ * It is ready when it says so.
  */
 #pragma once
 
